@@ -1,0 +1,57 @@
+# Two commands do everything: `make run` and `make test`.  `make help` lists the rest.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench bench-peers lock clean
+
+help: ## List what make can do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+run: $(VENV)/.run ## Set up, start the gateway on port 11434 and print a curl that works (simulator when there is no key)
+	@$(BIN)/dragoman serve --demo-without-key
+
+test: check ## Set up, then lint, types and every test
+	$(BIN)/python -m pytest
+	PYTHONPATH=.sdks/openai-2 $(BIN)/python -m pytest tests/sdks/test_openai_sdk.py
+
+check: $(VENV)/.dev ## Lint and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## Rewrite the source in the one style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.dev ## Measure dragoman beside nginx (and LiteLLM after `make bench-peers`)
+	$(BIN)/python -m bench
+
+bench-peers: ## Install LiteLLM into .venv-peers, for `make bench`
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip --disable-pip-version-check -q install 'litellm[proxy]==1.109.1'
+
+lock: ## Resolve the dependencies again (needs uv)
+	uv pip compile pyproject.toml requirements/build.in --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url -q -o requirements/run.lock
+	uv pip compile pyproject.toml requirements/build.in --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url -q -o requirements/dev.lock -c requirements/run.lock
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements/run.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock requirements/openai-2.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements/dev.lock
+	$(PIP) install --no-deps --require-hashes -r requirements/openai-2.lock --target .sdks/openai-2 --upgrade
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.run
+
+clean: ## Remove everything that was set up
+	rm -rf $(VENV) .venv-peers .sdks .mypy_cache .ruff_cache .pytest_cache .hypothesis

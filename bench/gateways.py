@@ -1,0 +1,188 @@
+"""The gateways that are measured: how each is started in front of the upstream, and stopped without a trace."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+PEERS = Path(__file__).parent.parent / ".venv-peers"
+_PATIENCE = 90.0
+
+
+class Gateway(Struct, kw_only=True, frozen=True):
+    """`command(port, upstream, scratch)` gives the arguments and the environment; `dialects` are what it is asked in,
+    the first for every row.  `slow`: it takes so long that it is given fewer requests."""
+
+    name: str
+    dialects: tuple[str, ...]
+    health: str
+    command: Callable[[int, int, Path], tuple[list[str], dict[str, str]]]
+    missing: Callable[[], str]
+    """Why it cannot be measured here, or empty."""
+    slow: bool = False
+
+
+class Running(Struct, kw_only=True, frozen=True):
+    gateway: Gateway
+    pid: int
+    port: int
+    startup: float
+    """Seconds from the start of the process to its first 200 on the health path."""
+
+
+@contextlib.contextmanager
+def running(gateway: Gateway, upstream: int) -> Iterator[Running]:
+    """Start it in a temporary directory on a free port; raises `RuntimeError` with its output when it does not come up."""
+    with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as scratch, (Path(scratch) / "output").open("wb+") as out:
+        port = free_port()
+        arguments, environment = gateway.command(port, upstream, Path(scratch))
+        env = {"PATH": os.environ["PATH"], "HOME": scratch, "TMPDIR": scratch, **environment}
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            arguments, cwd=scratch, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            if not _healthy(process, port, gateway.health):
+                out.seek(0)
+                raise RuntimeError(f"{gateway.name} did not start: {out.read()[-2000:].decode(errors='replace')}")
+            yield Running(gateway=gateway, pid=process.pid, port=port, startup=time.perf_counter() - begun)
+        finally:
+            stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the process to end, and end its whole session when it does not."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _healthy(process: subprocess.Popen[bytes], port: int, path: str) -> bool:
+    deadline = time.perf_counter() + _PATIENCE
+    while time.perf_counter() < deadline and process.poll() is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+            connection.request("GET", path)
+            if connection.getresponse().status == 200:
+                return True
+        time.sleep(0.005)
+    return False
+
+
+# --- nginx, which passes bytes through ------------------------------------------------------------
+
+
+def _nginx(port: int, upstream: int, scratch: Path) -> tuple[list[str], dict[str, str]]:
+    config = scratch / "nginx.conf"
+    config.write_text(_NGINX.format(port=port, upstream=upstream, scratch=scratch))
+    return [shutil.which("nginx") or "nginx", "-p", str(scratch), "-c", str(config), "-e", "stderr"], {}
+
+
+def _nginx_missing() -> str:
+    return "" if shutil.which("nginx") else "nginx is not installed (for example: apt-get install nginx-light)"
+
+
+_NGINX = """
+daemon off; worker_processes 1; pid {scratch}/nginx.pid; error_log stderr error;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 1000000; client_max_body_size 32m; client_body_buffer_size 64k;
+  client_body_temp_path {scratch}/body; proxy_temp_path {scratch}/proxy; fastcgi_temp_path {scratch}/fastcgi;
+  uwsgi_temp_path {scratch}/uwsgi; scgi_temp_path {scratch}/scgi;
+  upstream anthropic {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=1024;
+    location = /health {{ return 200; }}
+    location / {{
+      proxy_pass http://anthropic; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_buffering off; proxy_read_timeout 60s;
+    }}
+  }}
+}}
+"""
+
+# --- dragoman -------------------------------------------------------------------------------------
+
+
+def _dragoman(port: int, upstream: int, scratch: Path) -> tuple[list[str], dict[str, str]]:
+    environment = {
+        "ANTHROPIC_API_KEY": "bench",
+        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream}",
+        "HOST": "127.0.0.1",
+    }
+    return [sys.executable, "-m", "dragoman", "serve", "--port", str(port)], environment
+
+
+# --- LiteLLM's proxy ------------------------------------------------------------------------------
+
+
+def _litellm(port: int, upstream: int, scratch: Path) -> tuple[list[str], dict[str, str]]:
+    config = scratch / "litellm.yaml"
+    config.write_text(_LITELLM.format(upstream=upstream))
+    arguments = ["--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
+    environment = {
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # no download of prices
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_MODE": "PRODUCTION",
+        "LITELLM_DONT_SHOW_FEEDBACK_BOX": "True",
+        "NO_DOCS": "True",
+        "NO_PROXY": "127.0.0.1",
+    }
+    return [str(PEERS / "bin" / "litellm"), *arguments, "--telemetry", "False"], environment
+
+
+def _litellm_missing() -> str:
+    return "" if (PEERS / "bin" / "litellm").exists() else "LiteLLM is not installed (make bench-peers)"
+
+
+_LITELLM = """
+model_list:
+  - model_name: claude-sonnet-4-5-20250929
+    litellm_params:
+      model: anthropic/claude-sonnet-4-5-20250929
+      api_base: http://127.0.0.1:{upstream}
+      api_key: bench
+litellm_settings:
+  telemetry: false
+  drop_params: true
+  turn_off_message_logging: true
+  set_verbose: false
+  num_retries: 0
+general_settings:
+  disable_spend_logs: true
+"""
+
+NGINX = Gateway(name="nginx", dialects=("anthropic",), health="/health", command=_nginx, missing=_nginx_missing)
+DRAGOMAN = Gateway(
+    name="dragoman", dialects=("ollama", "openai"), health="/health", command=_dragoman, missing=lambda: ""
+)
+LITELLM = Gateway(
+    name="LiteLLM",
+    dialects=("openai",),
+    health="/health/liveliness",
+    command=_litellm,
+    missing=_litellm_missing,
+    slow=True,
+)

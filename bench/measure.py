@@ -1,0 +1,172 @@
+"""One measurement: a job put through a running gateway, and what it cost."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from bench import processes, wire
+from bench.gateways import Running, stop
+from bench.load import Job, Outcome
+
+_ROOT = Path(__file__).parent.parent
+
+
+class CouldNotMeasureError(Exception):
+    """An answer was wrong or missing: the figures would be those of something else."""
+
+
+class Requests(msgspec.Struct, kw_only=True, frozen=True):
+    """Unstreamed requests: CPU of the gateway and latency, both in ms per request."""
+
+    cpu: float
+    p50: float
+    p99: float
+
+
+class Streams(msgspec.Struct, kw_only=True, frozen=True):
+    """Paced streams: CPU of the gateway in µs per event, time to first token in ms, resident memory in MB.
+
+    `late`: how much longer the whole took than the pace alone asks for, as a part of it.
+    """
+
+    cpu: float
+    first_p50: float
+    first_p99: float
+    resident: float
+    late: float
+
+
+class Stage:
+    """The upstream and the load that every gateway of a run stands between."""
+
+    def __init__(self, upstream: subprocess.Popen[bytes], load: subprocess.Popen[bytes], events: int) -> None:
+        self._upstream = upstream
+        self._load = load
+        self._events = events
+        self.port = int(_pipe(upstream.stdout).readline())
+
+    def requests(self, running: Running, dialect: str, count: int) -> Requests:
+        """Ask `count` times over eight connections."""
+        outcome, cpu, _ = self._measure(running, self._job(running, dialect, count, streamed=False), pace=0)
+        p50, p99 = _quantiles(outcome.latencies)
+        return Requests(cpu=cpu / count * 1e3, p50=p50 * 1e3, p99=p99 * 1e3)
+
+    def streams(self, running: Running, dialect: str, count: int, pace: float) -> Streams:
+        """Hold `count` streams at once, one event each per `pace` seconds."""
+        job = self._job(running, dialect, count, streamed=True, spread=pace)
+        outcome, cpu, resident = self._measure(running, job, pace)
+        p50, p99 = _quantiles(outcome.latencies)
+        asked = (self._events + 1) * pace
+        return Streams(
+            cpu=cpu / (count * self._events) * 1e6,
+            first_p50=p50 * 1e3,
+            first_p99=p99 * 1e3,
+            resident=resident,
+            late=outcome.wall / asked - 1,
+        )
+
+    def _job(self, running: Running, dialect: str, count: int, streamed: bool, spread: float = 0) -> Job:
+        path, body = wire.QUESTIONS[dialect](streamed)
+        return Job(
+            port=running.port,
+            dialect=dialect,
+            path=path,
+            body=body,
+            events=self._events,
+            streamed=streamed,
+            count=count,
+            spread=spread,
+        )
+
+    def _measure(self, running: Running, job: Job, pace: float) -> tuple[Outcome, float, float]:
+        """The outcome, the seconds of CPU it cost the gateway, and the most MB it held meanwhile."""
+        self._control("POST", wire.PACE_PATH, str(pace * 1000))
+        before = processes.cpu(running.pid)
+        with _watched(running.pid) as watched:
+            _pipe(self._load.stdin).write(msgspec.json.encode(job) + b"\n")
+            _pipe(self._load.stdin).flush()
+            line = _pipe(self._load.stdout).readline()
+        cpu = processes.cpu(running.pid) - before
+        if not line:
+            raise CouldNotMeasureError("the load generator ended")
+        outcome = msgspec.json.decode(line, type=Outcome)
+        if outcome.failures:
+            raise CouldNotMeasureError(f"{running.gateway.name}, {job.path}: " + "\n".join(outcome.failures[:3]))
+        return outcome, cpu, max(watched)
+
+    def _control(self, method: str, path: str, body: str = "") -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        with contextlib.closing(connection):
+            connection.request(method, path, body)
+            return connection.getresponse().read()
+
+
+@contextlib.contextmanager
+def stage(events: int) -> Iterator[Stage]:
+    """Start the upstream and the load; both end with the context."""
+    with _python("bench.upstream", "--events", str(events)) as upstream, _python("bench.load") as load:
+        yield Stage(upstream, load, events)
+
+
+@contextlib.contextmanager
+def _python(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+@contextlib.contextmanager
+def _watched(pid: int) -> Iterator[list[float]]:
+    """The resident memory of the tree, read now and every quarter of a second until the context ends."""
+    samples = [processes.resident(pid)]
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.25):
+            samples.append(processes.resident(pid))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        over.set()
+        thread.join()
+
+
+def idle(running: Running) -> float:
+    """MB resident when nothing has been asked for a moment."""
+    time.sleep(0.3)
+    return processes.resident(running.pid)
+
+
+def _quantiles(values: list[float]) -> tuple[float, float]:
+    """The median and the 99th percentile."""
+    if len(values) < 2:
+        return values[0], values[0]
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return cuts[49], cuts[98]
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None
+    return stream

@@ -1,0 +1,30 @@
+"""Tool arguments and other JSON values, as text and back."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dragoman.conversation import JSON, Object
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def json_text(value: JSON) -> str:
+    """Compact JSON, members in the order given."""
+    return _encode(value).decode()
+
+
+def parse_arguments(text: str) -> Object:
+    """Tool arguments as the object some wires want.
+
+    Empty text is `{}`; JSON that is not an object is kept under `value`, and text that is not JSON at all
+    under `_invalid_json`, so that the turn survives and the model can see what it wrote.
+    """
+    if not text.strip():
+        return {}
+    try:
+        value = _decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return {"_invalid_json": text}
+    return value if isinstance(value, dict) else {"value": value}

@@ -1,0 +1,116 @@
+"""`dragoman models`: every name, and the model behind it, as the bundled table and the settings have it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from dragoman.cli.output import complain, say, watched
+from dragoman.cli.settings import settings
+from dragoman.config import ConfigError, Settings
+from dragoman.errors import GatewayError
+from dragoman.models.cards import Card
+from dragoman.models.catalogue import Catalogue, build, normal
+
+HEADINGS = ("name", "resolves to", "context", "output", "capabilities", "price in/out", "lifecycle")
+
+
+class Line(Struct, frozen=True):
+    """One name.  Sizes are tokens, prices US dollars per million of them; `note` says why another model answers."""
+
+    name: str
+    model: str
+    context_window: int
+    max_output_tokens: int
+    capabilities: list[str]
+    price_input: float | None
+    price_output: float | None
+    lifecycle: str
+    note: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """The line under `HEADINGS`."""
+        price = "" if self.price_input is None else f"${self.price_input:g} / ${self.price_output:g}"
+        model = f"{self.model} ({self.note})" if self.note else self.model
+        sizes = (f"{self.context_window:,}", f"{self.max_output_tokens:,}")
+        return (self.name, model, *sizes, ", ".join(self.capabilities), price, self.lifecycle)
+
+
+def run(config: Path | None, *, as_json: bool, everything: bool) -> int:
+    """0, or 2 for a configuration that is wrong."""
+    try:
+        chosen = settings(config)
+    except ConfigError as error:
+        complain(str(error))
+        return 2
+    catalogue = build(chosen.aliases, default=chosen.default_model, retired=chosen.retired)
+    lines = list(listing(catalogue, chosen, datetime.now(UTC).date(), everything=everything))
+    if as_json:
+        say(msgspec.json.format(msgspec.json.encode(lines), indent=2).decode())
+    elif watched(sys.stdout):
+        _draw(lines)
+    else:
+        for cells in (HEADINGS, *(line.cells() for line in lines)):
+            say("\t".join(cells))
+    return 0
+
+
+def listing(catalogue: Catalogue, chosen: Settings, today: date, *, everything: bool) -> Iterator[Line]:
+    """Every name that is listed; with `everything` also those of retired models, and hidden ones."""
+    shown = [entry.name for entry in catalogue.entries(today)]
+    names = [*shown, *(name for name in (*catalogue.cards, *catalogue.aliases) if name not in shown)]
+    for name in names if everything else shown:
+        if not everything and _hidden(name, chosen):
+            continue
+        try:
+            resolution = catalogue.resolve(name, today)
+            yield _line(name, resolution.card, today, resolution.substituted)
+        except GatewayError as error:
+            if card := catalogue.find(name, today):
+                yield _line(name, card, today, error.message)
+
+
+def _hidden(name: str, chosen: Settings) -> bool:
+    override = chosen.overrides.get(name)
+    return bool(override and override.hidden) or any(fnmatchcase(normal(name), p.lower()) for p in chosen.hide)
+
+
+def _line(name: str, card: Card, today: date, note: str) -> Line:
+    return Line(
+        name=name,
+        model=card.id,
+        context_window=card.context_window,
+        max_output_tokens=card.max_output_tokens,
+        capabilities=card.capabilities,
+        price_input=card.prices.input if card.prices else None,
+        price_output=card.prices.output if card.prices else None,
+        lifecycle=_lifecycle(card, today),
+        note=note,
+    )
+
+
+def _lifecycle(card: Card, today: date) -> str:
+    """`active until at least 2027-11-09`, `deprecated, ends 2026-11-30`, `retired 2026-02-19`."""
+    if card.retired(today):
+        return f"retired {card.retires_at}".strip()
+    if not card.retires_at:
+        return card.status
+    return f"{card.status}{' until at least' if card.retirement == 'not_sooner_than' else ', ends'} {card.retires_at}"
+
+
+def _draw(lines: list[Line]) -> None:
+    from rich.console import Console  # noqa: PLC0415  only where somebody looks
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right" if heading in ("context", "output") else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*line.cells(), style="dim" if line.lifecycle.startswith("retired") or line.note else "")
+    Console().print(table)

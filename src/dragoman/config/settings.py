@@ -1,0 +1,115 @@
+"""Everything a person can set, as one frozen value.  Where it comes from is `sources`' business.
+
+Times are in seconds and sizes in bytes.  Nothing here reads the environment or a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hmac import compare_digest
+from types import MappingProxyType
+from typing import Literal
+
+from msgspec import Struct, field
+
+from dragoman.conversation import Effort
+
+ANTHROPIC_URL = "https://api.anthropic.com"
+
+
+class Secret:
+    """A string that is never shown: not by `repr`, not by `str`, not by a formatter, not by an encoder of JSON."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The string itself, for the one place that sends or compares it."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "…"
+
+    __str__ = __repr__
+
+
+def _nothing() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+def _no_overrides() -> Mapping[str, Override]:
+    return MappingProxyType({})
+
+
+class Upstream(Struct, frozen=True, kw_only=True):
+    """A server behind us.  `base_url` has no trailing slash and no `/v1`; `key` is None for one that asks for none."""
+
+    name: str
+    dialect: Literal["anthropic", "ollama", "openai_chat"] = "anthropic"
+    base_url: str = ANTHROPIC_URL
+    key: Secret | None = None
+    headers: Mapping[str, str] = field(default_factory=_nothing)
+
+
+class Timeouts(Struct, frozen=True, kw_only=True):
+    """How long we wait: for a connection, for the first byte of an answer, between two reads, for calls at shutdown."""
+
+    connect: float = 10.0
+    first_byte: float = 600.0
+    idle: float = 300.0
+    drain: float = 30.0
+
+
+class Override(Struct, frozen=True, kw_only=True):
+    """What a model is given when the client did not say.  `context_window` is what we tell clients it holds, in
+    tokens; a `hidden` model is callable but not listed."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    think: bool | None = None
+    effort: Effort | None = None
+    system: str | None = None
+    context_window: int | None = None
+    hidden: bool = False
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """One validated configuration.
+
+    With `demo` the built-in simulator answers and `upstreams` is empty, so that nothing real can be called.
+    `default_model` takes unknown names; None makes them an error.  `hide` holds shell patterns of model names.
+    `refresh` 0 means that the live list of models is never asked for.
+    """
+
+    host: str = "0.0.0.0"  # noqa: S104  a gateway serves its network; the README says how to keep it to one machine
+    port: int = 11434
+    debug: bool = False
+    demo: bool = False
+    upstreams: tuple[Upstream, ...] = ()
+    api_keys: tuple[Secret, ...] = ()
+    default_model: str | None = "claude-sonnet-4.5"
+    retired: Literal["substitute", "refuse"] = "substitute"
+    strict: bool = False
+    origins: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=_nothing)
+    overrides: Mapping[str, Override] = field(default_factory=_no_overrides)
+    hide: tuple[str, ...] = ()
+    retries: int = 2
+    max_body: int = 64 * 1024 * 1024
+    keep_alive: float = 300.0
+    refresh: float = 3600.0
+    prompt_cache: Literal["auto", "off"] = "auto"
+    log_format: Literal["console", "json"] = "console"
+    timeouts: Timeouts = field(default_factory=Timeouts)

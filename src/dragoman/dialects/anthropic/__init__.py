@@ -1,0 +1,20 @@
+"""Anthropic Messages, both halves.  https://platform.claude.com/docs/en/api/messages"""
+
+from dragoman.dialects.anthropic.reply import decode_error, decode_reply, encode_error, encode_reply
+from dragoman.dialects.anthropic.request import decode_request, encode_request
+from dragoman.dialects.anthropic.stream import Decoder, Encoder
+from dragoman.dialects.anthropic.vocabulary import NAME, SPELLING, STREAM_TYPE
+
+__all__ = [
+    "NAME",
+    "SPELLING",
+    "STREAM_TYPE",
+    "Decoder",
+    "Encoder",
+    "decode_error",
+    "decode_reply",
+    "decode_request",
+    "encode_error",
+    "encode_reply",
+    "encode_request",
+]

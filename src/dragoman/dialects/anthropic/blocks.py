@@ -1,0 +1,225 @@
+"""Content blocks, both ways.
+
+A block we have a part for becomes that part; anything else is `Foreign` and goes home whole.  Members of a known
+block that have no name in the conversation ride in `extra`, and are written back only when the origin is this wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+from dragoman import media
+from dragoman.conversation import (
+    JSON,
+    Citation,
+    Foreign,
+    Media,
+    MediaKind,
+    Object,
+    Part,
+    Refusal,
+    Seal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from dragoman.dialects.anthropic.vocabulary import NAME
+from dragoman.dialects.reading import check, json_text, need, objects, parse_arguments, path, take
+from dragoman.losses import Losses
+
+P = TypeVar("P", Text, Thinking, Media, ToolCall, ToolResult)
+
+_IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+
+
+def decode_content(content: JSON, at: str) -> list[Part]:
+    """A string, or an array of blocks, as parts."""
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [Text(text=content)]
+    return [decode_block(block, where) for block, where in objects(content, at)]
+
+
+def encode_content(parts: list[Part], origin: str, losses: Losses, at: str) -> list[Object]:
+    """The blocks for `parts`; what this wire cannot say is reported with its path below `at`."""
+    blocks = []
+    for index, part in enumerate(parts):
+        if (block := encode_part(part, origin, losses, path(at, index))) is not None:
+            blocks.append(block)
+    return blocks
+
+
+def decode_block(block: Object, at: str) -> Part:
+    """One content block.  Takes `block` apart."""
+    decode = _DECODERS.get(need(dict(block), "type", str, at))
+    return decode(block, at) if decode else Foreign(origin=NAME, extra=block)
+
+
+def encode_part(part: Part, origin: str, losses: Losses, at: str) -> Object | None:
+    """One part as a block, or None when there is nothing to say (then the loss is reported)."""
+    block = _encode_known(part, origin, losses, at)
+    if block is None or isinstance(part, Foreign):
+        return block
+    if part.cache and not isinstance(part, Thinking):
+        block["cache_control"] = encode_cache(part.cache)
+    if origin == NAME:
+        block |= part.extra
+    return block
+
+
+def _encode_known(part: Part, origin: str, losses: Losses, at: str) -> Object | None:
+    match part:
+        case Text():
+            cited = {"citations": [c.extra for c in part.citations if c.extra]} if origin == NAME else {}
+            return {"type": "text", "text": part.text} | ({} if not cited.get("citations") else cited)
+        case Thinking():
+            return _encode_thinking(part, losses, at)
+        case ToolCall():
+            return {"type": "tool_use", "id": part.id, "name": part.name, "input": parse_arguments(part.arguments)}
+        case ToolResult():
+            block: Object = {"type": "tool_result", "tool_use_id": part.id}
+            if content := encode_content(part.content, origin, losses, path(at, "content")):
+                block["content"] = content
+            return block | ({"is_error": True} if part.is_error else {})
+        case Media():
+            return _encode_media(part, losses, at)
+        case Refusal():
+            return {"type": "text", "text": part.text}
+        case Foreign(origin="anthropic"):
+            return part.extra
+        case Foreign():
+            losses.drop(at, f"a {part.extra.get('type', 'foreign')} block has no form in the Messages API")
+            return None
+
+
+def decode_cache(block: Object) -> Literal["5m", "1h"] | None:
+    """Pop `cache_control`: "5m", "1h", or None.  One that says more than a lifetime stays, so nothing of it is lost."""
+    control = block.get("cache_control")
+    if not isinstance(control, dict):
+        block.pop("cache_control", None)
+        return None
+    if control in ({"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}):
+        del block["cache_control"]
+    return "1h" if control.get("ttl") == "1h" else "5m"
+
+
+def encode_cache(cache: str) -> Object:
+    return {"type": "ephemeral", "ttl": "1h"} if cache == "1h" else {"type": "ephemeral"}
+
+
+def _finish(part: P, block: Object) -> P:
+    """Give `part` what is left of its block."""
+    block.pop("type", None)
+    part.cache = decode_cache(block)
+    part.extra = block
+    return part
+
+
+def _decode_text(block: Object, at: str) -> Part:
+    cited = [c for c in block.pop("citations", None) or [] if isinstance(c, dict)]
+    return _finish(Text(text=need(block, "text", str, at), citations=[decode_citation(c) for c in cited]), block)
+
+
+def decode_citation(citation: Object) -> Citation:
+    """Any of the five citation objects; `extra` keeps all of it."""
+    return Citation(
+        url=citation.get("url") or citation.get("source") or "",
+        title=citation.get("title") or citation.get("document_title") or "",
+        text=citation.get("cited_text") or "",
+        extra=citation,
+    )
+
+
+def _decode_thinking(block: Object, at: str) -> Part:
+    # An empty signature is what old SDKs keep of one they could not read: it proves nothing.
+    signature = take(block, "signature", str, at)
+    seal = Seal(NAME, signature) if signature else None
+    return _finish(Thinking(text=take(block, "thinking", str, at) or "", seal=seal), block)
+
+
+def _decode_redacted(block: Object, at: str) -> Part:
+    return _finish(Thinking(text="", redacted=True, seal=Seal(NAME, need(block, "data", str, at))), block)
+
+
+def _encode_thinking(part: Thinking, losses: Losses, at: str) -> Object | None:
+    match part.seal:
+        case Seal(origin="anthropic", value=value) if part.redacted:
+            return {"type": "redacted_thinking", "data": value}
+        case Seal(origin="anthropic", value=value):
+            return {"type": "thinking", "thinking": part.text, "signature": value}
+        case _:
+            # Claude refuses thinking it did not sign, and history without it is legal.
+            losses.drop("thinking", "earlier reasoning came back without the signature Claude wants to see")
+            return None
+
+
+def _decode_tool_use(block: Object, at: str) -> Part:
+    arguments = json_text(take(block, "input", dict, at) or {})
+    return _finish(
+        ToolCall(id=need(block, "id", str, at), name=need(block, "name", str, at), arguments=arguments), block
+    )
+
+
+def _decode_tool_result(block: Object, at: str) -> Part:
+    content = decode_content(block.pop("content", None), path(at, "content"))
+    is_error = take(block, "is_error", bool, at) or False
+    return _finish(ToolResult(id=need(block, "tool_use_id", str, at), content=content, is_error=is_error), block)
+
+
+def _media_decoder(kind: MediaKind) -> Callable[[Object, str], Part]:
+    def decode(block: Object, at: str) -> Part:
+        source = check(block.get("source"), dict, path(at, "source"))
+        match source.get("type"):
+            case "base64" | "text" as form:
+                data = need(source, "data", str, path(at, "source"))
+                part = Media(kind=kind, source=form, data=data, media_type=source.get("media_type") or "")
+            case "url":
+                part = Media(kind=kind, source="url", data=need(source, "url", str, path(at, "source")))
+            case "file":
+                part = Media(kind=kind, source="file", data=need(source, "file_id", str, path(at, "source")))
+            case _:
+                return Foreign(origin=NAME, extra=block)
+        del block["source"]
+        part.name = take(block, "title", str, at) or "" if kind == "document" else ""
+        return _finish(part, block)
+
+    return decode
+
+
+def _encode_media(part: Media, losses: Losses, at: str) -> Object | None:
+    sniffed = media.sniff(part.data) if part.source == "base64" else ""
+    media_type = sniffed or part.media_type
+    kind = part.kind
+    if kind == "document" and media_type in _IMAGE_TYPES:
+        kind = "image"
+    wrong_image = kind == "image" and part.source != "url" and media_type and media_type not in _IMAGE_TYPES
+    if kind == "audio" or wrong_image:
+        losses.drop(at, f"Claude does not take {media_type or kind}")
+        return None
+    source: Object
+    match part.source:
+        case "base64" if kind == "document":
+            source = {"type": "base64", "media_type": "application/pdf", "data": part.data}
+        case "base64":
+            source = {"type": "base64", "media_type": media_type or "image/png", "data": part.data}
+        case "text":
+            source = {"type": "text", "media_type": "text/plain", "data": part.data}
+        case "url":
+            source = {"type": "url", "url": part.data}
+        case "file":
+            source = {"type": "file", "file_id": part.data}
+    return {"type": kind, "source": source} | ({"title": part.name} if part.name and kind == "document" else {})
+
+
+_DECODERS: dict[str, Callable[[Object, str], Part]] = {
+    "text": _decode_text,
+    "thinking": _decode_thinking,
+    "redacted_thinking": _decode_redacted,
+    "tool_use": _decode_tool_use,
+    "tool_result": _decode_tool_result,
+    "image": _media_decoder("image"),
+    "document": _media_decoder("document"),
+}

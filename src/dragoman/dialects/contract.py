@@ -1,0 +1,81 @@
+"""The contract between a wire and the house.
+
+Dialects are pure: bytes and values in, bytes and values out; no network, no clock, no environment, no knowledge of
+models.  What must not be invented inside a pure function (ids, times) comes in a `Stamp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from dragoman.conversation import Event, Object, Reply, Request
+from dragoman.errors import GatewayError
+from dragoman.losses import Losses
+
+
+class Stamp(Struct, kw_only=True, frozen=True):
+    """What a reply is stamped with.
+
+    `model` is the name the client asked for.  `created` is Unix time in nanoseconds, `started` the reading of
+    `clock` (monotonic nanoseconds) at that moment: `clock() - started` is how long the call has taken.
+    """
+
+    id: str
+    model: str
+    created: int
+    started: int
+    clock: Callable[[], int]
+
+
+class StreamEncoder(Protocol):
+    """Events to a client's bytes."""
+
+    def feed(self, events: Sequence[Event]) -> bytes:
+        """The bytes for these events, ready to send; may be empty.  A Finish or a Fault completes the stream."""
+
+
+class StreamDecoder(Protocol):
+    """An upstream's bytes to events."""
+
+    skipped: list[str]
+    """Names of events and blocks that were not understood."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events in these bytes.  Never raises on what it does not know."""
+
+    def close(self) -> list[Event]:
+        """Call at the end of the input: a `Fault` when the answer is not complete."""
+
+
+class ClientDialect(Protocol):
+    """The half a client speaks to us."""
+
+    NAME: str
+    STREAM_TYPE: str
+    SPELLING: Mapping[str, str]
+    """Conversation member to this wire's word for it, for errors and loss reports."""
+
+    def decode_request(self, body: Object) -> Request:
+        """Takes `body` apart.  Raises `GatewayError` ("invalid_request") naming the member that is wrong."""
+
+    def encode_reply(self, reply: Reply, request: Request, stamp: Stamp) -> Object: ...
+    def encode_error(self, error: GatewayError) -> Object: ...
+    def Encoder(self, request: Request, stamp: Stamp) -> StreamEncoder: ...
+
+
+class UpstreamDialect(Protocol):
+    """The half we speak to an upstream."""
+
+    NAME: str
+
+    def encode_request(self, request: Request, losses: Losses) -> Object: ...
+    def decode_reply(self, body: Object) -> Reply: ...
+    def decode_error(self, status: int, body: bytes, retry_after: float | None) -> GatewayError: ...
+    def Decoder(self) -> StreamDecoder: ...
+
+
+class Dialect(ClientDialect, UpstreamDialect, Protocol):
+    """Both halves."""

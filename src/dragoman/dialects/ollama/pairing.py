@@ -1,0 +1,140 @@
+"""Which tool result answers which tool call.
+
+The wire does not have to say: the official Python client drops the ids of calls and of results, Home Assistant and
+LangChain send neither id nor name.  So a result is paired with a pending call of the last assistant turn by its id,
+else by its name, else by its place.  Among neighbouring results the surer evidence goes first, so that a result
+without a name cannot take the call another one names.
+
+An id that is missing, or was used before in the conversation, is minted from what stands before it.  System messages
+do not count (some programs write the time into theirs), so the ids of a conversation stay while it grows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from dragoman.conversation import Media, Message, Part, Refusal, Text, ToolCall, ToolResult
+from dragoman.ids import mint
+
+
+class _Pending(Struct):
+    """A call as the client wrote it (`wire_id` may be empty), and the id it has in the conversation."""
+
+    wire_id: str
+    call: ToolCall
+    answered: bool = False
+
+
+_Matches = Callable[[_Pending, ToolResult], bool]
+
+
+class Pairing:
+    """Walks a conversation once, front to back, and gives every call and result its id."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self._used: set[str] = set()
+        self._pending: list[_Pending] = []
+        self._known: dict[str, str] = {}
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._digested = 0
+
+    @property
+    def messages(self) -> list[Message]:
+        """The conversation so far."""
+        return self._messages
+
+    def add(self, message: Message) -> None:
+        """A message that is not a run of tool results.  Calls of neighbouring assistant messages are pending together."""
+        if message.role == "assistant":
+            if not (self._messages and self._messages[-1].role == "assistant"):
+                self._pending = []
+            for position, call in enumerate(p for p in message.content if isinstance(p, ToolCall)):
+                self._add_call(call, position)
+        self._messages.append(message)
+
+    def add_results(self, results: list[ToolResult]) -> None:
+        """A run of tool results, which become one user message.  Their `id` and `name` are the client's, or empty."""
+        paired: list[_Pending | None] = [None] * len(results)
+        for matches in (_same_id, _same_name, _any):
+            for place, result in enumerate(results):
+                if paired[place] is None and not self._is_repeat(result):
+                    paired[place] = self._answer(result, matches)
+        for place, (result, pending) in enumerate(zip(results, paired, strict=True)):
+            self._identify(result, pending, place)
+        self._messages.append(Message(role="user", content=list(results)))
+
+    def _add_call(self, call: ToolCall, position: int) -> None:
+        wire_id = call.id
+        if not wire_id or wire_id in self._used:
+            call.id = self._mint(position, call.name, call.arguments)
+        self._used.add(call.id)
+        self._pending.append(_Pending(wire_id, call))
+        if wire_id:
+            self._known[wire_id] = call.id
+
+    def _is_repeat(self, result: ToolResult) -> bool:
+        """A second result for an answered call: it must not take the place of another call's result."""
+        same = [p.answered for p in self._pending if _same_id(p, result)]
+        return bool(same) and all(same)
+
+    def _answer(self, result: ToolResult, matches: _Matches) -> _Pending | None:
+        for pending in self._pending:
+            if not pending.answered and matches(pending, result):
+                pending.answered = True
+                return pending
+        return None
+
+    def _identify(self, result: ToolResult, pending: _Pending | None, place: int) -> None:
+        if pending is not None:
+            result.id = pending.call.id
+            result.name = pending.call.name
+        elif result.id in self._known:
+            result.id = self._known[result.id]
+        elif not result.id or result.id in self._used:
+            result.id = self._mint(place, "result", result.name)
+        self._used.add(result.id)
+
+    def _mint(self, *parts: str | int) -> str:
+        for message in self._messages[self._digested :]:
+            if message.role in ("user", "assistant"):
+                self._digest.update(_words(message).encode("utf-8", "surrogatepass"))
+        self._digested = len(self._messages)
+        attempt = 0
+        while (minted := mint("call_", self._digest.hexdigest(), *parts, attempt)) in self._used:
+            attempt += 1
+        return minted
+
+
+def _same_id(pending: _Pending, result: ToolResult) -> bool:
+    return bool(result.id) and pending.wire_id == result.id
+
+
+def _same_name(pending: _Pending, result: ToolResult) -> bool:
+    return bool(result.name) and pending.call.name == result.name
+
+
+def _any(pending: _Pending, result: ToolResult) -> bool:
+    return True
+
+
+def _words(message: Message) -> str:
+    """What of a message goes into the ids after it: all but reasoning (clients leave it out) and the bytes of media."""
+    return "\0".join([message.role, *filter(None, map(_word, message.content))])
+
+
+def _word(part: Part) -> str:
+    match part:
+        case Text(text=text) | Refusal(text=text):
+            return f"text {text}"
+        case ToolCall(id=id, name=name, arguments=arguments):
+            return f"call {id} {name} {arguments}"
+        case ToolResult(id=id, content=content):
+            return "\0".join([f"result {id}", *filter(None, map(_word, content))])
+        case Media(kind=kind):
+            return kind
+        case _:
+            return ""

@@ -1,0 +1,317 @@
+"""A streamed answer, both ways: one JSON object a line.
+
+`Encoder.feed` runs once a token for every stream in the house.  All of a line but the text and the time is made
+before, and the time is put together from parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from dragoman.conversation import (
+    ArgumentsDelta,
+    Event,
+    Fault,
+    Finish,
+    Media,
+    Object,
+    Part,
+    PartEnd,
+    PartStart,
+    Reason,
+    Request,
+    Start,
+    Text,
+    TextDelta,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+from dragoman.dialects.contract import Stamp
+from dragoman.dialects.ollama.messages import encode_call
+from dragoman.dialects.ollama.reply import (
+    SECOND,
+    CallIds,
+    cut_off,
+    decode_answer,
+    decode_reason,
+    decode_usage,
+    error_kind,
+    error_message,
+    final_members,
+    is_image,
+    is_whole,
+    measured,
+    readable,
+    refusal_text,
+    shows_thinking,
+    to_the_second,
+)
+from dragoman.errors import GatewayError
+from dragoman.framing import NDJSON, FrameTooLargeError
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+class Shape(NamedTuple):
+    """Where the answer is in a line: the bytes before the JSON string of its text, and after it and its neighbours."""
+
+    before: bytes
+    after: bytes
+
+
+CHAT = Shape(b'"message":{"role":"assistant","content":', b"}")
+GENERATE = Shape(b'"response":', b"")
+
+
+class Encoder:
+    """Events to lines.
+
+    `closing` gives members of the last line, from the whole text of the answer.  Nothing comes after a Finish or a
+    Fault, and a Fault is never a finish.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        stamp: Stamp,
+        shape: Shape = CHAT,
+        closing: Callable[[str], Object] | None = None,
+    ) -> None:
+        self._clock = stamp.clock
+        self._zero = stamp.created - stamp.started
+        self._head = b'{"model":%b,"created_at":"' % _encode(stamp.model)
+        self._second = -1
+        self._prefix = b""
+        self._shape = shape
+        self._text_line = (b'Z",' + shape.before, shape.after + b',"done":false}\n')
+        self._thinking_line = (b'Z",%b"","thinking":' % shape.before, self._text_line[1])
+        self._line: tuple[bytes, bytes] | None = None
+        self._shows_thinking = shows_thinking(request)
+        self._closing = closing
+        self._said: list[str] = []
+        self._parts: list[Part] = []
+        self._arguments: list[str] = []
+        self._held: ToolCall | None = None
+        self._calls = 0
+        self._usage: Usage | None = None
+        self._started = stamp.started
+        self._first_event = 0
+        self._first_part = 0
+        self._done = False
+
+    def feed(self, events: Sequence[Event]) -> bytes:
+        """The lines for these events."""
+        now = self._clock()
+        second, nanosecond = divmod(self._zero + now, SECOND)
+        if second != self._second:
+            self._second = second
+            self._prefix = b"%b%b." % (self._head, to_the_second(second).encode())
+        if not self._first_event:
+            self._first_event = now
+        out: list[bytes] = []
+        for event in events:
+            if type(event) is TextDelta:
+                if (line := self._line) is not None and (text := event.text):
+                    before, after = line
+                    out.append(b"%b%09d%b%b%b" % (self._prefix, nanosecond, before, _encode(text), after))
+                    if line is self._text_line:
+                        self._said.append(text)
+            elif not self._done:
+                out += self._other(event, b"%b%09d" % (self._prefix, nanosecond), now)
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def _other(self, event: Event, head: bytes, now: int) -> list[bytes]:
+        match event:
+            case PartStart(part=part):
+                self._first_part = self._first_part or now
+                return self._flush(head) + self._start_part(part, head)
+            case ArgumentsDelta(text=text):
+                self._arguments.append(text)
+            case PartEnd():
+                self._line = None
+                return self._end_part(head)
+            case Start(usage=usage):
+                self._usage = usage
+            case Finish():
+                return self._finish(event, head, now)
+            case Fault(message=message):
+                self._done, self._line = True, None
+                return [_encode({"error": message}) + b"\n"]
+            case _:
+                pass
+        return []
+
+    def _start_part(self, part: Part, head: bytes) -> list[bytes]:
+        self._parts.append(part)
+        match part:
+            case ToolCall(arguments=arguments):
+                self._arguments = [arguments]
+                return []
+            case Media(data=data) if is_image(part):
+                return [self._members(head, b'"images":' + _encode([data]))]
+            case Thinking(text=text):
+                self._line = self._thinking_line if self._shows_thinking and not part.redacted else None
+            case _:
+                self._line = self._text_line
+                text = readable(part)
+        if not text or self._line is None:
+            return []
+        if self._line is self._text_line:
+            self._said.append(text)
+        return [b"%b%b%b%b" % (head, self._line[0], _encode(text), self._line[1])]
+
+    def _end_part(self, head: bytes) -> list[bytes]:
+        """A call goes out at its end; one that may be cut off waits for what comes next."""
+        part = self._parts[-1] if self._parts else None
+        if not isinstance(part, ToolCall):
+            return []
+        self._held = ToolCall(
+            id=part.id, name=part.name, arguments="".join(self._arguments), freeform=part.freeform, extra=part.extra
+        )
+        return self._flush(head) if is_whole(self._held) else []
+
+    def _flush(self, head: bytes) -> list[bytes]:
+        call, self._held = self._held, None
+        if call is None:
+            return []
+        body = encode_call(call, self._calls)
+        self._calls += 1
+        return [self._members(head, b'"tool_calls":' + _encode([body]))]
+
+    def _members(self, head: bytes, members: bytes) -> bytes:
+        before, after = self._text_line
+        return b'%b%b"",%b%b' % (head, before, members, after)
+
+    def _finish(self, finish: Finish, head: bytes, now: int) -> list[bytes]:
+        self._done, self._line = True, None
+        out: list[bytes] = []
+        if self._held is not None and not cut_off(self._held, finish.reason):
+            out += self._flush(head)
+        before, after = self._text_line
+        if text := refusal_text(finish.reason, finish.explanation, self._parts, bool(self._said)):
+            self._said.append(text)
+            out.append(b"%b%b%b%b" % (head, before, _encode(text), after))
+        first_part = self._first_part or now
+        members = final_members(
+            finish.reason,
+            finish.usage or self._usage,
+            measured(self._first_event - self._started, first_part - self._first_event, now - first_part),
+        )
+        if self._closing is not None:
+            members |= self._closing("".join(self._said))
+        tail = _encode(members)[1:]
+        out.append(b'%b%b""%b,"done":true,%b\n' % (head, before, self._shape.after, tail))
+        return out
+
+
+class Decoder:
+    """Lines to events.  Anything but a line with `done` true is not an end: it becomes a Fault."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+        self._frames = NDJSON()
+        self._ids: CallIds | None = None
+        self._index = -1
+        self._open: type[Part] | None = None
+        self._called = False
+        self._ended = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        try:
+            return self._lines(self._frames.feed(data))
+        except FrameTooLargeError as error:
+            return self._fault("upstream", str(error))
+
+    def close(self) -> list[Event]:
+        events = self._lines(self._frames.close())
+        return events or self._fault("upstream", "the upstream's answer ended before it was complete")
+
+    def _lines(self, lines: list[bytes]) -> list[Event]:
+        events: list[Event] = []
+        for line in lines:
+            if not self._ended:
+                events += self._event_line(line)
+        return events
+
+    def _event_line(self, line: bytes) -> list[Event]:
+        try:
+            body = _decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return self._fault("upstream", "the upstream sent a line that is not JSON")
+        if not isinstance(body, dict):
+            return self._fault("upstream", "the upstream sent a line that is not an object")
+        if message := error_message(body):
+            return self._fault(error_kind(500, message), message)
+        events: list[Event] = []
+        try:
+            self._answer(body, events)
+        except GatewayError as error:
+            events += self._fault("upstream", error.message)
+        return events
+
+    def _answer(self, body: Object, events: list[Event]) -> None:
+        if self._ids is None:
+            self._ids = CallIds(body.get("created_at"))
+            events.append(Start("", str(body.get("model") or "")))
+        message = body.pop("message", None)
+        if isinstance(message, dict):
+            for part in decode_answer(message):
+                self._part(part, events)
+        if "logprobs" in body and "logprobs" not in self.skipped:
+            self.skipped.append("logprobs")
+        if body.get("done") is True:
+            reason: Reason = decode_reason(body.get("done_reason"), self._called)
+            usage = decode_usage(body)
+            self._close_part(events)
+            self._ended = True
+            events.append(Finish(reason, usage))
+
+    def _part(self, part: Part, events: list[Event]) -> None:
+        match part:
+            case Text(text=text):
+                self._switch(Text, Text(text=""), events)
+                events.append(TextDelta(self._index, text))
+            case Thinking(text=text):
+                self._switch(Thinking, Thinking(text=""), events)
+                events.append(TextDelta(self._index, text))
+            case _:
+                self._close_part(events)
+                self._whole(part, events)
+
+    def _switch(self, kind: type[Part], start: Part, events: list[Event]) -> None:
+        if self._open is not kind:
+            self._close_part(events)
+            self._index += 1
+            self._open = kind
+            events.append(PartStart(self._index, start))
+
+    def _whole(self, part: Part, events: list[Event]) -> None:
+        """A call comes in one piece; its arguments still go as a delta, which is where readers look for them."""
+        self._index += 1
+        arguments = ""
+        if isinstance(part, ToolCall) and self._ids is not None:
+            self._called = True
+            self._ids.identify(part)
+            arguments, part.arguments = part.arguments, ""
+        events.append(PartStart(self._index, part))
+        if arguments:
+            events.append(ArgumentsDelta(self._index, arguments))
+        events.append(PartEnd(self._index))
+
+    def _close_part(self, events: list[Event]) -> None:
+        if self._open is not None:
+            self._open = None
+            events.append(PartEnd(self._index))
+
+    def _fault(self, kind: str, message: str) -> list[Event]:
+        if self._ended:
+            return []
+        self._ended = True
+        return [Fault(kind, message)]
+
+

@@ -1,0 +1,44 @@
+"""The words of the Ollama wire: its name, its members, its reasons to stop.  https://docs.ollama.com/api"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dragoman.conversation import Effort, Reason
+
+NAME = "ollama"
+STREAM_TYPE = "application/x-ndjson"
+
+SPELLING: Mapping[str, str] = {
+    "max_tokens": "num_predict",
+    "reasoning": "think",
+    "reasoning.effort": "think",
+    "reasoning.budget": "think",
+}
+
+# There is no reason for tool calls: a turn that ends in calls says "stop".
+DONE_REASONS: Mapping[Reason, str] = {
+    "stop": "stop",
+    "stop_sequence": "stop",
+    "tool_calls": "stop",
+    "refusal": "stop",
+    "pause": "stop",
+    "other": "stop",
+    "length": "length",
+    "context": "length",
+}
+REASONS: Mapping[str, Reason] = {"stop": "stop", "length": "length", "": "stop"}
+
+# `think` has four levels; the first word of a row is the one Ollama knows.
+LEVELS: Mapping[Effort, Effort] = {
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "max",
+    "max": "max",
+}
+THINK_LEVELS: tuple[Effort, ...] = ("low", "medium", "high", "max")
+
+# What /api/generate understands and /api/chat does not.
+GENERATE_ONLY = ("raw", "template", "suffix", "context", "width", "height", "steps")

@@ -1,0 +1,240 @@
+"""A chat completions request, both ways.
+
+What `decode_request` leaves in `extra` is what only OpenAI can honour.  A member that says nothing (null, or
+the documented default) is taken out, so that nobody is told of the loss of nothing.
+https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from dragoman.conversation import Effort, Format, Message, Object, Reasoning, Request, Text
+from dragoman.dialects.openai_chat.messages import decode_messages, encode_messages
+from dragoman.dialects.openai_chat.parts import decode_content
+from dragoman.dialects.openai_chat.tools import decode_choice, decode_tools, encode_choice, encode_tools
+from dragoman.dialects.openai_chat.vocabulary import EFFORTS, NAME
+from dragoman.dialects.reading import choose, need, path, strings, take
+from dragoman.errors import invalid
+from dragoman.losses import Losses
+
+_SAYS_NOTHING: tuple[tuple[str, tuple[Any, ...]], ...] = (
+    ("n", (1,)),
+    ("store", (False,)),
+    ("service_tier", ("auto", "default")),
+    ("modalities", (["text"],)),
+    ("verbosity", ("medium",)),
+    ("logit_bias", ({},)),
+    ("metadata", ({},)),
+    ("stream_options", ({},)),
+)
+
+# An OpenAI effort for a budget of thinking tokens: the steps that gateways commonly use, read backwards.
+_BUDGET_EFFORTS: tuple[tuple[int, Effort], ...] = ((1024, "low"), (4096, "medium"))
+
+
+# --- the whole ----------------------------------------------------------------------------------
+
+
+def decode_request(body: Object) -> Request:
+    """Takes `body` apart.  Raises `GatewayError` ("invalid_request") naming the member that is wrong."""
+    model = need(body, "model", str)
+    messages = _decode_system(body) + decode_messages(need(body, "messages", list))
+    if not messages:
+        raise invalid("messages must have at least one message", "messages")
+    tools = decode_tools(body)
+    request = Request(
+        origin=NAME,
+        model=model,
+        messages=messages,
+        stream=take(body, "stream", bool) or False,
+        tools=tools,
+        tool_choice=decode_choice(body, tools),
+        reasoning=_decode_reasoning(body),
+        format=_decode_format(body),
+    )
+    decode_sampling(body, request)
+    request.logprobs = take(body, "logprobs", bool) or None
+    request.top_logprobs = int(_number(body, "top_logprobs", 0, 20) or 0) or None
+    request.extra = decode_extra(body, request.stream)
+    return request
+
+
+def encode_request(request: Request, losses: Losses) -> Object:
+    """The request for a chat completions server, `messages` last.
+
+    The output limit is `max_tokens`, the name every compatible server knows; usage is always asked for in a stream.
+    """
+    own = request.origin == NAME
+    body: Object = {"model": request.model}
+    for key in ("max_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "frequency_penalty"):
+        body[key] = getattr(request, key)
+    for key in ("presence_penalty", "logprobs", "top_logprobs", "user"):
+        body[key] = getattr(request, key)
+    body["stop"] = request.stop or None
+    body["reasoning_effort"] = _encode_reasoning(request.reasoning, losses)
+    body["response_format"] = _encode_format(request.format)
+    if own:
+        body |= request.extra
+    if request.stream:
+        body["stream"] = True
+        body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
+    body |= encode_choice(request)
+    body["tools"] = encode_tools(request, losses) or None
+    body["messages"] = encode_messages(request, losses)
+    return {key: value for key, value in body.items() if value is not None}
+
+
+# --- members shared with the legacy completions -------------------------------------------------
+
+
+def decode_sampling(body: Object, request: Request) -> None:
+    """Pop what steers sampling and length, checked against the documented ranges, into `request`."""
+    limits = [take(body, key, int) for key in ("max_completion_tokens", "max_tokens")]
+    request.max_tokens = next((limit for limit in limits if limit is not None and limit > 0), None)
+    request.temperature = _number(body, "temperature", 0, 2)
+    request.top_p = _number(body, "top_p", 0, 1)
+    request.frequency_penalty = _number(body, "frequency_penalty", -2, 2) or None
+    request.presence_penalty = _number(body, "presence_penalty", -2, 2) or None
+    request.top_k = take(body, "top_k", int)
+    request.min_p = _number(body, "min_p", 0, 1)
+    request.seed = take(body, "seed", int)
+    if (stop := body.pop("stop", None)) is not None:
+        request.stop = [word for word in strings(stop, "stop") if word]
+    named = [take(body, key, str) for key in ("safety_identifier", "user")]
+    request.user = next(filter(None, named), None)
+
+
+def decode_extra(body: Object, stream: bool) -> Object:
+    """What is left of `body`, with `n` and `stream_options` checked, without members that say nothing."""
+    if (n := take(body, "n", int)) is not None:
+        if not 1 <= n <= 128:
+            raise invalid(f"n must be between 1 and 128, not {n}", "n")
+        body["n"] = n
+    if (options := take(body, "stream_options", dict)) is not None and stream:
+        usage = take(options, "include_usage", bool, "stream_options")
+        take(options, "include_obfuscation", bool, "stream_options")  # nothing here is ever padded
+        body["stream_options"] = ({"include_usage": True} if usage else {}) | options
+    nothing = dict(_SAYS_NOTHING)
+    return {k: v for k, v in body.items() if v is not None and not (k in nothing and v in nothing[k])}
+
+
+def include_usage(request: Request) -> bool:
+    """Whether the client asked for the usage chunk at the end of its stream."""
+    return bool((request.extra.get("stream_options") or {}).get("include_usage"))
+
+
+def _number(body: Object, key: str, low: int, high: int) -> float | None:
+    value = take(body, key, float)
+    if value is not None and not low <= value <= high:
+        raise invalid(f"{key} must be between {low} and {high}, not {value:g}", key)
+    return value
+
+
+# --- members of chat only -----------------------------------------------------------------------
+
+
+def _decode_system(body: Object) -> list[Message]:
+    """A top-level `system`, as programs written for Anthropic leave it, is a leading system message."""
+    content = decode_content(body.pop("system", None), "system")
+    return [Message(role="system", content=content)] if content else []
+
+
+def _decode_reasoning(body: Object) -> Reasoning | None:
+    """Pop every spelling of the wish to think: OpenAI's, OpenRouter's and vLLM's, DeepSeek's and Anthropic's."""
+    wish = Reasoning()
+    _apply_effort(wish, body, "reasoning_effort", "")
+    if (asked := take(body, "reasoning", dict)) is not None:
+        _decode_wish(wish, asked)
+    if (asked := take(body, "thinking", dict)) is not None:
+        kind = choose(asked, "type", ("enabled", "disabled", "adaptive"), "thinking")
+        if kind is not None:
+            wish.enabled = kind != "disabled"
+        wish.budget = _positive(asked, "budget_tokens", "thinking") or wish.budget
+        if choose(asked, "display", ("summarized", "omitted"), "thinking") == "omitted":
+            wish.visible = False
+    if (shown := take(body, "include_reasoning", bool)) is not None:
+        wish.visible = shown
+    if wish.enabled is False:
+        return Reasoning(enabled=False)
+    if wish.enabled is None and (wish.effort or wish.budget):
+        wish.enabled = True
+    if wish.enabled and wish.visible is None:
+        wish.visible = True
+    return None if wish == Reasoning() else wish
+
+
+def _decode_wish(wish: Reasoning, asked: Object) -> None:
+    """OpenRouter's `reasoning` object."""
+    enabled = take(asked, "enabled", bool, "reasoning")
+    if enabled is not None:
+        wish.enabled = enabled
+    _apply_effort(wish, asked, "effort", "reasoning")
+    wish.budget = _positive(asked, "max_tokens", "reasoning")
+    if (hidden := take(asked, "exclude", bool, "reasoning")) is not None:
+        wish.visible = not hidden
+
+
+def _apply_effort(wish: Reasoning, owner: Object, key: str, at: str) -> None:
+    effort = choose(owner, key, ("none", *EFFORTS), at)
+    if effort == "none":
+        wish.enabled = False
+    elif effort is not None:
+        wish.enabled, wish.effort = True, cast(Effort, effort)
+
+
+def _positive(owner: Object, key: str, at: str) -> int | None:
+    value = take(owner, key, int, at)
+    return value if value is not None and value > 0 else None
+
+
+def _encode_reasoning(wish: Reasoning | None, losses: Losses) -> str | None:
+    if wish is None:
+        return None
+    if wish.enabled is False:
+        return "none"
+    if wish.effort is None and wish.budget is not None:
+        losses.emulate("reasoning.budget", "as the nearest reasoning_effort")
+        return next((effort for most, effort in _BUDGET_EFFORTS if wish.budget <= most), "high")
+    if wish.budget is not None:
+        losses.drop("reasoning.budget", "chat completions know an effort, but no budget")
+    return wish.effort or ("medium" if wish.enabled else None)
+
+
+def _decode_format(body: Object) -> Format | None:
+    asked = take(body, "response_format", dict)
+    if asked is None:
+        return None
+    at = "response_format"
+    kind = choose(asked, "type", ("text", "json_object", "json_schema"), at)
+    if kind == "text":
+        return None
+    if kind is None:
+        raise invalid(f"{at}.type is required", f"{at}.type")
+    where = path(at, "json_schema")
+    named = take(asked, "json_schema", dict, at) if kind == "json_schema" else None
+    if named is None:
+        named, where = asked, at  # llama.cpp takes the schema without its wrapping
+    schema = take(named, "schema", dict, where)
+    if schema is None:
+        return Format(kind="json")
+    return Format(
+        kind="schema",
+        schema=schema,
+        name=take(named, "name", str, where) or "",
+        description=take(named, "description", str, where) or "",
+        strict=take(named, "strict", bool, where),
+    )
+
+
+def _encode_format(asked: Format | None) -> Object | None:
+    if asked is None:
+        return None
+    if asked.kind == "json":
+        return {"type": "json_object"}
+    named: Object = {"name": asked.name or "answer", "schema": asked.schema}
+    if asked.description:
+        named["description"] = asked.description
+    if asked.strict is not None:
+        named["strict"] = asked.strict
+    return {"type": "json_schema", "json_schema": named}

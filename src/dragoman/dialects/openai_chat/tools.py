@@ -1,0 +1,255 @@
+"""Tools, tool choice and tool calls.  `custom` tools take free text; `functions` is the deprecated spelling of `tools`.
+
+https://platform.openai.com/docs/guides/function-calling
+"""
+
+from __future__ import annotations
+
+from dragoman import ids
+from dragoman.conversation import JSON, Object, Request, Tool, ToolCall, ToolChoice
+from dragoman.dialects.openai_chat.parts import encode_cache, take_cache
+from dragoman.dialects.openai_chat.vocabulary import NAME
+from dragoman.dialects.reading import check, choose, json_text, need, objects, path, take
+from dragoman.errors import invalid
+from dragoman.losses import Losses
+
+_DEPRECATED = "deprecated_function"
+"""Marks, in `Tool.extra`, a tool given as one of `functions`: the answer is then a `function_call`."""
+
+
+# --- tools --------------------------------------------------------------------------------------
+
+
+def decode_tools(body: Object) -> list[Tool]:
+    """Pop `tools` and the deprecated `functions`."""
+    tools = [_decode_tool(tool, at) for tool, at in objects(body.pop("tools", None) or [], "tools")]
+    for function, at in objects(body.pop("functions", None) or [], "functions"):
+        tool = _decode_function(function, at)
+        tool.extra[_DEPRECATED] = True
+        tools.append(tool)
+    return tools
+
+
+def encode_tools(request: Request, losses: Losses) -> list[Object]:
+    """Every tool this wire can say; a tool that another upstream runs itself is dropped."""
+    wire: list[Object] = []
+    for index, tool in enumerate(request.tools):
+        own = request.origin == NAME
+        if not tool.hosted:
+            wire.append(_encode_tool(tool, own))
+        elif own:
+            wire.append(tool.extra)
+        else:
+            losses.drop(f"tools[{index}]", f"{tool.name} is run by the upstream it was written for")
+    return wire
+
+
+def uses_functions(request: Request) -> bool:
+    """Whether the client speaks the deprecated `functions` and so reads only `message.function_call`."""
+    return request.origin == NAME and any(_DEPRECATED in tool.extra for tool in request.tools)
+
+
+def _decode_tool(tool: Object, at: str) -> Tool:
+    kind = take(tool, "type", str, at) or "function"
+    cache = take_cache(tool, at)
+    match kind:
+        case "function":
+            decoded = _decode_function(take(tool, "function", dict, at) or tool, at)
+        case "custom":
+            decoded = _decode_custom(take(tool, "custom", dict, at) or tool, at)
+        case _:
+            return Tool(name=kind, hosted=True, extra={"type": kind, **tool})
+    decoded.cache = decoded.cache or cache
+    return decoded
+
+
+def _decode_function(function: Object, at: str) -> Tool:
+    return Tool(
+        name=_name(function, at),
+        description=take(function, "description", str, at) or "",
+        schema=take(function, "parameters", dict, at),
+        strict=take(function, "strict", bool, at),
+        cache=take_cache(function, at),
+        extra=function,
+    )
+
+
+def _decode_custom(custom: Object, at: str) -> Tool:
+    name, description = _name(custom, at), take(custom, "description", str, at) or ""
+    if (form := take(custom, "format", dict, at)) and form.get("type") != "text":
+        custom["format"] = form
+    return Tool(name=name, description=description, freeform=True, extra=custom)
+
+
+def _encode_tool(tool: Tool, own: bool) -> Object:
+    inner: Object = {"name": tool.name}
+    if tool.description:
+        inner["description"] = tool.description
+    if tool.schema is not None:
+        inner["parameters"] = tool.schema
+    if tool.strict is not None:
+        inner["strict"] = tool.strict
+    if own:
+        inner |= {key: value for key, value in tool.extra.items() if key != _DEPRECATED}
+    kind = "custom" if tool.freeform else "function"
+    wire: Object = {"type": kind, kind: inner}
+    if tool.cache:
+        wire["prompt_cache_breakpoint"] = encode_cache(tool.cache)
+    return wire
+
+
+def _name(owner: Object, at: str) -> str:
+    if not (name := need(owner, "name", str, at)):
+        raise invalid(f"{at}.name is empty", f"{at}.name")
+    return name
+
+
+# --- tool choice --------------------------------------------------------------------------------
+
+
+def decode_choice(body: Object, tools: list[Tool]) -> ToolChoice | None:
+    """Pop `tool_choice`, `parallel_tool_calls` and the deprecated `function_call`.
+
+    None when nothing but the default was said.
+    """
+    parallel = take(body, "parallel_tool_calls", bool)
+    key = "tool_choice" if body.get("tool_choice") is not None else "function_call"
+    choice = _decode_choice(body.pop(key, None), key)
+    body.pop("tool_choice", None), body.pop("function_call", None)
+    if choice is not None:
+        known = {tool.name for tool in tools}
+        for name in filter(None, [choice.name, *choice.allowed]):
+            if name not in known:
+                raise invalid(f"{key} names {name!r}, which is not among the tools", key)
+        if choice.mode == "any" and not tools:
+            raise invalid(f"{key} is only allowed when tools are given", key)
+    if not tools:
+        return None
+    if any(_DEPRECATED in tool.extra for tool in tools):
+        parallel = False  # a `function_call` answer has room for one
+    if parallel is False:
+        choice = choice or ToolChoice()
+        choice.parallel = False
+    return None if choice == ToolChoice() else choice
+
+
+def encode_choice(request: Request) -> Object:
+    """`tool_choice` and `parallel_tool_calls`, where they were said."""
+    choice = request.tool_choice
+    if choice is None:
+        return {}
+    kinds = {tool.name: "custom" if tool.freeform else "function" for tool in request.tools}
+    body: Object = {}
+    if choice.parallel is not None:
+        body["parallel_tool_calls"] = choice.parallel
+    if choice.allowed and choice.mode != "none":
+        mode = "auto" if choice.mode == "auto" else "required"
+        tools = [_named(name, kinds) for name in choice.allowed]
+        body["tool_choice"] = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+    elif choice.mode == "tool":
+        body["tool_choice"] = _named(choice.name, kinds)
+    elif choice.mode != "auto":
+        body["tool_choice"] = "required" if choice.mode == "any" else "none"
+    return body
+
+
+def _named(name: str, kinds: dict[str, str]) -> Object:
+    kind = kinds.get(name, "function")
+    return {"type": kind, kind: {"name": name}}
+
+
+def _decode_choice(choice: JSON, at: str) -> ToolChoice | None:
+    match choice:
+        case None:
+            return None
+        case "auto":
+            return ToolChoice()
+        case "none":
+            return ToolChoice(mode="none")
+        case "required" | "any":
+            return ToolChoice(mode="any")
+        case {"type": "allowed_tools"}:
+            return _decode_allowed(choice, at)
+        case {"type": "function" | "custom" as kind}:
+            return ToolChoice(mode="tool", name=_chosen(choice, kind, at))
+        case {"name": str(name)}:  # deprecated `function_call`, and Anthropic's {"type": "tool", "name"}
+            return ToolChoice(mode="tool", name=name)
+        case {"type": "auto" | "none" | "any" as mode}:
+            return ToolChoice(mode=mode)
+        case _:
+            said = choice if isinstance(choice, str) else "that"
+            raise invalid(f'{at} must be "none", "auto", "required" or an object that names a tool, not {said}', at)
+
+
+def _decode_allowed(choice: Object, at: str) -> ToolChoice:
+    allowed, where = take(choice, "allowed_tools", dict, at), path(at, "allowed_tools")
+    if allowed is None:
+        allowed, where = choice, at
+    mode = choose(allowed, "mode", ("auto", "required"), where) or "auto"
+    entries = objects(allowed.get("tools"), path(where, "tools"))
+    names = [_chosen(tool, take(tool, "type", str, spot) or "function", spot) for tool, spot in entries]
+    if not names:
+        raise invalid(f"{where}.tools is empty", f"{where}.tools")
+    return ToolChoice(mode="auto" if mode == "auto" else "any", allowed=names)
+
+
+def _chosen(choice: Object, kind: str, at: str) -> str:
+    """The name in `{"type": "function", "function": {"name"}}`, or in the flat form of the Responses API."""
+    inner = take(choice, kind, dict, at)
+    return _name(choice, at) if inner is None else _name(inner, path(at, kind))
+
+
+# --- tool calls ---------------------------------------------------------------------------------
+
+
+def decode_calls(message: Object, at: str, seed: str) -> list[ToolCall]:
+    """Pop `tool_calls` and the deprecated `function_call` of an assistant message.
+
+    A call without an id gets one minted from `seed` and its place, the same every time.
+    """
+    calls = [
+        _decode_call(call, where, f"{seed}:{index}")
+        for index, (call, where) in enumerate(objects(message.pop("tool_calls", None) or [], path(at, "tool_calls")))
+    ]
+    if (function := take(message, "function_call", dict, at)) and not calls:
+        where = path(at, "function_call")
+        name = _name(function, where)
+        calls.append(ToolCall(id=ids.mint("call_", seed, name), name=name, arguments=_arguments(function, where)))
+    return calls
+
+
+def encode_call(call: ToolCall, own: bool) -> Object:
+    """One element of `tool_calls`."""
+    wire: Object = {"id": call.id}
+    if call.freeform:
+        wire |= {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    else:
+        wire |= {"type": "function", "function": encode_function_call(call)}
+    return wire | call.extra if own else wire
+
+
+def encode_function_call(call: ToolCall) -> Object:
+    """Name and arguments; "no arguments" is `{}`, because programs parse the text without looking."""
+    return {"name": call.name, "arguments": call.arguments if call.arguments.strip() else "{}"}
+
+
+def _decode_call(call: Object, at: str, seed: str) -> ToolCall:
+    call.pop("index", None)  # left by clients that send back what they added up from a stream
+    kind = choose(call, "type", ("function", "custom"), at) or "function"
+    inner, where = need(call, kind, dict, at), path(at, kind)
+    name = _name(inner, where)
+    if kind == "custom":
+        arguments = take(inner, "input", str, where) or ""
+    else:
+        arguments = _arguments(inner, where)
+    call_id = take(call, "id", str, at) or ids.mint("call_", seed, name)
+    return ToolCall(id=call_id, name=name, arguments=arguments, freeform=kind == "custom", extra=call)
+
+
+def _arguments(function: Object, at: str) -> str:
+    """JSON text; some programs and servers send the object itself, or nothing at all."""
+    arguments = function.pop("arguments", None)
+    if isinstance(arguments, dict):
+        return json_text(arguments)
+    text = "" if arguments is None else check(arguments, str, path(at, "arguments"))
+    return text if text.strip() else "{}"

@@ -1,0 +1,120 @@
+"""A stream folded into the reply it adds up to, and a reply unfolded into a stream.
+
+`fold(unfold(reply)) == reply`: this is what makes streamed and unstreamed answers the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dragoman.conversation import (
+    ArgumentsDelta,
+    CitationDelta,
+    Event,
+    Fault,
+    Finish,
+    Part,
+    PartEnd,
+    PartStart,
+    Refusal,
+    Reply,
+    Seal,
+    SealDelta,
+    Start,
+    Text,
+    TextDelta,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+
+
+class Fold:
+    """Feed it events; `reply` is the answer once `finish` is there.  `fault` is set when the stream broke."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self._start = Start("", "")
+        self._parts: list[Part] = []
+        self._text: list[str] = []
+        self.finish: Finish | None = None
+        self.fault: Fault | None = None
+
+    def feed(self, events: Iterable[Event]) -> None:
+        for event in events:
+            match event:
+                case TextDelta(text=text) | ArgumentsDelta(text=text):
+                    self._text.append(text)
+                case PartStart(part=part):
+                    self._parts.append(part)
+                case SealDelta(seal=seal) if isinstance(part := self._parts[-1], Thinking):
+                    part.seal = seal
+                case CitationDelta(citation=citation) if isinstance(part := self._parts[-1], Text):
+                    part.citations.append(citation)
+                case PartEnd():
+                    self._close()
+                case Start():
+                    self._start = event
+                case Finish():
+                    self.finish = event
+                case Fault():
+                    self.fault = event
+
+    def _close(self) -> None:
+        text = "".join(self._text)
+        self._text.clear()
+        match self._parts[-1]:
+            case ToolCall() as call:
+                call.arguments += text
+            case Text() | Refusal() | Thinking() as part:
+                part.text += text
+
+    @property
+    def reply(self) -> Reply:
+        """The folded reply.  Call it only when `finish` is set."""
+        if self.finish is None:
+            raise ValueError("the stream has not finished")
+        return Reply(
+            origin=self._origin,
+            id=self._start.id,
+            model=self._start.model,
+            content=self._parts,
+            reason=self.finish.reason,
+            stop_sequence=self.finish.stop_sequence,
+            explanation=self.finish.explanation,
+            usage=self.finish.usage or self._start.usage or Usage(),
+        )
+
+
+def unfold(reply: Reply) -> list[Event]:
+    """The stream that folds into `reply`: one delta a part."""
+    events: list[Event] = [Start(reply.id, reply.model, reply.usage)]
+    for index, part in enumerate(reply.content):
+        events += _unfold_part(index, part)
+    events.append(Finish(reply.reason, reply.usage, reply.stop_sequence, reply.explanation))
+    return events
+
+
+def _unfold_part(index: int, part: Part) -> list[Event]:
+    start: Part = part
+    deltas: list[Event] = []
+    match part:
+        case ToolCall():
+            start = ToolCall(
+                id=part.id, name=part.name, arguments="", freeform=part.freeform, cache=part.cache, extra=part.extra
+            )
+            deltas = [ArgumentsDelta(index, part.arguments)]
+        case Text():
+            start = Text(text="", cache=part.cache, extra=part.extra)
+            deltas = [TextDelta(index, part.text), *(CitationDelta(index, c) for c in part.citations)]
+        case Refusal():
+            start = Refusal(text="", extra=part.extra)
+            deltas = [TextDelta(index, part.text)]
+        case Thinking(redacted=False):
+            start = Thinking(text="", extra=part.extra)
+            deltas = [TextDelta(index, part.text)]
+            if isinstance(part.seal, Seal):
+                deltas.append(SealDelta(index, part.seal))
+        case _:
+            pass
+    return [PartStart(index, start), *deltas, PartEnd(index)]

@@ -1,0 +1,150 @@
+"""What a model can do, as data: one `Card` a model, read from `claude.toml` and overlaid with the live list."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from importlib import resources
+from typing import Literal
+
+import msgspec
+from msgspec import Struct, field
+
+from dragoman.conversation import Object
+
+Status = Literal["active", "deprecated", "retired"]
+
+
+class ThinkingCard(Struct, frozen=True, forbid_unknown_fields=True):
+    """`types`: accepted values of `thinking.type`.  `default_on`: the model thinks when nobody says."""
+
+    types: list[str]
+    default_on: bool
+    default_display: str = "summarized"
+    interleaved: str = "never"
+    max_effort_when_off: str | None = None
+
+
+class EffortCard(Struct, frozen=True, forbid_unknown_fields=True):
+    """`levels`: accepted values of `output_config.effort`, weakest first; empty when the member is refused."""
+
+    levels: list[str] = field(default_factory=list)
+    default: str | None = None
+
+
+class Prices(Struct, frozen=True, forbid_unknown_fields=True):
+    """US dollars per million tokens."""
+
+    input: float
+    output: float
+    cache_write_5m: float | None = None
+    cache_write_1h: float | None = None
+    cache_read: float | None = None
+    above_100k_prompt: Mapping[str, float] | None = None
+
+
+class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model, and the dialect of the server it lives on.
+
+    Sizes are tokens; `sampling` is "omit", "one" (temperature or top_p, never both) or "all".
+    """
+
+    id: str = ""
+    dialect: str = "anthropic"
+    line: str = ""
+    display_name: str = ""
+    released: str = ""
+    status: Status = "active"
+    retirement: Literal["retired", "scheduled", "not_sooner_than"] = "not_sooner_than"
+    retires_at: str = ""
+    aliases: list[str] = field(default_factory=list)
+    context_window: int
+    max_output_tokens: int
+    image_input: bool
+    pdf_input: bool
+    structured_outputs: bool
+    prefill: bool
+    forced_tool_choice: bool
+    mid_conversation_system: bool
+    sampling: Literal["omit", "one", "all"]
+    effort: EffortCard
+    thinking: ThinkingCard
+    min_cacheable_tokens: int | None = None
+    image_max_edge_px: int | None = None
+    image_max_tokens: int | None = None
+    overflow: str = "stop_reason"
+    thinking_prefix_check: bool = False
+    tokenizer: str = "new"
+    refusal_classifiers: bool = False
+    prices: Prices | None = None
+
+    def retired(self, today: date) -> bool:
+        """Whether the model is gone: by its status, or by a date that is firm."""
+        if self.status == "retired":
+            return True
+        return self.retirement == "scheduled" and bool(self.retires_at) and date.fromisoformat(self.retires_at) <= today
+
+    @property
+    def capabilities(self) -> list[str]:
+        """In Ollama's words: completion, tools, vision, thinking."""
+        thinks = any(kind in self.thinking.types for kind in ("adaptive", "enabled"))
+        return ["completion", "tools"] + ["vision"] * self.image_input + ["thinking"] * thinks
+
+
+class Bundle(Struct, frozen=True):
+    """The table that ships with us: cards and aliases, and what to assume of a model it does not know."""
+
+    cards: Mapping[str, Card]
+    aliases: Mapping[str, str]
+    unknown: Card
+
+
+def bundled() -> Bundle:
+    """Read `claude.toml`."""
+    table = tomllib.loads(resources.files(__package__).joinpath("claude.toml").read_text("utf-8"))
+    cards = {name: msgspec.convert({**card, "id": name}, Card) for name, card in table["models"].items()}
+    return Bundle(cards=cards, aliases=table["aliases"], unknown=msgspec.convert(table["unknown"], Card))
+
+
+def overlay(card: Card, live: Object) -> Card:
+    """`card` corrected by an element of the upstream's `GET /v1/models`: lifecycle, limits, capabilities.
+
+    Members the element does not have change nothing.
+    """
+    changes: Object = {}
+    if live.get("lifecycle") in ("active", "deprecated", "retired"):
+        changes["status"] = live["lifecycle"]
+    if isinstance(retires := live.get("retires_at"), str):
+        changes |= {"retires_at": retires[:10], "retirement": "scheduled"}
+    for theirs, ours in _TEXTS.items():
+        if isinstance(value := live.get(theirs), str) and value:
+            changes[ours] = value
+    if isinstance(created := live.get("created_at"), str) and not card.released:
+        changes["released"] = created[:10]
+    for theirs, ours in (("max_input_tokens", "context_window"), ("max_tokens", "max_output_tokens")):
+        if isinstance(value := live.get(theirs), int) and value > 0:
+            changes[ours] = value
+    changes |= _capabilities(card, live.get("capabilities") or {})
+    return msgspec.structs.replace(card, **changes)
+
+
+_TEXTS = {"display_name": "display_name", "line": "line"}
+
+
+def _capabilities(card: Card, told: Object) -> Object:
+    changes: Object = {}
+    for name in ("image_input", "pdf_input", "structured_outputs"):
+        if isinstance(value := _supported(told.get(name)), bool):
+            changes[name] = value
+    if isinstance(effort := told.get("effort"), dict):
+        levels = [level for level in ("low", "medium", "high", "xhigh", "max") if _supported(effort.get(level))]
+        changes["effort"] = EffortCard(levels=levels, default=card.effort.default)
+    if isinstance(thinking := told.get("thinking"), dict) and isinstance(types := thinking.get("types"), dict):
+        accepted = [kind for kind, value in types.items() if _supported(value)]
+        changes["thinking"] = msgspec.structs.replace(card.thinking, types=accepted)
+    return changes
+
+
+def _supported(value: object) -> bool | None:
+    return bool(value.get("supported")) if isinstance(value, dict) else None

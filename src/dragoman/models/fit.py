@@ -1,0 +1,48 @@
+"""A request fitted to a model: one pure function, in small named steps.
+
+Every call that is translated passes through here.  A step that cannot keep something says so to `losses`; what a step
+changes that the client must not see (a tool's name, a wrapped answer) is undone by `Fitted.restore`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from dragoman.conversation import Request
+from dragoman.losses import Losses
+from dragoman.models.cards import Card
+from dragoman.models.formats import fit_format
+from dragoman.models.limits import fit_cache, fit_limit, fit_sampling, fit_stop
+from dragoman.models.restore import Restore
+from dragoman.models.thinking import fit_thinking
+from dragoman.models.tools import fit_tools
+from dragoman.models.turns import fit_ending, fit_turns
+
+
+class Fitted(Struct, frozen=True):
+    """`restore` is None when the reply needs no undoing."""
+
+    request: Request
+    restore: Restore | None
+
+
+def fit(request: Request, card: Card, losses: Losses, *, prompt_cache: Literal["auto", "off"] = "auto") -> Fitted:
+    """`request` as the model of `card` accepts it.  `request` itself is left alone.
+
+    Raises `GatewayError` ("invalid_request") for what no model could answer.
+    """
+    request = replace(request, model=card.id)
+    request = fit_turns(request, card, losses)
+    request = fit_thinking(request, card, losses)
+    request = fit_limit(request, card, losses)
+    request, names, freeform = fit_tools(request, card, losses)
+    request = fit_sampling(request, card, losses)
+    request = fit_stop(request, card, losses)
+    request, shape = fit_format(request, card, losses)
+    request = fit_ending(request, card, losses)
+    request = fit_cache(request, losses, automatic=prompt_cache == "auto")
+    restore = Restore(names, freeform, shape) if names or freeform or shape else None
+    return Fitted(request, restore)

@@ -1,0 +1,59 @@
+"""Structured output as this model gives it: its own constraint where it can hold the schema, else instruction."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec.structs import replace
+
+from dragoman.arguments import json_text
+from dragoman.conversation import Object, Request
+from dragoman.losses import Losses
+from dragoman.models.cards import Card
+from dragoman.models.schema import UnfitError, transform
+from dragoman.models.tools import instruct
+
+WRAPPER = "value"
+Shape = Literal["", "json", "wrapped"]
+
+_ONE_VALUE = "Answer with one JSON {kind} only: no other text before or after it, and no code fence."
+
+
+def fit_format(request: Request, card: Card, losses: Losses) -> tuple[Request, Shape]:
+    """The request, and how the answer's text must be read on the way back.
+
+    "json": take the one JSON value out of it; "wrapped": the value is the member `value` of an object, because the
+    model's constraint wants an object at the root.
+    """
+    wanted = request.format
+    if wanted is None:
+        return request, ""
+    if wanted.kind == "json":
+        losses.emulate("format", "Claude has no JSON mode without a schema: it is asked for JSON")
+        return instruct(replace(request, format=None), _ONE_VALUE.format(kind="object")), "json"
+    try:
+        return _constrained(request, card, losses)
+    except UnfitError as why:
+        losses.emulate("format", f"the model cannot be held to this schema ({why}): it is asked to follow it")
+        rule = _ONE_VALUE.format(kind="value")
+        text = f"{rule} It must be valid against this JSON Schema:\n{json_text(wanted.schema)}"
+
+        return instruct(replace(request, format=None), text), "json"
+
+
+def _constrained(request: Request, card: Card, losses: Losses) -> tuple[Request, Shape]:
+    if request.format is None or not card.structured_outputs:
+        raise UnfitError(f"{card.id} has no structured outputs")
+    schema, moved = transform(request.format.schema)
+    if moved:
+        losses.emulate("format", f"{', '.join(moved)}: not enforced, but described to the model")
+    wrap = schema.get("type") != "object"
+    if wrap:
+        schema = _wrapped(schema)
+    return replace(request, format=replace(request.format, schema=schema)), "wrapped" if wrap else ""
+
+
+def _wrapped(schema: Object) -> Object:
+    definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
+    root = {"type": "object", "properties": {WRAPPER: schema}, "required": [WRAPPER], "additionalProperties": False}
+    return root | definitions

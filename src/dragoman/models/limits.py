@@ -1,0 +1,84 @@
+"""Output limit, sampling, stop sequences and cache marks, each as this model takes it."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from msgspec.structs import replace
+
+from dragoman.conversation import Object, Part, Request, Tool
+from dragoman.losses import Losses
+from dragoman.models.cards import Card
+
+MAX_CACHE_MARKS = 4
+
+
+def fit_limit(request: Request, card: Card, losses: Losses) -> Request:
+    """`max_tokens` is required upstream: absent means all the model can write, and no more than that is asked for."""
+    limit, most = request.max_tokens, card.max_output_tokens
+    if limit is None or limit <= 0:
+        return replace(request, max_tokens=most)
+    if limit > most:
+        losses.emulate("max_tokens", f"{card.id} writes at most {most} tokens")
+        return replace(request, max_tokens=most)
+    return request
+
+
+def fit_sampling(request: Request, card: Card, losses: Losses) -> Request:
+    """Temperature, top_p and top_k.  1 is every model's default and says nothing."""
+    temperature, top_p, top_k = request.temperature, request.top_p, request.top_k
+    if temperature is None and top_p is None and top_k is None:
+        return request
+    keep: Object = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
+    manual = request.reasoning is not None and request.reasoning.mode == "enabled"
+    if card.sampling == "omit":
+        _drop(keep, ("temperature", "top_p", "top_k"), f"{card.id} takes no sampling settings", losses)
+    elif manual:
+        narrow = top_p is not None and not 0.95 <= top_p <= 1
+        _drop(keep, ("temperature", "top_k", *(["top_p"] if narrow else [])), "not while the model thinks", losses)
+    if card.sampling == "one" and keep["temperature"] is not None and keep["top_p"] is not None:
+        _drop(keep, ("top_p",), f"{card.id} takes temperature or top_p, not both", losses)
+    if (value := keep["temperature"]) is not None and not 0 <= value <= 1:
+        keep["temperature"] = min(max(value, 0.0), 1.0)
+        losses.emulate("temperature", "Claude's scale ends at 1")
+    return replace(request, **keep)
+
+
+def _drop(keep: Object, names: tuple[str, ...], why: str, losses: Losses) -> None:
+    for name in names:
+        if keep[name] is not None and not (keep[name] == 1 and name != "top_k"):
+            losses.drop(name, why)
+        keep[name] = None
+
+
+def fit_stop(request: Request, card: Card, losses: Losses) -> Request:
+    """A stop sequence of nothing but white space is refused upstream."""
+    if all(text.strip() for text in request.stop):
+        return request
+    losses.drop("stop", "Claude does not stop at white space")
+    return replace(request, stop=[text for text in request.stop if text.strip()])
+
+
+def fit_cache(request: Request, losses: Losses, automatic: bool) -> Request:
+    """At most four cache marks, the newest; where the client set none, one that moves with the conversation.
+
+    A lone first question is not marked: writing the cache costs more than it could ever save.
+    """
+    marked = _marked(request)
+    if (excess := len(marked) + bool(request.cache) - MAX_CACHE_MARKS) > 0:
+        request = deepcopy(request)
+        for holder in _marked(request)[:excess]:
+            holder.cache = None
+        losses.drop("cache", f"at most {MAX_CACHE_MARKS} cache marks fit in a request; the newest were kept")
+    if automatic and not marked and not request.cache and _grows(request):
+        return replace(request, cache="5m")
+    return request
+
+
+def _marked(request: Request) -> list[Tool | Part]:
+    parts = [part for message in request.messages for part in message.content if part.cache]
+    return [*(tool for tool in request.tools if tool.cache), *parts]
+
+
+def _grows(request: Request) -> bool:
+    return bool(request.tools) or any(message.role == "assistant" for message in request.messages)

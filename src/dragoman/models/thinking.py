@@ -1,0 +1,142 @@
+"""Thinking and effort: what the client asked for, in the words this model takes."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from dragoman.conversation import Effort, Reasoning, Request, Thinking, ToolResult
+from dragoman.losses import Losses
+from dragoman.models.cards import Card
+
+MIN_BUDGET = 1024
+
+# Thinking budgets in tokens for models that are told a budget rather than an effort.
+_BUDGETS: dict[Effort | None, int] = {
+    "minimal": 1024,
+    "low": 2048,
+    "medium": 8192,
+    None: 8192,
+    "high": 16384,
+    "xhigh": 32768,
+    "max": 32768,
+}
+# And back: the smallest effort whose budget covers the one that was asked for.
+_EFFORTS: tuple[tuple[int, Effort], ...] = ((2048, "low"), (8192, "medium"), (16384, "high"), (32768, "xhigh"))
+
+# An output limit below this leaves no room to think and to answer.
+_ROOM = 4096
+
+
+def fit_thinking(request: Request, card: Card, losses: Losses) -> Request:
+    """Choose `reasoning.mode`, effort and budget.  `max_tokens` must still be the client's own, or None."""
+    asked = request.reasoning or Reasoning()
+    wanted = _wanted(asked)
+    if wanted is None:
+        return _unasked(request, asked, card, losses)
+    if wanted:
+        return _on(request, asked, card, losses)
+    return _off(request, asked, card, losses)
+
+
+def _wanted(asked: Reasoning) -> bool | None:
+    if asked.enabled is not None:
+        return asked.enabled
+    return True if asked.visible or asked.budget else None
+
+
+def _on(request: Request, asked: Reasoning, card: Card, losses: Losses) -> Request:
+    if "adaptive" in card.thinking.types:
+        wanted = asked.effort
+        if wanted is None and asked.budget is not None:
+            wanted = next((effort for budget, effort in _EFFORTS if asked.budget <= budget), "max")
+            losses.emulate("reasoning", f"a thinking budget is sent as effort {wanted}")
+        effort = _level(wanted, card, losses)
+        return replace(
+            request, reasoning=Reasoning(enabled=True, effort=effort, visible=asked.visible, mode="adaptive")
+        )
+    if "enabled" in card.thinking.types:
+        return _manual(request, asked, card, losses)
+    losses.drop("reasoning", f"{card.id} does not think")
+    return replace(request, reasoning=None)
+
+
+def _manual(request: Request, asked: Reasoning, card: Card, losses: Losses) -> Request:
+    """Models that are given a budget in tokens, which must be smaller than the output limit."""
+    if _loop_is_unsealed(request, card):
+        losses.drop("reasoning", "the signed reasoning that led to these tool calls is not known here")
+        return _off(request, asked, card, losses, quiet=True)
+    limit = request.max_tokens
+    if limit is not None and limit <= MIN_BUDGET:
+        losses.drop("reasoning", f"an output limit of {limit} tokens leaves no room to think")
+        return _off(request, asked, card, losses, quiet=True)
+    budget = max(asked.budget or _BUDGETS[asked.effort], MIN_BUDGET)
+    budget = min(budget, (limit or card.max_output_tokens) - 1)
+    effort = _level(asked.effort, card, Losses()) if card.effort.levels else None
+    visible = asked.visible if asked.visible is not (card.thinking.default_display == "summarized") else None
+    reasoning = Reasoning(enabled=True, effort=effort, budget=budget, visible=visible, mode="enabled")
+    return replace(request, reasoning=reasoning)
+
+
+def _loop_is_unsealed(request: Request, card: Card) -> bool:
+    """Whether the request continues a tool loop whose assistant turn has lost its signed reasoning."""
+    turns = request.messages
+    if not turns or not any(isinstance(part, ToolResult) for part in turns[-1].content):
+        return False
+    for message in reversed(turns):
+        if message.role == "assistant":
+            first = message.content[0] if message.content else None
+            return not (isinstance(first, Thinking) and first.seal is not None and first.seal.origin == card.dialect)
+    return False
+
+
+def _off(request: Request, asked: Reasoning, card: Card, losses: Losses, *, quiet: bool = False) -> Request:
+    """Not thinking, or as little as this model can.  `quiet`: the client did not ask for it, we do."""
+    types = card.thinking.types
+    effort = asked.effort
+    if "disabled" in types or "between_tools" in types or not card.thinking.default_on:
+        mode = "" if not card.thinking.default_on else "disabled" if "disabled" in types else "between_tools"
+        ceiling = card.thinking.max_effort_when_off
+        level = _at_most(_level(effort, card, Losses() if quiet else losses), ceiling, card) if effort else None
+        reasoning = Reasoning(effort=level, mode=mode) if mode or level else None
+        return replace(request, reasoning=reasoning)
+    if not quiet:
+        losses.drop("reasoning", f"{card.id} always thinks; it is asked for the least effort")
+    lowest = card.effort.levels[0] if card.effort.levels else None
+    return _with_room(replace(request, reasoning=Reasoning(effort=lowest)), losses)  # type: ignore[arg-type]
+
+
+def _unasked(request: Request, asked: Reasoning, card: Card, losses: Losses) -> Request:
+    limit = request.max_tokens
+    if card.thinking.default_on and not asked.effort and limit is not None and limit < _ROOM:
+        # The model would spend the few tokens there are on thoughts nobody asked for.
+        return _off(request, asked, card, losses, quiet=True)
+    effort = _level(asked.effort, card, losses) if asked.effort else None
+    return replace(request, reasoning=Reasoning(effort=effort) if effort else None)
+
+
+def _with_room(request: Request, losses: Losses) -> Request:
+    if request.max_tokens is None or request.max_tokens >= _ROOM:
+        return request
+    losses.emulate("max_tokens", "raised, because this model's thinking counts against the limit")
+    return replace(request, max_tokens=request.max_tokens + _ROOM)
+
+
+def _level(effort: Effort | None, card: Card, losses: Losses) -> Effort | None:
+    """The closest effort this model has that is not above the one asked for."""
+    levels = card.effort.levels
+    if effort is None or not levels:
+        if effort is not None:
+            losses.emulate("reasoning", f"{card.id} has no effort levels")
+        return None
+    order = ("minimal", "low", "medium", "high", "xhigh", "max")
+    fitting = [level for level in levels if order.index(level) <= order.index(effort)] or levels[:1]
+    if fitting[-1] != effort:
+        losses.emulate("reasoning", f"effort {effort} is sent as {fitting[-1]}")
+    return fitting[-1]  # type: ignore[return-value]
+
+
+def _at_most(effort: Effort | None, ceiling: str | None, card: Card) -> Effort | None:
+    levels = card.effort.levels
+    if effort is None or ceiling is None or levels.index(effort) <= levels.index(ceiling):
+        return effort
+    return ceiling  # type: ignore[return-value]

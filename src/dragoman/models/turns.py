@@ -1,0 +1,214 @@
+"""The order of the conversation, as Claude wants it.
+
+First the user, then in turns; nothing empty; every tool call answered once, in the very next turn.  Each repair is a
+pure function of the history before it, so that a growing conversation is translated to growing, never changing, bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from dragoman.conversation import (
+    Media,
+    Message,
+    Part,
+    Refusal,
+    Request,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from dragoman.ids import mint
+from dragoman.losses import Losses
+from dragoman.models.cards import Card
+
+_ID = re.compile(r"[a-zA-Z0-9_-]+")
+_NO_RESULT = "No result was returned for this call."
+_OPENING = "(The conversation begins.)"
+_CONTINUE = "Continue your last message from exactly where it stopped."
+
+
+def fit_turns(request: Request, card: Card, losses: Losses) -> Request:
+    """Clean parts, place system messages, merge neighbours, pair tool results, and begin and end with the user."""
+    messages = _placed(_cleaned(request, card, losses), card, losses)
+    turns = _paired(_merged(messages), losses)
+    lead = next((i for i, turn in enumerate(turns) if turn.role not in ("system", "developer")), len(turns))
+    if lead == len(turns) or turns[lead].role != "user":
+        turns.insert(lead, Message(role="user", content=[Text(text=_OPENING)]))
+        losses.emulate("messages", "Claude wants the user to speak first: an opening line was put before the rest")
+    return replace(request, messages=turns)
+
+
+def fit_ending(request: Request, card: Card, losses: Losses) -> Request:
+    """A last message of the assistant is a prefill: kept where the model goes on from it, else asked for in words."""
+    last = request.messages[-1]
+    if last.role != "assistant":
+        return request
+    thinks = request.reasoning is not None and request.reasoning.mode in ("adaptive", "enabled")
+    if card.prefill and not thinks and request.format is None:
+        *content, part = last.content
+        if isinstance(part, Text) and part.text != part.text.rstrip():
+            last = replace(last, content=[*content, replace(part, text=part.text.rstrip())])
+        return replace(request, messages=[*request.messages[:-1], last])
+    losses.emulate("messages", f"{card.id} does not go on from an assistant message by itself: it is asked to")
+    closing = Message(role="user", content=[Text(text=_CONTINUE)])
+    return replace(request, messages=[*request.messages, closing])
+
+
+# --- parts ---------------------------------------------------------------------------------------
+
+
+def _cleaned(request: Request, card: Card, losses: Losses) -> list[Message]:
+    """Every message without parts that are empty or that the target could not verify."""
+    messages = []
+    for message in request.messages:
+        content = [part for part in message.content if not _is_void(part, card, losses)]
+        if len(content) != len(message.content):
+            message = replace(message, content=content)
+        if content:
+            messages.append(message)
+    return messages
+
+
+def _is_void(part: Part, card: Card, losses: Losses) -> bool:
+    match part:
+        case Text() | Refusal():
+            return not part.text or part.text.isspace()
+        case Thinking():
+            if part.seal is not None and part.seal.origin == card.dialect:
+                return False
+            if part.text or part.seal:
+                losses.drop("thinking", "earlier reasoning came back without the signature Claude wants to see")
+            return True
+        case _:
+            return False
+
+
+# --- system messages -----------------------------------------------------------------------------
+
+
+def _placed(messages: list[Message], card: Card, losses: Losses) -> list[Message]:
+    """Leading system messages stay; a later one stays only where the model takes it, else the user says it."""
+    placed: list[Message] = []
+    leading = True
+    for index, message in enumerate(messages):
+        if message.role in ("user", "assistant"):
+            leading = False
+        elif not leading:
+            after = messages[index + 1].role if index + 1 < len(messages) else "assistant"
+            if not (card.mid_conversation_system and placed[-1].role == "user" and after == "assistant"):
+                message = _spoken_by_user(message)
+                losses.emulate(f"messages[{index}]", "a late instruction is passed on in the user's turn")
+        placed.append(message)
+    return placed
+
+
+def _spoken_by_user(message: Message) -> Message:
+    text = "\n\n".join(part.text for part in message.content if isinstance(part, Text))
+    wrapped = Text(text=f"<system-reminder>\n{text}\n</system-reminder>")
+    others = [part for part in message.content if not isinstance(part, Text)]
+    return replace(message, role="user", content=[wrapped, *others])
+
+
+def _merged(messages: list[Message]) -> list[Message]:
+    """Neighbours of one role as one turn.  The leading system messages stay apart: they become blocks of their own."""
+    turns: list[Message] = []
+    for message in messages:
+        role: Role = "system" if message.role == "developer" else message.role
+        if turns and turns[-1].role == role and role != "system":
+            turns[-1] = replace(turns[-1], content=turns[-1].content + message.content)
+        else:
+            turns.append(message if message.role == role else replace(message, role=role))
+    return turns
+
+
+# --- tool calls and their results ----------------------------------------------------------------
+
+
+def _paired(turns: list[Message], losses: Losses) -> list[Message]:
+    """Each call has one result, in the next turn, first in it, under an id of the target's alphabet."""
+    if not any(isinstance(part, ToolCall | ToolResult) for turn in turns for part in turn.content):
+        return turns
+    out: list[Message] = []
+    taken: set[str] = set()
+    pending: list[tuple[str, ToolCall]] = []
+    for index, turn in enumerate(turns):
+        if pending and turn.role != "user":
+            out.append(Message(role="user", content=[_missing(call, losses) for _, call in pending]))
+            pending = []
+        if turn.role == "user":
+            turn = replace(turn, content=_answered(turn.content, pending, losses, index))
+            pending = []
+        elif turn.role == "assistant":
+            turn, pending = _called(turn, taken, index)
+        out.append(turn)
+    if pending:
+        out.append(Message(role="user", content=[_missing(call, losses) for _, call in pending]))
+    return out
+
+
+def _called(turn: Message, taken: set[str], index: int) -> tuple[Message, list[tuple[str, ToolCall]]]:
+    """The turn with clean, unique call ids, and its calls under the ids the client knows them by."""
+    content: list[Part] = []
+    pending: list[tuple[str, ToolCall]] = []
+    for place, part in enumerate(turn.content):
+        if isinstance(part, ToolCall):
+            clean = part.id
+            if not _ID.fullmatch(clean) or clean in taken:
+                place_too = (index, place) if part.id in taken else ()
+                clean = mint(re.sub(r"[^a-zA-Z0-9_-]", "_", clean)[:40] + "_", part.id, *place_too, length=8)
+            taken.add(clean)
+            call = part if clean == part.id else replace(part, id=clean)
+            pending.append((part.id, call))
+            content.append(call)
+        else:
+            content.append(part)
+    return replace(turn, content=content), pending
+
+
+def _answered(content: list[Part], pending: list[tuple[str, ToolCall]], losses: Losses, index: int) -> list[Part]:
+    """The user's turn after `pending` calls: their results first and complete, then everything else."""
+    results: dict[str, ToolResult] = {}
+    rest: list[Part] = []
+    for part in content:
+        if not isinstance(part, ToolResult):
+            rest.append(part)
+        elif (call := _match(part, pending, results)) is None:
+            losses.emulate(f"messages[{index}]", "a tool result without its call is passed on as text")
+            rest[:0] = _as_text(part)
+        else:
+            results[call.id] = replace(part, id=call.id, content=_result_content(part, rest))
+    answers = [results.get(call.id) or _missing(call, losses) for _, call in pending]
+    return [*answers, *rest] or [Text(text=_OPENING)]
+
+
+def _match(result: ToolResult, pending: list[tuple[str, ToolCall]], results: dict[str, ToolResult]) -> ToolCall | None:
+    """The call a result answers.  Calls that share an id are answered in order; one more answer replaces the last."""
+    same = [call for known, call in pending if known == result.id]
+    return next((call for call in same if call.id not in results), same[-1] if same else None)
+
+
+def _result_content(result: ToolResult, rest: list[Part]) -> list[Part]:
+    """What may stand inside a result.  An error may hold text only: its pictures follow in the same turn."""
+    content = [part for part in result.content if not (isinstance(part, Text) and not part.text.strip())]
+    if result.is_error:
+        rest += [part for part in content if isinstance(part, Media)]
+        content = [part for part in content if not isinstance(part, Media)]
+    return content
+
+
+def _missing(call: ToolCall, losses: Losses) -> ToolResult:
+    losses.emulate("messages", f"the call of {call.name} had no result: one that says so was put in")
+    return ToolResult(id=call.id, content=[Text(text=_NO_RESULT)], is_error=True)
+
+
+def _as_text(result: ToolResult) -> Iterator[Part]:
+    text = "\n".join(part.text for part in result.content if isinstance(part, Text)).strip()
+    label = f"Result of the tool {result.name}" if result.name else "Result of a tool"
+    yield Text(text=f"{label}:\n{text or '(nothing)'}")
+    yield from (part for part in result.content if not isinstance(part, Text))
