@@ -13,14 +13,17 @@ from collections.abc import Callable
 from typing import cast
 
 import msgspec
-import uvloop
 
-from bench import wire
+
+from bench import clock, wire
 
 
 class Job(msgspec.Struct, kw_only=True):
-    """`streamed` false: `count` requests over `connections` keep-alive connections.  `streamed` true: `count` streams
-    at once on as many connections, started evenly over `spread` seconds."""
+    """`connections` keep-alive connections ask `each` questions, one after the other.
+
+    The connections begin evenly over `spread` seconds.  When they have streams as long as that to read, then from the
+    second on there are always as many streams as connections, and one begins whenever another ends.
+    """
 
     port: int
     dialect: str
@@ -28,15 +31,16 @@ class Job(msgspec.Struct, kw_only=True):
     body: bytes
     events: int
     streamed: bool
-    count: int
-    connections: int = 8
-    spread: float = 0.02
+    connections: int
+    each: int
+    spread: float = 0
     deadline: float = 60
     """Seconds after which the rest counts as lost."""
 
 
 class Outcome(msgspec.Struct, kw_only=True):
-    """Times in seconds.  `latencies`: of each request, or of each stream until its first token."""
+    """Times in seconds.  `latencies`: of each request; or of each connection's streams but the first, until the first
+    token."""
 
     wall: float
     latencies: list[float]
@@ -53,15 +57,19 @@ class Connection(asyncio.Protocol):
         self._done = done
         self._marker = marker
         self._busy = False
+        self.lost = False
+        self.answered = 0
+        self.asked = 0.0
         self._held: list[bytes] = []
         self._first = 0.0
         self._size = 0
         self._end = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are transports by duck type only
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
         if self._busy:
             self._finish()
 
@@ -97,6 +105,7 @@ class Connection(asyncio.Protocol):
 
     def _finish(self) -> None:
         self._busy = False
+        self.answered += 1
         self._done(self, b"".join(self._held), self._first)
 
 
@@ -109,25 +118,23 @@ class Run:
         self._answers: list[bytes] = []
         self._latencies: list[float] = []
         self._failures: list[str] = []
-        self._left_to_ask = job.count
-        self._left_to_hear = job.count
+        self._left = job.connections * job.each
         self._over = asyncio.Event()
 
     async def outcome(self) -> Outcome:
         job = self._job
         loop = asyncio.get_running_loop()
         connections: list[Connection] = []
-        for _ in range(job.count if job.streamed else min(job.connections, job.count)):
+        for _ in range(job.connections):
             _, connection = await loop.create_connection(self._connection, "127.0.0.1", job.port)
             connections.append(connection)
         begun = time.perf_counter()
-        gap = job.spread / len(connections) if job.streamed else 0
         for nth, connection in enumerate(connections):
-            loop.call_later(nth * gap, self._ask, connection)
+            loop.call_later(nth * job.spread / job.connections, connection.ask, self._request)
         try:
             await asyncio.wait_for(self._over.wait(), job.deadline)
         except TimeoutError:
-            self._failures.append(f"{self._left_to_hear} answers missing after {job.deadline} s")
+            self._failures.append(f"{self._left} answers missing after {job.deadline} s")
         wall = time.perf_counter() - begun
         for connection in connections:
             connection.close()
@@ -137,26 +144,23 @@ class Run:
     def _connection(self) -> Connection:
         return Connection(self._hear, wire.FIRST_TOKEN.encode())
 
-    def _ask(self, connection: Connection) -> None:
-        self._left_to_ask -= 1
-        connection.ask(self._request)
-
     def _hear(self, connection: Connection, answer: bytes, first: float) -> None:
         """Streams are kept and checked when the clock has stopped; a short answer is checked here."""
         if self._job.streamed:
             self._answers.append(answer)
         elif not answer.startswith(b"HTTP/1.1 200 "):
             self._failures.append(answer[:300].decode(errors="replace"))
-        if first:
-            ended = first if self._job.streamed else time.perf_counter()
-            self._latencies.append(ended - connection.asked)
-        else:
+        if not first:
             self._failures.append(f"an answer without text: {answer[:300].decode(errors='replace')}")
-        self._left_to_hear -= 1
-        if self._left_to_hear == 0:
+        elif not self._job.streamed:
+            self._latencies.append(time.perf_counter() - connection.asked)
+        elif connection.answered > 1:
+            self._latencies.append(first - connection.asked)
+        self._left -= 1
+        if self._left == 0:
             self._over.set()
-        elif self._left_to_ask:
-            self._ask(connection)
+        elif connection.answered < self._job.each and not connection.lost:
+            connection.ask(self._request)
 
     def _verify(self) -> None:
         expected = "".join(wire.tokens(self._job.events))
@@ -203,4 +207,4 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve())
+    clock.run(serve())

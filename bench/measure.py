@@ -58,25 +58,30 @@ class Stage:
 
     def requests(self, running: Running, dialect: str, count: int) -> Requests:
         """Ask `count` times over eight connections."""
-        outcome, cpu, _ = self._measure(running, self._job(running, dialect, count, streamed=False), pace=0)
+        job = self._job(running, dialect, streamed=False, connections=8, each=count // 8)
+        outcome, cpu, _ = self._measure(running, job, pace=0)
         p50, p99 = _quantiles(outcome.latencies)
-        return Requests(cpu=cpu / count * 1e3, p50=p50 * 1e3, p99=p99 * 1e3)
+        return Requests(cpu=cpu / len(outcome.latencies) * 1e3, p50=p50 * 1e3, p99=p99 * 1e3)
 
     def streams(self, running: Running, dialect: str, count: int, pace: float) -> Streams:
-        """Hold `count` streams at once, one event each per `pace` seconds."""
-        job = self._job(running, dialect, count, streamed=True, spread=pace)
+        """Hold `count` streams, one event each per `pace` seconds; every connection reads two, one after the other.
+
+        They begin at even distances over the length of one, and a little more so that no two are in step.
+        """
+        length = self._events * pace
+        job = self._job(running, dialect, streamed=True, connections=count, each=2, spread=length + pace)
         outcome, cpu, resident = self._measure(running, job, pace)
         p50, p99 = _quantiles(outcome.latencies)
-        asked = (self._events + 1) * pace
+        asked = job.spread * (count - 1) / count + 2 * length
         return Streams(
-            cpu=cpu / (count * self._events) * 1e6,
+            cpu=cpu / (2 * count * self._events) * 1e6,
             first_p50=p50 * 1e3,
             first_p99=p99 * 1e3,
             resident=resident,
             late=outcome.wall / asked - 1,
         )
 
-    def _job(self, running: Running, dialect: str, count: int, streamed: bool, spread: float = 0) -> Job:
+    def _job(self, running: Running, dialect: str, streamed: bool, connections: int, each: int, spread: float = 0) -> Job:
         path, body = wire.QUESTIONS[dialect](streamed)
         return Job(
             port=running.port,
@@ -85,7 +90,8 @@ class Stage:
             body=body,
             events=self._events,
             streamed=streamed,
-            count=count,
+            connections=connections,
+            each=each,
             spread=spread,
         )
 

@@ -13,9 +13,9 @@ import contextlib
 from typing import cast
 
 import msgspec
-import uvloop
 
-from bench import wire
+
+from bench import clock, wire
 
 
 class _Call(msgspec.Struct):
@@ -55,7 +55,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are transports by duck type only
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--pace-ms", type=float, default=20, help="between two deltas; 0 sends all at once")
     args = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(serve(args.port, args.events, args.pace_ms / 1000))
+        clock.run(serve(args.port, args.events, args.pace_ms / 1000))
 
 
 if __name__ == "__main__":

@@ -5,13 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from msgspec import Struct
 
-from dragoman.conversation import Object
+from dragoman.conversation import Object, Request
 from dragoman.dialects.contract import ClientDialect, UpstreamDialect
 from dragoman.losses import Losses
+from dragoman.models import catalogue
+from dragoman.models.cards import Card
+from dragoman.models.fit import fit
+from dragoman.models.restore import Restore
 
 D = TypeVar("D")
 
@@ -32,9 +36,10 @@ class Translation(Struct, frozen=True):
 
 def sources() -> dict[str, ClientDialect]:
     """Every dialect a request can come in, by name."""
-    from dragoman.dialects import ollama, openai_completions, registry  # noqa: PLC0415
+    from dragoman.dialects import openai_completions, registry  # noqa: PLC0415
+    from dragoman.dialects.ollama import generate  # noqa: PLC0415
 
-    return {**registry(), "ollama_generate": ollama.generate, "openai_completions": openai_completions}
+    return {**registry(), "ollama_generate": generate, "openai_completions": openai_completions}
 
 
 def targets() -> dict[str, UpstreamDialect]:
@@ -42,6 +47,42 @@ def targets() -> dict[str, UpstreamDialect]:
     from dragoman.dialects import registry  # noqa: PLC0415
 
     return {**registry()}
+
+
+class Carried(Struct, frozen=True):
+    """`body` for the upstream; `request` as it was fitted; `restore` undoes the fitting in the reply, if need be."""
+
+    body: Object
+    request: Request
+    restore: Restore | None
+
+
+def carry(
+    request: Request,
+    client: ClientDialect,
+    upstream: UpstreamDialect,
+    card: Card,
+    losses: Losses,
+    *,
+    prompt_cache: Literal["auto", "off"] = "auto",
+) -> Carried:
+    """The client's request, fitted to the model of `card`, in the upstream's words.  Raises `GatewayError`."""
+    fitted = fit(request, card, losses, prompt_cache=prompt_cache)
+    report_leftovers(request, client, upstream, losses)
+    return Carried(upstream.encode_request(fitted.request, losses), fitted.request, fitted.restore)
+
+
+def report_leftovers(request: Request, client: ClientDialect, upstream: UpstreamDialect, losses: Losses) -> None:
+    """What only a server of the client's own dialect could honour is lost on any other, and that is said."""
+    if request.origin == upstream.NAME:
+        return
+    options = request.extra.get("options")
+    nested = options if isinstance(options, dict) else {}
+    for name in [*(k for k in request.extra if not (k == "options" and nested)), *nested]:
+        if name in client.EMULATED:
+            losses.emulate(name, client.EMULATED[name])
+        elif name not in client.HANDLED:
+            losses.drop(name, f"the {upstream.NAME} API has no such member")
 
 
 def translate(
@@ -62,16 +103,12 @@ def translate(
     losses = Losses(client.SPELLING)
     request = client.decode_request(copy.deepcopy(dict(body)))
     request.model = model or request.model
-    substituted = ""
-    if target == "anthropic":
-        from dragoman.models import catalogue, fit  # noqa: PLC0415
-
-        resolution = catalogue.build().resolve(request.model, today or datetime.now(UTC).date())
-        substituted = resolution.substituted
-        request.model = resolution.card.id
-        request = fit.fit(request, resolution.card, losses).request
-    translated = upstream.encode_request(request, losses)
-    return Translation(translated, request.model, losses.dropped, losses.emulated, substituted)
+    if target != "anthropic":
+        report_leftovers(request, client, upstream, losses)
+        return Translation(upstream.encode_request(request, losses), request.model, losses.dropped, losses.emulated)
+    resolution = catalogue.build().resolve(request.model, today or datetime.now(UTC).date())
+    carried = carry(request, client, upstream, resolution.card, losses)
+    return Translation(carried.body, resolution.card.id, losses.dropped, losses.emulated, resolution.substituted)
 
 
 def _pick(known: Mapping[str, D], name: str, what: str) -> D:

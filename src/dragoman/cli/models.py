@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import msgspec
@@ -16,7 +15,7 @@ from dragoman.cli.settings import settings
 from dragoman.config import ConfigError, Settings
 from dragoman.errors import GatewayError
 from dragoman.models.cards import Card
-from dragoman.models.catalogue import Catalogue, build, normal
+from dragoman.models.catalogue import Catalogue, build
 
 HEADINGS = ("name", "resolves to", "context", "output", "capabilities", "price in/out", "lifecycle")
 
@@ -66,7 +65,7 @@ def listing(catalogue: Catalogue, chosen: Settings, today: date, *, everything: 
     shown = [entry.name for entry in catalogue.entries(today)]
     names = [*shown, *(name for name in (*catalogue.cards, *catalogue.aliases) if name not in shown)]
     for name in names if everything else shown:
-        if not everything and _hidden(name, chosen):
+        if not everything and chosen.hides(name):
             continue
         try:
             resolution = catalogue.resolve(name, today)
@@ -74,11 +73,6 @@ def listing(catalogue: Catalogue, chosen: Settings, today: date, *, everything: 
         except GatewayError as error:
             if card := catalogue.find(name, today):
                 yield _line(name, card, today, error.message)
-
-
-def _hidden(name: str, chosen: Settings) -> bool:
-    override = chosen.overrides.get(name)
-    return bool(override and override.hidden) or any(fnmatchcase(normal(name), p.lower()) for p in chosen.hide)
 
 
 def _line(name: str, card: Card, today: date, note: str) -> Line:

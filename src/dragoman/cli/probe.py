@@ -11,8 +11,9 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from dragoman.config import Upstream
+from dragoman.config import Settings, Upstream
 from dragoman.conversation import Object
+from dragoman.relay.upstreams import open_session
 
 PATIENCE = 10.0
 _VERSION = "2023-06-01"
@@ -30,8 +31,7 @@ def probe(upstreams: Iterable[Upstream], patience: float = PATIENCE) -> list[Pro
     """Ask each upstream for its models, all at once; `patience` is in seconds."""
 
     async def ask_all() -> list[Probe]:
-        timeout = aiohttp.ClientTimeout(total=patience)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        async with open_session(Settings()) as session:  # as the gateway does, proxies included
             return await asyncio.gather(*(_probe(session, upstream, patience) for upstream in upstreams))
 
     return asyncio.run(ask_all())
@@ -48,7 +48,11 @@ async def _probe(session: aiohttp.ClientSession, upstream: Upstream, patience: f
         while True:
             # A redirect is not followed: the key would go with it.
             async with session.get(
-                url, params={"limit": "1000", **after}, headers=headers, allow_redirects=False
+                url,
+                params={"limit": "1000", **after},
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=patience),
+                allow_redirects=False,
             ) as answer:
                 text = await answer.read()
             if answer.status != 200:
@@ -61,7 +65,7 @@ async def _probe(session: aiohttp.ClientSession, upstream: Upstream, patience: f
                 return Probe(upstream, models)
             after = {"after_id": str(page["last_id"])}
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return Probe(upstream, [], _unreachable(error, upstream, patience))
+        return Probe(upstream, [], unreachable(error, upstream, patience))
 
 
 def _page(text: bytes) -> Object | None:
@@ -100,7 +104,7 @@ def _refusal(status: int, location: str, upstream: Upstream) -> str:
             return f"it answers with status {status}"
 
 
-def _unreachable(error: Exception, upstream: Upstream, patience: float) -> str:
+def unreachable(error: Exception, upstream: Upstream, patience: float) -> str:
     cause = getattr(error, "os_error", None) or error
     match error:
         case aiohttp.ClientConnectorDNSError():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,7 +11,7 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from dragoman.cli.output import complain, paint, say
-from dragoman.cli.settings import NO_UPSTREAM, settings
+from dragoman.cli.settings import NO_UPSTREAM, not_listening, settings
 from dragoman.config import ConfigError, Settings
 from dragoman.config.sources import Flag
 from dragoman.errors import GatewayError
@@ -40,27 +38,9 @@ def run(config: Path | None, *, demo: bool, demo_without_key: bool, flags: Mappi
     try:
         server.run(chosen, started=lambda address: say(banner(chosen, address)))
     except OSError as error:
-        complain(_refused(chosen, error))
+        complain(not_listening(chosen.host, chosen.port, error))
         return 1
     return 0
-
-
-def _refused(chosen: Settings, error: OSError) -> str:
-    """Why the address could not be had, in one line."""
-    where = f"{chosen.host} port {chosen.port}"
-    if isinstance(error, socket.gaierror):
-        return f"cannot listen on {where}: {chosen.host} is not an address of this machine"
-    match error.errno:
-        case errno.EADDRINUSE:
-            return (
-                f"port {chosen.port} is already in use (an Ollama server, or another dragoman?); --port chooses another"
-            )
-        case errno.EACCES:
-            return f"cannot listen on {where}: ports below 1024 are reserved; --port chooses another"
-        case errno.EADDRNOTAVAIL:
-            return f"cannot listen on {where}: {chosen.host} is not an address of this machine"
-        case _:
-            return f"cannot listen on {where}: {error.strerror or error}"
 
 
 def banner(chosen: Settings, address: str) -> str:

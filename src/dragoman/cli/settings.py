@@ -1,8 +1,10 @@
-"""The settings as the commands get them, and what is said when there are none."""
+"""The settings as the commands get them, what is said when there are none, and when their address is taken."""
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +24,22 @@ ANTHROPIC_API_KEY environment variable is required, or one of these instead:
 
 def settings(config: Path | None, *, demo: bool = False, flags: Mapping[str, Flag] | None = None) -> Settings:
     """What the environment, the file and the flags say.  Raises ConfigError; warnings go to stderr."""
-    environ = os.environ
-    file = find_file(environ, config)
-    return load(environ, file, demo=demo, warn=lambda text: complain(f"warning: {text}", "warn"), **(flags or {}))
+
+    def warn(text: str) -> None:
+        complain(f"warning: {text}", "warn")
+
+    return load(os.environ, find_file(os.environ, config), demo=demo, warn=warn, flags=flags)
+
+
+def not_listening(host: str, port: int, error: OSError) -> str:
+    """Why an address could not be had, in one line."""
+    where = f"cannot listen on {host} port {port}"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"{where}: {host} is not an address of this machine"
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"port {port} is already in use (an Ollama server? another dragoman?); --port chooses another"
+        case errno.EACCES:
+            return f"{where}: ports below 1024 are reserved; --port chooses another"
+        case _:
+            return f"{where}: {error.strerror or error}"

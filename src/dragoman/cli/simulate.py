@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import asyncio
 
-from dragoman.cli.output import complain, say
+from dragoman.cli.output import complain, paint, say
+from dragoman.cli.settings import not_listening
+from dragoman.simulator import Simulator
+from dragoman.simulator.server import serve
 
 
 def run(host: str, port: int, *, pace: float, scenario: str) -> int:
-    """Serve until stopped; `pace` is in seconds an event."""
-    from dragoman.simulator import Simulator  # noqa: PLC0415
-    from dragoman.simulator.server import serve  # noqa: PLC0415
-
+    """Serve until stopped; `pace` is in seconds an event.  2 for a scenario that does not exist, 1 for a port that is
+    taken."""
     try:
         simulator = Simulator(pace=pace, scenario=scenario)
     except ValueError as error:
         complain(str(error))
         return 2
-    say(f"simulator of the Anthropic API on http://{host}:{port}")
-    say(f"  use it: ANTHROPIC_BASE_URL=http://{host}:{port} ANTHROPIC_API_KEY=any dragoman serve")
     try:
-        asyncio.run(serve(simulator, host, port))
+        asyncio.run(serve(simulator, host, port, listening=_announce))
     except OSError as error:
-        complain(f"cannot listen on {host} port {port}: {error.strerror or error}")
+        complain(not_listening(host, port, error))
         return 1
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def _announce(url: str) -> None:
+    say(paint(f"the simulator speaks the Anthropic API on {url}", "strong"))
+    say(f"  ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any dragoman serve")

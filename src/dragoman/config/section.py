@@ -91,13 +91,13 @@ class Section:
             inner.close()
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
-    """What the person may have meant, or all that is known."""
+def suggest(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """What the person may have meant, or all that is known; the `prefix` that all have in common is not compared."""
     from difflib import get_close_matches  # noqa: PLC0415  only who mistypes pays for it
 
-    known = sorted(known)
-    close = get_close_matches(word, known, 1, 0.7)
-    return f"did you mean {close[0]}?" if close else f"allowed here: {', '.join(known)}"
+    rest = {name.removeprefix(prefix): name for name in sorted(known)}
+    close = get_close_matches(word.removeprefix(prefix), rest, 1, 0.7)
+    return f"did you mean {rest[close[0]]}?" if close else f"allowed here: {', '.join(rest.values())}"
 
 
 def spell(path: Iterable[Step]) -> str:

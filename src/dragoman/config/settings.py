@@ -6,6 +6,7 @@ Times are in seconds and sizes in bytes.  Nothing here reads the environment or 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from hmac import compare_digest
 from types import MappingProxyType
 from typing import Literal
@@ -113,3 +114,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     prompt_cache: Literal["auto", "off"] = "auto"
     log_format: Literal["console", "json"] = "console"
     timeouts: Timeouts = field(default_factory=Timeouts)
+
+    def hides(self, name: str) -> bool:
+        """Whether `name` is left out of the lists.  It can be called all the same."""
+        override = self.overrides.get(name)
+        return bool(override and override.hidden) or any(fnmatchcase(name.lower(), p.lower()) for p in self.hide)

@@ -69,11 +69,11 @@ def load(
     demo: bool = False,
     warn: Callable[[str], None] | None = None,
     run_secrets: Path = RUN_SECRETS,
-    **flags: Flag,
+    flags: Mapping[str, Flag] | None = None,
 ) -> Settings:
     """The settings that the environment, `file` and the flags add up to.
 
-    `flags` are named as in `dragoman.toml` (`port=8080`); None means that the flag was not given.  `warn` hears of
+    `flags` are named as in `dragoman.toml` (`port`); None means that the flag was not given.  `warn` hears of
     secrets that everybody may read; without it they are logged.  Raises ConfigError with every problem, each naming
     its place.
     """
@@ -82,7 +82,7 @@ def load(
     top = Section(document, problems, document.data)
     files = SecretFiles(problems, warn or logging.getLogger(__name__).warning)
 
-    said = {row.key: _said(row, flags, environ, problems) for row in table.ROWS}
+    said = {row.key: _said(row, flags or {}, environ, problems) for row in table.ROWS}
     written = {row.key: top.take(row.key, row.kind) for row in table.ROWS if row.key}
     values = {key: value for key, value in (written | _given(said)).items() if value is not None}
 
@@ -178,7 +178,7 @@ def _unknown_variables(environ: Mapping[str, str], problems: list[str]) -> None:
     known = [name for row in table.ROWS for name in row.variables if name.startswith("DRAGOMAN_")]
     for name in sorted(environ):
         if name.startswith("DRAGOMAN_") and name not in known and not _INJECTED.fullmatch(name):
-            problems.append(f"{name} is not a variable that dragoman knows; {suggest(name, known)}")
+            problems.append(f"{name} is not a variable that dragoman knows; {suggest(name, known, 'DRAGOMAN_')}")
 
 
 def _override(section: Section) -> Override:

@@ -58,6 +58,11 @@ class ClientDialect(Protocol):
     SPELLING: Mapping[str, str]
     """Conversation member to this wire's word for it, for errors and loss reports."""
 
+    HANDLED: frozenset[str]
+    """Members of `Request.extra` that the gateway itself honours, or that ask nothing of a remote model: no losses."""
+    EMULATED: Mapping[str, str]
+    """Members of `Request.extra` that `decode_request` has already put into other words, and how."""
+
     def decode_request(self, body: Object) -> Request:
         """Takes `body` apart.  Raises `GatewayError` ("invalid_request") naming the member that is wrong."""
 

@@ -1,0 +1,16 @@
+"""An offline server that speaks the Anthropic Messages API: for the demo, for tests, for benchmarks.
+
+    from dragoman.simulator import Simulator
+    from dragoman.simulator.server import run_in_thread
+
+    with run_in_thread(Simulator()) as running:
+        client = anthropic.Anthropic(base_url=running.url, api_key="any")
+
+It answers without a model (`brain`), as a script wants (`scenario`), and refuses what the real API refuses (`rules`).
+"""
+
+from __future__ import annotations
+
+from dragoman.simulator.app import Simulator
+
+__all__ = ["Simulator"]

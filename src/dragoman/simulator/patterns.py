@@ -1,4 +1,4 @@
-"""The regular expressions that structured output takes: parsed, refused where the API refuses them, and given an example.
+"""The regular expressions that structured output takes: parsed, refused as the API refuses them, and given an example.
 
 Taken: classes, groups, alternatives, `* + ?` and small `{n,m}`.  Not taken: lookaround, back references, word
 boundaries, large repetitions.

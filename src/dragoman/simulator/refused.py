@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dragoman.conversation import Object
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  # not a failure of ours
     """A request that the real API would answer with an error."""
 
     def __init__(self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None) -> None:

@@ -54,4 +54,6 @@ def _automatic(ttl: str, last: Object, short: bool) -> None:
     if mark and mark.get("ttl", "5m") != ttl:
         raise bad("cache_control: the last block already has a cache_control with a different ttl")
     if ttl == "1h" and short:
-        raise bad("cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block.")
+        raise bad(
+            "cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block."
+        )

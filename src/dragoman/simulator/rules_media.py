@@ -85,9 +85,7 @@ def _image(block: Object, at: str, card: Card, longest: int) -> None:
         )
     if max(picture.width, picture.height) > longest:
         many = " for many-image requests" if longest < _LONGEST_SIDE else ""
-        raise bad(
-            f"{at}.data: At least one of the image dimensions exceed max allowed size{many}: {longest} pixels"
-        )
+        raise bad(f"{at}.data: At least one of the image dimensions exceed max allowed size{many}: {longest} pixels")
     resized = max(picture.width, picture.height) > (card.image_max_edge_px or _LONGEST_SIDE)
     if resized and (block.get("transformations") or {}).get("oversized_image") == "error":
         raise bad(f"{at}.data: image is larger than {card.image_max_edge_px} pixels and would be downsized")

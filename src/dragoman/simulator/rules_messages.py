@@ -11,7 +11,6 @@ from dragoman.simulator.refused import bad
 
 # Which blocks a role may hold; every other combination is refused.
 _USER_ONLY = ("image", "search_result", "tool_result")
-_ASSISTANT_ONLY = ("thinking", "redacted_thinking", "tool_use", "server_tool_use")
 _SERVER_RESULTS = (
     "web_search_tool_result",
     "web_fetch_tool_result",
@@ -20,6 +19,7 @@ _SERVER_RESULTS = (
     "text_editor_code_execution_tool_result",
     "tool_search_tool_result",
 )
+_ASSISTANT_ONLY = ("thinking", "redacted_thinking", "tool_use", "server_tool_use", *_SERVER_RESULTS)
 
 
 def check_messages(body: Object, card: Card) -> None:
@@ -43,6 +43,22 @@ def blocks(message: Object) -> list[Object]:
     """The content of a message as blocks, whichever way it was written."""
     content = message.get("content") or []
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def closing_user_blocks(messages: list[Object]) -> list[Object]:
+    """What the user said last: consecutive user messages are one turn, and system messages in it do not count."""
+    out: list[Object] = []
+    for message in reversed(messages):
+        if message["role"] == "assistant":
+            break
+        if message["role"] == "user":
+            out = blocks(message) + out
+    return out
+
+
+def answers_calls(messages: list[Object]) -> bool:
+    """Whether the conversation stands at tool results that the model has yet to read."""
+    return any(block["type"] == "tool_result" for block in closing_user_blocks(messages))
 
 
 def check_version(body: Object) -> None:
@@ -177,8 +193,8 @@ def _pairs(messages: list[Object]) -> None:
         if missing := [call for call in calls if call not in answered]:
             raise bad(
                 f"messages.{index}: `tool_use` ids were found without `tool_result` blocks immediately after: "
-                f"{', '.join(missing)}. Each `tool_use` block must have a corresponding `tool_result` block in the next "
-                "message."
+                f"{', '.join(missing)}. Each `tool_use` block must have a corresponding `tool_result` block in the "
+                "next message."
             )
 
 
@@ -210,23 +226,29 @@ def _results(message: Object, index: int, calls: set[str]) -> None:
 
 
 def _server_pairs(messages: list[Object]) -> None:
+    open_calls: dict[str, tuple[str, str]] = {}
     for index, message in enumerate(messages):
-        open_calls: dict[str, tuple[str, int]] = {}
+        if open_calls and not _only_results(message):  # only the client's own results may stand in between
+            (call, (name, where)), *_ = open_calls.items()
+            raise bad(
+                f"{where}: `{name}` tool use with id `{call}` was found without a corresponding "
+                f"`{name}_tool_result` block"
+            )
         for at, block in enumerate(blocks(message)):
             if block["type"] == "server_tool_use":
-                open_calls[block["id"]] = (block["name"], at)
+                open_calls[block["id"]] = (block["name"], f"messages.{index}.content.{at}")
             elif block["type"] in _SERVER_RESULTS and open_calls.pop(block["tool_use_id"], None) is None:
                 raise bad(
                     f"messages.{index}.content.{at}: unexpected `tool_use_id` found in `{block['type']}` blocks: "
                     f"{block['tool_use_id']}. Each `{block['type']}` block must have a corresponding `server_tool_use` "
                     "block before it."
                 )
-        if open_calls and index < len(messages) - 1:  # in the last message it is a paused turn, to be continued
-            (call, (name, at)), *_ = open_calls.items()
-            raise bad(
-                f"messages.{index}.content.{at}: `{name}` tool use with id `{call}` was found without a corresponding "
-                f"`{name}_tool_result` block"
-            )
+
+
+def _only_results(message: Object) -> bool:
+    """Also the continuation of the answer, which brings the server's result."""
+    kinds = {block["type"] for block in blocks(message)}
+    return kinds == {"tool_result"} or bool(kinds & set(_SERVER_RESULTS))
 
 
 # --- prefill -------------------------------------------------------------------------------------
@@ -240,7 +262,9 @@ def _prefill(body: Object, messages: list[Object], card: Card) -> None:
     if any(block["type"] == "server_tool_use" for block in content):
         return  # a paused turn sent back to be continued
     if not card.prefill:
-        raise bad("This model does not support assistant message prefill. The conversation must end with a user message.")
+        raise bad(
+            "This model does not support assistant message prefill. The conversation must end with a user message."
+        )
     if (body.get("thinking") or {}).get("type") == "enabled":
         found = content[0]["type"] if content else "text"
         if found not in ("thinking", "redacted_thinking"):

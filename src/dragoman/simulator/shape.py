@@ -164,9 +164,7 @@ def tagged(variants: Mapping[str, Check], default: str | None = None) -> Check:
         if kind is None:
             raise bad(f"{at}.type: Field required")
         if not isinstance(kind, str) or kind not in variants:
-            raise bad(
-                f"{at}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {names}"
-            )
+            raise bad(f"{at}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {names}")
         variants[kind](value, f"{at}.{kind}", betas)
 
     return check

@@ -3,9 +3,11 @@
 from dragoman.dialects.anthropic.reply import decode_error, decode_reply, encode_error, encode_reply
 from dragoman.dialects.anthropic.request import decode_request, encode_request
 from dragoman.dialects.anthropic.stream import Decoder, Encoder
-from dragoman.dialects.anthropic.vocabulary import NAME, SPELLING, STREAM_TYPE
+from dragoman.dialects.anthropic.vocabulary import EMULATED, HANDLED, NAME, SPELLING, STREAM_TYPE
 
 __all__ = [
+    "EMULATED",
+    "HANDLED",
     "NAME",
     "SPELLING",
     "STREAM_TYPE",

@@ -143,9 +143,6 @@ def encode_request(request: Request, losses: Losses) -> Object:
         lead += 1
     if request.origin == NAME:
         body |= {k: v for k, v in request.extra.items() if k not in body}
-    else:
-        for name in request.extra:
-            losses.drop(name, "Claude has no such setting")
     if request.cache:
         body["cache_control"] = encode_cache(request.cache)
     if request.tools:

@@ -17,6 +17,9 @@ SPELLING: Mapping[str, str] = {
     "user": "metadata.user_id",
 }
 
+HANDLED: frozenset[str] = frozenset()
+EMULATED: Mapping[str, str] = {}
+
 REASONS: Mapping[str, Reason] = {
     "end_turn": "stop",
     "max_tokens": "length",

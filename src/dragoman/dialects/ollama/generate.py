@@ -14,23 +14,20 @@ from dragoman.conversation import Message, Object, Part, Reply, Request, Text
 from dragoman.dialects.contract import Stamp
 from dragoman.dialects.ollama import stream
 from dragoman.dialects.ollama.context import decode_context, encode_context
+from dragoman.dialects.ollama.failure import encode_error, model_not_found
 from dragoman.dialects.ollama.loading import encode_generate_probe as encode_probe
 from dragoman.dialects.ollama.loading import probe_generate as probe
 from dragoman.dialects.ollama.messages import decode_images
-from dragoman.dialects.ollama.reply import (
-    answer_members,
-    created_at,
-    encode_error,
-    final_members,
-    model_not_found,
-    whole,
-)
+from dragoman.dialects.ollama.reply import answer_members, final_members
 from dragoman.dialects.ollama.settings import check_top_logprobs, decode_settings
-from dragoman.dialects.ollama.vocabulary import NAME, SPELLING, STREAM_TYPE
+from dragoman.dialects.ollama.timing import created_at, whole
+from dragoman.dialects.ollama.vocabulary import EMULATED, HANDLED, NAME, SPELLING, STREAM_TYPE
 from dragoman.dialects.reading import take
 from dragoman.errors import invalid
 
 __all__ = [
+    "EMULATED",
+    "HANDLED",
     "NAME",
     "SPELLING",
     "STREAM_TYPE",
@@ -55,23 +52,60 @@ def decode_request(body: Object) -> Request:
     model = take(body, "model", str) or take(body, "name", str)
     if not model:
         raise model_not_found("")
-    raw = bool(take(body, "raw", bool))
-    if raw and any(body.get(name) for name in ("system", "template", "context")):
+    if body.get("raw") and any(body.get(name) for name in ("system", "template", "context")):
         raise invalid("raw mode does not support template, system, or context", "raw")
-    system = take(body, "system", str) or ""
-    suffix = take(body, "suffix", str) or ""
+    messages = _history(body)
+    suffix = take(body, "suffix", str)
     prompt = take(body, "prompt", str) or ""
-    images = decode_images(body, "")
-    take(body, "template", str)
-    messages = _history(body, system)
     if suffix:
-        messages = _fill(messages, prompt, suffix)
-    else:
-        content: list[Part] = [*images, *([Text(text=prompt)] if prompt else [])]
-        messages.append(Message(role="user", content=content))
+        messages.append(Message(role="system", content=[Text(text=_FILL)]))
+        prompt = f"<prefix>{prompt}</prefix><suffix>{suffix}</suffix>"
+    content: list[Part] = [*decode_images(body, "")]
+    if prompt:
+        content.append(Text(text=prompt))
+    messages.append(Message(role="user", content=content))
     request = Request(origin=NAME, model=model, messages=messages)
-    if raw:
-        request.extra["raw"] = True
     if suffix:
         request.extra["suffix"] = suffix
     return decode_settings(body, request)
+
+
+def _history(body: Object) -> list[Message]:
+    """What stands before the prompt: the system prompt, and the conversation in `context` (popped if it is ours)."""
+    system = take(body, "system", str)
+    earlier = decode_context(body.get("context"))
+    if earlier is None:
+        earlier = []
+    else:
+        del body["context"]
+    if not system:
+        return earlier
+    turns = [message for message in earlier if message.role != "system"]
+    return [Message(role="system", content=[Text(text=system)]), *turns]
+
+
+def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
+    """The answer of an unstreamed generate."""
+    members = answer_members(reply, request)
+    text = members.pop("text")
+    return {
+        "model": stamp.model,
+        "created_at": created_at(stamp),
+        "response": text,
+        **members,
+        "done": True,
+        **final_members(reply.reason, reply.usage, whole(stamp)),
+        **_closing(request, text),
+    }
+
+
+def Encoder(request: Request, stamp: Stamp) -> stream.Encoder:
+    """Events to the lines of a streamed generate."""
+    return stream.Encoder(request, stamp, stream.GENERATE, lambda text: _closing(request, text))
+
+
+def _closing(request: Request, answer: str) -> Object:
+    """`context`, so that the next call can go on from here.  Raw prompts and filled gaps are no conversations."""
+    if request.extra.get("raw") or "suffix" in request.extra:
+        return {}
+    return {"context": encode_context(request.messages, answer)}

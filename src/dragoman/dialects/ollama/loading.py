@@ -12,7 +12,7 @@ from typing import Literal
 
 from dragoman.conversation import JSON, Object
 from dragoman.dialects.contract import Stamp
-from dragoman.dialects.ollama.reply import created_at
+from dragoman.dialects.ollama.timing import created_at
 from dragoman.errors import GatewayError, invalid
 
 Probe = Literal["load", "unload"]

@@ -51,7 +51,8 @@ def decode_messages(value: JSON, at: str = "messages") -> list[Message]:
             pairing.add_results(results)
             results = []
         if role not in get_args(Role):
-            raise invalid(f"{path(where, 'role')} must be system, user, assistant or tool, not {role!r}", where)
+            where = path(where, "role")
+            raise invalid(f"{where} must be system, user, assistant or tool, not {role!r}", where)
         pairing.add(_decode_message(cast(Role, role), body, where))
     if results:
         pairing.add_results(results)
@@ -115,14 +116,15 @@ def _decode_call(call: Object, at: str) -> ToolCall:
     where = path(at, "function")
     function.pop("index", None)
     call.pop("type", None)
-    if rest := _said(function):
-        call["function"] = rest
-    return ToolCall(
+    decoded = ToolCall(
         id=take(call, "id", str, at) or "",
         name=need(function, "name", str, where),
         arguments=_decode_arguments(function, where),
-        extra=_said(call),
+        extra=call,
     )
+    if function:
+        call["function"] = function
+    return decoded
 
 
 def _decode_arguments(function: Object, at: str) -> str:

@@ -48,7 +48,7 @@ class Pairing:
         return self._messages
 
     def add(self, message: Message) -> None:
-        """A message that is not a run of tool results.  Calls of neighbouring assistant messages are pending together."""
+        """A message that is not a run of results.  Calls of neighbouring assistant messages are pending together."""
         if message.role == "assistant":
             if not (self._messages and self._messages[-1].role == "assistant"):
                 self._pending = []

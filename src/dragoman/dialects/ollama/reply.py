@@ -1,4 +1,4 @@
-"""A whole answer, and errors, both ways.
+"""A whole answer, both ways.
 
 A refusal has no place on this wire: it becomes text, when the model gave none, and a plain stop.  Reasoning is never
 promoted into the answer: a model that only thought has an empty `content`, as it has in Ollama itself.
@@ -6,16 +6,13 @@ promoted into the answer: a model that only thought has an empty `content`, as i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import msgspec
 
 from dragoman.conversation import (
     JSON,
     Foreign,
-    Media,
     Object,
     Part,
     Reason,
@@ -28,33 +25,17 @@ from dragoman.conversation import (
     Usage,
 )
 from dragoman.dialects.contract import Stamp
+from dragoman.dialects.ollama.failure import error_kind, error_message
 from dragoman.dialects.ollama.messages import decode_calls, decode_images, encode_call
+from dragoman.dialects.ollama.timing import Durations, created_at, whole
 from dragoman.dialects.ollama.vocabulary import DONE_REASONS, NAME, REASONS
 from dragoman.dialects.reading import check, take
-from dragoman.errors import GatewayError, Kind
+from dragoman.errors import GatewayError
 from dragoman.ids import mint
 
-SECOND = 1_000_000_000
 REFUSED = "The model declined to answer this request."
 
 _decode = msgspec.json.Decoder().decode
-
-_STATUS_KINDS: Mapping[int, Kind] = {
-    400: "invalid_request",
-    401: "authentication",
-    402: "billing",
-    403: "permission",
-    404: "not_found",
-    405: "method_not_allowed",
-    409: "conflict",
-    413: "too_large",
-    429: "rate_limit",
-    501: "not_implemented",
-    502: "unreachable",
-    503: "overloaded",
-    504: "timeout",
-}
-_OVERFLOW = ("prompt is longer than the context length", "input length exceeds the context length")
 
 
 # --- out: what a client reads ----------------------------------------------------------------------
@@ -74,7 +55,10 @@ def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
 
 
 def answer_members(reply: Reply, request: Request) -> Object:
-    """`text`, and `thinking`, `tool_calls` and `images` where there are any."""
+    """`text`, and `thinking` and `tool_calls` where there are any.
+
+    An image in an answer is left out: the official Python client fails on `images` in a message it receives.
+    """
     members: Object = {"text": "".join(map(readable, reply.content))}
     members["text"] += refusal_text(reply.reason, reply.explanation, reply.content, bool(members["text"]))
     thinking = "".join(part.text for part in reply.content if isinstance(part, Thinking))
@@ -85,8 +69,6 @@ def answer_members(reply: Reply, request: Request) -> Object:
         calls.pop()
     if calls:
         members["tool_calls"] = [encode_call(call, index) for index, call in enumerate(calls)]
-    if images := [part.data for part in reply.content if is_image(part)]:
-        members["images"] = images
     return members
 
 
@@ -101,17 +83,14 @@ def readable(part: Part) -> str:
             return ""
 
 
-def is_image(part: Part) -> bool:
-    return isinstance(part, Media) and part.kind == "image" and part.source == "base64"
-
-
 def refusal_text(reason: Reason, explanation: str, content: Sequence[Part], spoke: bool) -> str:
     """What to add to the answer of a model that refused, so that a refusal does not look like an answer."""
-    if reason != "refusal" or any(isinstance(part, Refusal) for part in content):
+    if reason != "refusal":
         return ""
-    if spoke:
-        return f"\n\n{explanation}" if explanation else ""
-    return explanation or REFUSED
+    if not spoke:
+        return explanation or REFUSED
+    told = any(isinstance(part, Refusal) for part in content)
+    return f"\n\n{explanation}" if explanation and not told else ""
 
 
 def shows_thinking(request: Request) -> bool:
@@ -133,25 +112,6 @@ def is_whole(call: ToolCall) -> bool:
         return False
 
 
-class Durations(NamedTuple):
-    """In nanoseconds, each at least 1, the parts never more than the total: clients divide by them."""
-
-    total: int
-    load: int
-    prompt: int
-    eval: int
-
-
-def measured(load: int, prompt: int, eval: int) -> Durations:
-    load, prompt, eval = max(load, 1), max(prompt, 1), max(eval, 1)
-    return Durations(load + prompt + eval, load, prompt, eval)
-
-
-def whole(stamp: Stamp) -> Durations:
-    """Of an answer that came in one piece only the total is known; it counts as generation."""
-    return measured(1, 1, stamp.clock() - stamp.started - 2)
-
-
 def final_members(reason: Reason, usage: Usage | None, durations: Durations) -> Object:
     """`done_reason` and the metrics; as in Ollama, counts of 0 are left out."""
     members: Object = {
@@ -166,30 +126,6 @@ def final_members(reason: Reason, usage: Usage | None, durations: Durations) -> 
         members["eval_count"] = usage.output
     members["eval_duration"] = durations.eval
     return members
-
-
-def created_at(stamp: Stamp) -> str:
-    """Now, as RFC 3339 in UTC with nanoseconds."""
-    seconds, nanoseconds = divmod(stamp.created + stamp.clock() - stamp.started, SECOND)
-    return f"{to_the_second(seconds)}.{nanoseconds:09d}Z"
-
-
-def to_the_second(seconds: int) -> str:
-    """Unix time as 2026-11-22T06:00:00."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def encode_error(error: GatewayError) -> Object:
-    """A flat string.  Clients look for "not found" to tell a missing model from everything else."""
-    message = error.message
-    if error.kind == "model_not_found" and "not found" not in message:
-        message = f"model not found: {message}"
-    return {"error": message}
-
-
-def model_not_found(name: str) -> GatewayError:
-    """The one every client knows, with the name as it was asked for."""
-    return GatewayError("model_not_found", f"model '{name}' not found", param="model")
 
 
 # --- in: what an upstream says -----------------------------------------------------------------------
@@ -263,36 +199,3 @@ def decode_reason(done_reason: JSON, called: bool) -> Reason:
         raise GatewayError("upstream", f"the upstream only {done_reason}ed the model and did not answer")
     reason = REASONS.get(str(done_reason or ""), "other")
     return "tool_calls" if called and reason == "stop" else reason
-
-
-def decode_error(status: int, body: bytes, retry_after: float | None) -> GatewayError:
-    """Any answer that is not a success, JSON or not, as our error."""
-    try:
-        message = error_message(_decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        message = ""
-    message = message or f"the upstream answered with HTTP status {status}"
-    return GatewayError(error_kind(status, message), message, retry_after=retry_after)
-
-
-def error_message(body: JSON) -> str:
-    """The text of `{"error": text}`; proxies in between like OpenAI's object better."""
-    match body:
-        case {"error": str(text)} | {"error": {"message": str(text)}}:
-            return text
-        case {"error": error} if error:
-            return str(error)
-        case _:
-            return ""
-
-
-def error_kind(status: int, message: str) -> Kind:
-    """Our kind for a status, refined by the wordings that mean something of their own."""
-    kind = _STATUS_KINDS.get(status, "upstream" if status >= 500 else "invalid_request")
-    if any(phrase in message for phrase in _OVERFLOW):
-        return "context_length"
-    if "server busy" in message:
-        return "overloaded"
-    if kind == "not_found" and message.startswith("model ") and "not found" in message:
-        return "model_not_found"
-    return kind

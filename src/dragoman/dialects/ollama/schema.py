@@ -18,7 +18,7 @@ def simplify(schema: Object) -> Object:
     if not _mentions(schema, 0):
         return schema
     inliner = _Inliner(schema)
-    out: Object = inliner.walk(schema, (), 0)
+    out: Object = inliner.walk({key: schema[key] for key in schema if key not in _DEFINITIONS}, ("#",), 0)
     if inliner.left:
         return out | {key: schema[key] for key in _DEFINITIONS if key in schema}
     return out
@@ -65,7 +65,7 @@ class _Inliner:
         return self._members(node, path, depth)
 
     def _members(self, node: Object, path: tuple[str, ...], depth: int) -> Object:
-        out = {key: self.walk(value, path, depth + 1) for key, value in node.items() if key not in _DEFINITIONS}
+        out = {key: self.walk(value, path, depth + 1) for key, value in node.items()}
         choices = out.get("oneOf")
         if isinstance(choices, list) and "anyOf" not in out:
             del out["oneOf"]

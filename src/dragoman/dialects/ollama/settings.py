@@ -1,4 +1,4 @@
-"""What chat and generate share besides the conversation itself: `think`, `format`, `options`, `stream`, log probabilities."""
+"""What chat and generate share besides the conversation: `think`, `format`, `options`, `stream`, log probabilities."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def decode_settings(body: Object, request: Request) -> Request:
 
 
 def encode_settings(request: Request, losses: Losses, extra: Object) -> Object:
-    """The shared members, in a fixed order.  `extra` are the members that came with the request; "options" is popped."""
+    """The shared members, in a fixed order.  `extra` came with the request; its "options" are popped."""
     body: Object = {"stream": request.stream}
     think = encode_think(request.reasoning, losses)
     if think is not None:
@@ -106,5 +106,5 @@ def decode_format(value: JSON) -> Format | None:
 
 
 def encode_format(format: Format) -> JSON:
-    """The name, description and strictness of a schema have no place here and change nothing: the grammar is always strict."""
+    """A schema's name, description and strictness have no place here; the grammar is always strict."""
     return format.schema if format.kind == "schema" and format.schema else "json"

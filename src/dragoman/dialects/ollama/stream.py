@@ -16,7 +16,6 @@ from dragoman.conversation import (
     Event,
     Fault,
     Finish,
-    Media,
     Object,
     Part,
     PartEnd,
@@ -31,25 +30,21 @@ from dragoman.conversation import (
     Usage,
 )
 from dragoman.dialects.contract import Stamp
+from dragoman.dialects.ollama.failure import error_kind, error_message
 from dragoman.dialects.ollama.messages import encode_call
 from dragoman.dialects.ollama.reply import (
-    SECOND,
     CallIds,
     cut_off,
     decode_answer,
     decode_reason,
     decode_usage,
-    error_kind,
-    error_message,
     final_members,
-    is_image,
     is_whole,
-    measured,
     readable,
     refusal_text,
     shows_thinking,
-    to_the_second,
 )
+from dragoman.dialects.ollama.timing import SECOND, measured, to_the_second
 from dragoman.errors import GatewayError
 from dragoman.framing import NDJSON, FrameTooLargeError
 
@@ -93,6 +88,7 @@ class Encoder:
         self._line: tuple[bytes, bytes] | None = None
         self._shows_thinking = shows_thinking(request)
         self._closing = closing
+        self._spoke = False
         self._said: list[str] = []
         self._parts: list[Part] = []
         self._arguments: list[str] = []
@@ -100,8 +96,8 @@ class Encoder:
         self._calls = 0
         self._usage: Usage | None = None
         self._started = stamp.started
-        self._first_event = 0
-        self._first_part = 0
+        self._first_event: int | None = None
+        self._first_part: int | None = None
         self._done = False
 
     def feed(self, events: Sequence[Event]) -> bytes:
@@ -111,7 +107,7 @@ class Encoder:
         if second != self._second:
             self._second = second
             self._prefix = b"%b%b." % (self._head, to_the_second(second).encode())
-        if not self._first_event:
+        if self._first_event is None:
             self._first_event = now
         out: list[bytes] = []
         for event in events:
@@ -120,7 +116,9 @@ class Encoder:
                     before, after = line
                     out.append(b"%b%09d%b%b%b" % (self._prefix, nanosecond, before, _encode(text), after))
                     if line is self._text_line:
-                        self._said.append(text)
+                        self._spoke = True
+                        if self._closing is not None:
+                            self._said.append(text)
             elif not self._done:
                 out += self._other(event, b"%b%09d" % (self._prefix, nanosecond), now)
         return out[0] if len(out) == 1 else b"".join(out)
@@ -128,7 +126,8 @@ class Encoder:
     def _other(self, event: Event, head: bytes, now: int) -> list[bytes]:
         match event:
             case PartStart(part=part):
-                self._first_part = self._first_part or now
+                if self._first_part is None:
+                    self._first_part = now
                 return self._flush(head) + self._start_part(part, head)
             case ArgumentsDelta(text=text):
                 self._arguments.append(text)
@@ -152,8 +151,6 @@ class Encoder:
             case ToolCall(arguments=arguments):
                 self._arguments = [arguments]
                 return []
-            case Media(data=data) if is_image(part):
-                return [self._members(head, b'"images":' + _encode([data]))]
             case Thinking(text=text):
                 self._line = self._thinking_line if self._shows_thinking and not part.redacted else None
             case _:
@@ -162,8 +159,12 @@ class Encoder:
         if not text or self._line is None:
             return []
         if self._line is self._text_line:
-            self._said.append(text)
+            self._say(text)
         return [b"%b%b%b%b" % (head, self._line[0], _encode(text), self._line[1])]
+
+    def _say(self, text: str) -> None:
+        self._spoke = True
+        self._said.append(text)
 
     def _end_part(self, head: bytes) -> list[bytes]:
         """A call goes out at its end; one that may be cut off waits for what comes next."""
@@ -181,11 +182,8 @@ class Encoder:
             return []
         body = encode_call(call, self._calls)
         self._calls += 1
-        return [self._members(head, b'"tool_calls":' + _encode([body]))]
-
-    def _members(self, head: bytes, members: bytes) -> bytes:
         before, after = self._text_line
-        return b'%b%b"",%b%b' % (head, before, members, after)
+        return [b'%b%b"","tool_calls":%b%b' % (head, before, _encode([body]), after)]
 
     def _finish(self, finish: Finish, head: bytes, now: int) -> list[bytes]:
         self._done, self._line = True, None
@@ -193,15 +191,13 @@ class Encoder:
         if self._held is not None and not cut_off(self._held, finish.reason):
             out += self._flush(head)
         before, after = self._text_line
-        if text := refusal_text(finish.reason, finish.explanation, self._parts, bool(self._said)):
-            self._said.append(text)
+        if text := refusal_text(finish.reason, finish.explanation, self._parts, self._spoke):
+            self._say(text)
             out.append(b"%b%b%b%b" % (head, before, _encode(text), after))
-        first_part = self._first_part or now
-        members = final_members(
-            finish.reason,
-            finish.usage or self._usage,
-            measured(self._first_event - self._started, first_part - self._first_event, now - first_part),
-        )
+        first_event = now if self._first_event is None else self._first_event
+        first_part = now if self._first_part is None else self._first_part
+        durations = measured(first_event - self._started, first_part - first_event, now - first_part)
+        members = final_members(finish.reason, finish.usage or self._usage, durations)
         if self._closing is not None:
             members |= self._closing("".join(self._said))
         tail = _encode(members)[1:]
@@ -313,5 +309,3 @@ class Decoder:
             return []
         self._ended = True
         return [Fault(kind, message)]
-
-

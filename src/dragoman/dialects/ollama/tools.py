@@ -109,5 +109,3 @@ def encode_choice(choice: ToolChoice | None, tools: list[Object], losses: Losses
     losses.emulate("tool_choice", "an instruction asks for the call; Ollama does not enforce it")
     text = _NAMED.format(name=choice.name) if choice.mode == "tool" else _ANY
     return [{"role": "system", "content": text}]
-
-

@@ -29,6 +29,16 @@ DONE_REASONS: Mapping[Reason, str] = {
 }
 REASONS: Mapping[str, Reason] = {"stop": "stop", "length": "length", "": "stop"}
 
+# `keep_alive` is the gateway's own business; the rest tells a local runner how to use its machine.
+HANDLED = frozenset(
+    {
+        *("keep_alive", "truncate", "shift", "num_ctx", "num_keep", "num_batch", "num_gpu", "main_gpu", "num_thread"),
+        *("use_mmap", "use_mlock", "numa", "low_vram", "f16_kv", "logits_all", "vocab_only", "embedding_only"),
+        "draft_num_predict",
+    }
+)
+EMULATED: Mapping[str, str] = {"suffix": "the model is asked for the text between prompt and suffix"}
+
 # `think` has four levels; the first word of a row is the one Ollama knows.
 LEVELS: Mapping[Effort, Effort] = {
     "minimal": "low",

@@ -1,10 +1,12 @@
 """Messages, two ways.  A run of `tool` messages and a `user` message with tool results are the same thing.
 
-What real histories lack is repaired where the repair is certain: ids by the order of the calls, failure by the prefix of
-the text.  Everything a model may object to is the business of `models.fit`.
+What real histories lack is repaired where the repair is certain: ids by the order of the calls, failure by the prefix
+of the text.  Everything a model may object to is the business of `models.fit`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from dragoman import ids
 from dragoman.conversation import (
@@ -28,7 +30,7 @@ from dragoman.dialects.reading import need, objects, path, take
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 
-_Placed = list[tuple[Part, str]]
+_Placed = Sequence[tuple[Part, str]]
 """Parts, each with its path in the conversation."""
 
 
@@ -119,7 +121,7 @@ def encode_messages(request: Request, losses: Losses) -> list[Object]:
     `tool` messages, which must not be interrupted.
     """
     wire: list[Object] = []
-    hoisted: _Placed = []
+    hoisted: list[tuple[Part, str]] = []
     own = request.origin == NAME
     for index, message in enumerate(request.messages):
         placed: _Placed = [(part, f"messages[{index}].content[{i}]") for i, part in enumerate(message.content)]
@@ -154,10 +156,10 @@ def _encode_message(message: Message, placed: _Placed, own: bool, losses: Losses
     return body | (message.extra if own else {})
 
 
-def _encode_result(result: ToolResult, at: str, own: bool, losses: Losses, hoisted: _Placed) -> Object:
+def _encode_result(result: ToolResult, at: str, own: bool, losses: Losses, hoisted: list[tuple[Part, str]]) -> Object:
     """One `tool` message; what it cannot hold is added to `hoisted`."""
-    texts: _Placed = []
-    moved: _Placed = []
+    texts: list[tuple[Part, str]] = []
+    moved: list[tuple[Part, str]] = []
     for i, part in enumerate(result.content):
         where = f"{at}.content[{i}]"
         (moved if isinstance(part, Media) and part.source != "text" else texts).append((part, where))
@@ -180,7 +182,7 @@ def _mark_failed(content: JSON) -> JSON:
     return [{"type": "text", "text": TOOL_ERROR}, *content]
 
 
-def _flush(wire: list[Object], hoisted: _Placed, own: bool, losses: Losses) -> None:
+def _flush(wire: list[Object], hoisted: list[tuple[Part, str]], own: bool, losses: Losses) -> None:
     parts = [w for part, at in hoisted if (w := encode_part(part, own, losses, at)) is not None]
     if parts:
         wire.append({"role": "user", "content": parts})

@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/chat/create
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from dragoman import media
@@ -40,7 +40,7 @@ def decode_content(content: JSON, at: str) -> list[Part]:
             return [decode_part(part, path(at, i)) for i, part in enumerate(check(content, list, at))]
 
 
-def encode_content(parts: list[tuple[Part, str]], own: bool, losses: Losses) -> JSON:
+def encode_content(parts: Sequence[tuple[Part, str]], own: bool, losses: Losses) -> JSON:
     """`parts`, each with its path, as a string where one plain text is all there is, else as an array."""
     wire = [w for part, at in parts if (w := encode_part(part, own, losses, at)) is not None]
     if not wire:
@@ -101,8 +101,14 @@ def _decode_refusal(part: Object, at: str) -> Part:
 
 
 def _decode_thinking(part: Object, at: str) -> Part:
-    """Programs written for several vendors leave Anthropic's blocks in an assistant message's content."""
-    return decode_block({"type": "redacted_thinking" if "data" in part else "thinking", **part}, at) or Thinking(text="")
+    """Anthropic's blocks, which programs for several vendors leave here, and Mistral's, whose text is in parts."""
+    if isinstance(texts := part.get("thinking"), list):
+        part["thinking"] = "".join(
+            text for p in texts if isinstance(p, dict) and isinstance(text := p.get("text"), str)
+        )
+    return decode_block({"type": "redacted_thinking" if "data" in part else "thinking", **part}, at) or Thinking(
+        text=""
+    )
 
 
 def _decode_image(part: Object, at: str) -> Part:
@@ -186,7 +192,10 @@ def _encode_media(part: Media, own: bool, losses: Losses, at: str) -> Object | N
             audio = {"data": part.data, "format": _AUDIO_FORMATS.get(media_type, media_type.removeprefix("audio/"))}
             return {"type": "input_audio", "input_audio": audio, **extra}
         case "document", "base64" | "url":  # the address of a document is an extension that gateways understand
-            file = {"file_data": part.data if part.source == "url" else data_url, "filename": part.name or "document.pdf"}
+            file = {
+                "file_data": part.data if part.source == "url" else data_url,
+                "filename": part.name or "document.pdf",
+            }
             return {"type": "file", "file": file, **extra}
         case "document", "text":
             # OpenAI reads only PDF from `file`; text is read as text by every server.

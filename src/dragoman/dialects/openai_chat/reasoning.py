@@ -1,8 +1,8 @@
 """Reasoning in a chat message: `reasoning_content`, `reasoning`, `reasoning_details`, `thinking_blocks`.
 
-None of them is OpenAI's; all of them are in use.  `reasoning_content` (DeepSeek, llama.cpp) and `reasoning` (vLLM, Ollama)
-are text.  `reasoning_details` (OpenRouter) and `thinking_blocks` (LiteLLM) also carry the proof that a
-model wants back.  A client may send several of them for the same thought: the richest one counts, once.
+None of them is OpenAI's; all of them are in use.  `reasoning_content` (DeepSeek, llama.cpp) and `reasoning` (vLLM,
+Ollama) are text.  `reasoning_details` (OpenRouter) and `thinking_blocks` (LiteLLM) also carry the proof that a model
+wants back.  A client may send several of them for the same thought: the richest one counts, once.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def decode_reasoning(message: Object, at: str) -> list[Part]:
     blocks = objects(message.pop("thinking_blocks", None) or [], path(at, "thinking_blocks"))
     details = objects(message.pop("reasoning_details", None) or [], path(at, "reasoning_details"))
     texts = [take(message, key, str, at) for key in ("reasoning_content", "reasoning")]
-    thoughts = [decode_block(block, where) for block, where in blocks]
+    thoughts: list[Thinking | None] = [decode_block(block, where) for block, where in blocks]
     if not any(thoughts):
         thoughts = [decode_detail(detail, where) for detail, where in details]
     if not any(thoughts):
-        thoughts = [Thinking(text=text) for text in texts if text][:1]
+        thoughts = [next((Thinking(text=text) for text in texts if text), None)]
     return [thought for thought in thoughts if thought]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from dragoman.conversation import Effort, Format, Message, Object, Reasoning, Request, Text
+from dragoman.conversation import Effort, Format, Message, Object, Reasoning, Request
 from dragoman.dialects.openai_chat.messages import decode_messages, encode_messages
 from dragoman.dialects.openai_chat.parts import decode_content
 from dragoman.dialects.openai_chat.tools import decode_choice, decode_tools, encode_choice, encode_tools
@@ -112,6 +112,7 @@ def decode_extra(body: Object, stream: bool) -> Object:
             raise invalid(f"n must be between 1 and 128, not {n}", "n")
         body["n"] = n
     if (options := take(body, "stream_options", dict)) is not None and stream:
+        options = dict(options)
         usage = take(options, "include_usage", bool, "stream_options")
         take(options, "include_obfuscation", bool, "stream_options")  # nothing here is ever padded
         body["stream_options"] = ({"include_usage": True} if usage else {}) | options

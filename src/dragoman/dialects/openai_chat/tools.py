@@ -113,9 +113,9 @@ def decode_choice(body: Object, tools: list[Tool]) -> ToolChoice | None:
     None when nothing but the default was said.
     """
     parallel = take(body, "parallel_tool_calls", bool)
-    key = "tool_choice" if body.get("tool_choice") is not None else "function_call"
-    choice = _decode_choice(body.pop(key, None), key)
-    body.pop("tool_choice", None), body.pop("function_call", None)
+    said, deprecated = body.pop("tool_choice", None), body.pop("function_call", None)
+    key = "tool_choice" if said is not None else "function_call"
+    choice = _decode_choice(deprecated if said is None else said, key)
     if choice is not None:
         known = {tool.name for tool in tools}
         for name in filter(None, [choice.name, *choice.allowed]):
@@ -238,10 +238,7 @@ def _decode_call(call: Object, at: str, seed: str) -> ToolCall:
     kind = choose(call, "type", ("function", "custom"), at) or "function"
     inner, where = need(call, kind, dict, at), path(at, kind)
     name = _name(inner, where)
-    if kind == "custom":
-        arguments = take(inner, "input", str, where) or ""
-    else:
-        arguments = _arguments(inner, where)
+    arguments = _arguments(inner, where) if kind == "function" else take(inner, "input", str, where) or ""
     call_id = take(call, "id", str, at) or ids.mint("call_", seed, name)
     return ToolCall(id=call_id, name=name, arguments=arguments, freeform=kind == "custom", extra=call)
 

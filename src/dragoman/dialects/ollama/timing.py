@@ -1,0 +1,40 @@
+"""Times as Ollama writes them: RFC 3339 with nanoseconds, and durations in nanoseconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from dragoman.dialects.contract import Stamp
+
+SECOND = 1_000_000_000
+
+
+class Durations(NamedTuple):
+    """In nanoseconds, each at least 1, the parts never more than the total: clients divide by them."""
+
+    total: int
+    load: int
+    prompt: int
+    eval: int
+
+
+def measured(load: int, prompt: int, eval: int) -> Durations:
+    load, prompt, eval = max(load, 1), max(prompt, 1), max(eval, 1)
+    return Durations(load + prompt + eval, load, prompt, eval)
+
+
+def whole(stamp: Stamp) -> Durations:
+    """Of an answer that came in one piece only the total is known; it counts as generation."""
+    return measured(1, 1, stamp.clock() - stamp.started - 2)
+
+
+def created_at(stamp: Stamp) -> str:
+    """Now, as RFC 3339 in UTC with nanoseconds."""
+    seconds, nanoseconds = divmod(stamp.created + stamp.clock() - stamp.started, SECOND)
+    return f"{to_the_second(seconds)}.{nanoseconds:09d}Z"
+
+
+def to_the_second(seconds: int) -> str:
+    """Unix time as 2026-11-22T06:00:00."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

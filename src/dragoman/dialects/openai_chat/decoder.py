@@ -1,0 +1,142 @@
+"""Chat completion chunks to events: a reader for what compatible servers really send.
+
+Chunks name no parts, so this opens and closes them as the kind of delta changes.  It is prepared for usage in any
+chunk, `null` wherever there should be something, errors of every shape inside a stream with status 200, and streams
+that just stop.  The quirks of tool calls are in `calls`, those of reasoning in `thoughts`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from dragoman.conversation import JSON, CitationDelta, Event, Fault, Finish, Object, Reason, Refusal, Start, Text, Usage
+from dragoman.dialects.openai_chat.calls import Calls
+from dragoman.dialects.openai_chat.failure import find_error
+from dragoman.dialects.openai_chat.opening import Parts
+from dragoman.dialects.openai_chat.reply import decode_annotations, decode_finish, decode_usage
+from dragoman.dialects.openai_chat.thoughts import Thoughts
+from dragoman.framing import SSE, FrameTooLargeError
+
+_decode = msgspec.json.Decoder().decode
+
+
+class Decoder:
+    """One upstream stream.  `skipped` names what was not understood."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+        self._frames = SSE()
+        self._parts = Parts()
+        self._thoughts = Thoughts(self._parts)
+        self._calls = Calls(self._parts, self.skipped)
+        self._started = self._over = False
+        self._finish: tuple[Reason, str | None] | None = None
+        self._usage: Usage | None = None
+        self._late: list[str] = []
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events in these bytes."""
+        out: list[Event] = []
+        try:
+            frames = self._frames.feed(data)
+        except FrameTooLargeError as error:
+            return self._fail("upstream", str(error))
+        for frame in frames:
+            if self._over:
+                break
+            if frame.startswith(b"[DONE]"):
+                out += self._end(properly=True)
+                break
+            out += self._frame(frame)
+        return out
+
+    def close(self) -> list[Event]:
+        """The end of the input: a Fault unless the answer is complete."""
+        return [] if self._over else self._end(properly=False)
+
+    def _frame(self, frame: bytes) -> list[Event]:
+        try:
+            chunk: JSON = _decode(frame)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            chunk = None
+        if not isinstance(chunk, dict):
+            self.skipped.append("a frame that is no JSON object")
+            return []
+        if error := find_error(chunk):
+            return self._fail(error.kind, error.message)
+        self._chunk(chunk)
+        return self._parts.take()
+
+    def _chunk(self, chunk: Object) -> None:
+        usage = chunk.get("usage")
+        if isinstance(usage, dict):
+            self._usage = decode_usage(usage)
+        choices = chunk.get("choices")
+        if not self._started and (choices or chunk.get("id")):
+            self._started = True
+            reply_id, model = chunk.get("id"), chunk.get("model")
+            start = Start(reply_id if isinstance(reply_id, str) else "", model if isinstance(model, str) else "")
+            self._calls.seed = f"{start.id}:{chunk.get('created')}"
+            self._parts.say(start)
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and not choice.get("index"):  # we never ask for more than one
+                self._choice(choice)
+
+    def _choice(self, choice: Object) -> None:
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            delta = choice.get("message")  # a whole answer in one chunk
+        if isinstance(delta, dict):
+            self._thoughts.read(delta)
+            self._content(delta.get("content"))
+            if isinstance(refusal := delta.get("refusal"), str):
+                self._parts.text("refusal", Refusal(text=""), refusal)
+            self._cite(delta.get("annotations"))
+            self._calls.read(delta)
+        if isinstance(word := choice.get("finish_reason"), str) and word:
+            self._finish = decode_finish(choice, calls=self._calls.any)
+
+    def _content(self, content: JSON) -> None:
+        if isinstance(content, str):
+            self._say(content)
+            return
+        for part in content if isinstance(content, list) else ():
+            match part:
+                case {"type": "thinking"}:  # Mistral
+                    self._thoughts.block(part)
+                case {"text": str(text)}:
+                    self._say(text)
+                case _:
+                    self.skipped.append("a content part of an unknown kind")
+
+    def _say(self, text: str) -> None:
+        if text and self._calls.busy():
+            self._late.append(text)  # in the middle of a call's arguments there is no place for it
+        else:
+            self._parts.text("text", Text(text=""), text)
+
+    def _cite(self, annotations: JSON) -> None:
+        for citation in decode_annotations(annotations):
+            if self._parts.kind == "text":
+                self._parts.say(CitationDelta(self._parts.index, citation))
+            else:
+                self.skipped.append("an annotation after the end of its text")
+
+    def _end(self, *, properly: bool) -> list[Event]:
+        """`[DONE]`, or without it (not `properly`) a finish reason, completes the answer; silence does not."""
+        if self._finish is None and not (properly and self._started):
+            begun = "before the answer was complete" if self._started else "without an answer"
+            return self._fail("upstream", f"the upstream's stream ended {begun}")
+        self._over = True
+        self._calls.close()
+        self._parts.text("text", Text(text=""), "".join(self._late))
+        self._parts.close()
+        reason, stopped = self._finish or ("stop", None)
+        if self._calls.any and reason in ("stop", "other"):
+            reason = "tool_calls"
+        self._parts.say(Finish(reason, self._usage, stopped))
+        return self._parts.take()
+
+    def _fail(self, kind: str, message: str) -> list[Event]:
+        self._over = True
+        return [*self._parts.take(), Fault(kind, message)]

@@ -1,0 +1,36 @@
+"""What the configuration gives a model when the client did not say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from dragoman.config.settings import Override
+from dragoman.conversation import Message, Object, Reasoning, Request, Text
+from dragoman.models.catalogue import Resolution, normal
+
+
+def apply_override(request: Request, overrides: Mapping[str, Override], resolution: Resolution) -> Request:
+    """`request` with the override of the name asked for, or of the model that answers.  The client's own words win."""
+    if not overrides:
+        return request
+    override = _find(overrides, resolution)
+    if override is None:
+        return request
+    changes: Object = {
+        name: value
+        for name in ("max_tokens", "temperature", "top_p", "top_k")
+        if getattr(request, name) is None and (value := getattr(override, name)) is not None
+    }
+    if request.reasoning is None and (override.think is not None or override.effort):
+        shown = None if override.think is False else override.think
+        changes["reasoning"] = Reasoning(enabled=override.think, effort=override.effort, visible=shown)
+    if override.system and not any(message.role in ("system", "developer") for message in request.messages):
+        changes["messages"] = [Message(role="system", content=[Text(text=override.system)]), *request.messages]
+    return replace(request, **changes)
+
+
+def _find(overrides: Mapping[str, Override], resolution: Resolution) -> Override | None:
+    names = {normal(name): override for name, override in overrides.items()}
+    return names.get(normal(resolution.asked)) or names.get(normal(resolution.card.id))

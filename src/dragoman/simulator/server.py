@@ -1,0 +1,130 @@
+"""Serving a simulator: in a thread for tests, beside a gateway for the demo, and alone for the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import NamedTuple
+
+import uvicorn
+
+from dragoman.simulator.app import Simulator
+
+_START_SECONDS = 10.0
+
+
+class Running(NamedTuple):
+    """A simulator that listens at `url`."""
+
+    url: str
+    simulator: Simulator
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn that says when it listens, and leaves signals to whoever owns the process unless told otherwise."""
+
+    def __init__(self, simulator: Simulator, *, signals: bool, listening: Callable[[], None]) -> None:
+        # h11 would do, but the simulator must not be what a benchmark measures.
+        config = uvicorn.Config(
+            simulator,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            timeout_keep_alive=75,
+        )
+        super().__init__(config)
+        self._signals = signals
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if self._signals:
+            with super().capture_signals():
+                yield
+        else:
+            yield
+
+    def stop(self) -> None:
+        """End at once: whoever stops a simulator does not wait for its slow answers."""
+        self.should_exit = True
+        self.force_exit = True
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket.  Raises OSError when the address is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(2048)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def url_of(sock: socket.socket) -> str:
+    """Where `sock` listens."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(
+    simulator: Simulator, host: str = "127.0.0.1", port: int = 0, *, listening: Callable[[str], None] | None = None
+) -> None:
+    """Serve until a signal says stop.  `listening` is called with the URL."""
+    sock = bind(host, port)
+    url = url_of(sock)
+    server = _Server(simulator, signals=True, listening=lambda: listening(url) if listening else None)
+    await server.serve(sockets=[sock])
+
+
+@contextlib.asynccontextmanager
+async def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Running]:
+    """A simulator in the event loop of somebody else, who also minds the signals."""
+    sock = bind(host, port)
+    started = asyncio.Event()
+    server = _Server(simulator, signals=False, listening=started.set)
+    task = asyncio.create_task(server.serve(sockets=[sock]))
+    try:
+        await asyncio.wait_for(started.wait(), _START_SECONDS)
+        yield Running(url_of(sock), simulator)
+    finally:
+        server.stop()
+        await task
+
+
+@contextlib.contextmanager
+def run_in_thread(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Iterator[Running]:
+    """A simulator in a thread of its own, with its own event loop.  Port 0 takes a free one."""
+    sock = bind(host, port)
+    started = threading.Event()
+    server = _Server(simulator, signals=False, listening=started.set)
+    factory = server.config.get_loop_factory()
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(server.serve(sockets=[sock]))
+
+    thread = threading.Thread(target=run, name="dragoman-simulator", daemon=True)
+    thread.start()
+    try:
+        if not started.wait(_START_SECONDS):
+            raise RuntimeError("the simulator did not start")
+        yield Running(url_of(sock), simulator)
+    finally:
+        server.stop()
+        thread.join(_START_SECONDS)

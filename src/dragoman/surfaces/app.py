@@ -1,0 +1,73 @@
+"""The application: every path, the guard around them, and what lives as long as the process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from dragoman.config import Secret, Settings, Upstream
+from dragoman.dialects import ollama, registry
+from dragoman.models.catalogue import build
+from dragoman.relay.live import keep_current
+from dragoman.relay.relay import Relay
+from dragoman.relay.upstreams import UpstreamServer, open_session
+from dragoman.surfaces.exchange import Endpoint, Exchange
+from dragoman.surfaces.guard import Guard, not_found
+from dragoman.surfaces.ollama import OllamaSurface
+from dragoman.surfaces.openai import OpenAISurface
+
+
+def build_app(settings: Settings) -> ASGIApp:
+    """The ASGI application for these settings.  Connections are opened by its lifespan."""
+    catalogue = build(settings.aliases, default=settings.default_model, retired=settings.retired)
+    relay = Relay(settings, catalogue, {})
+    routes: list[BaseRoute] = [
+        *OllamaSurface(relay).routes(),
+        *OpenAISurface(relay).routes(),
+        Route("/health", Endpoint(ollama, _health), methods=["GET"]),
+    ]
+    app = Starlette(routes=routes, lifespan=lambda _: _lifespan(relay))
+    app.router.redirect_slashes = False
+    app.router.default = not_found
+    return Guard(app, settings.api_keys, settings.origins)
+
+
+async def _health(exchange: Exchange) -> None:
+    await exchange.reply({"status": "ok"})
+
+
+@asynccontextmanager
+async def _lifespan(relay: Relay) -> AsyncIterator[None]:
+    """The simulator where there is one, the connection pool, and the live list of models."""
+    settings = relay.settings
+    async with AsyncExitStack() as stack:
+        upstreams = settings.upstreams
+        if settings.demo:
+            upstreams = (await stack.enter_async_context(_simulator()),)
+        session = await stack.enter_async_context(open_session(settings))
+        dialects = registry()
+        relay.servers = {
+            upstream.name: UpstreamServer(upstream, dialects[upstream.dialect], session, settings.timeouts)
+            for upstream in upstreams
+        }
+        refresher = asyncio.create_task(keep_current(relay))
+        try:
+            yield
+        finally:
+            refresher.cancel()
+            with suppress(asyncio.CancelledError):
+                await refresher
+
+
+@asynccontextmanager
+async def _simulator() -> AsyncIterator[Upstream]:
+    from dragoman.simulator import Simulator  # noqa: PLC0415  only a demo needs it
+    from dragoman.simulator.server import running  # noqa: PLC0415
+
+    async with running(Simulator(pace=0.02)) as simulator:
+        yield Upstream(name="simulator", base_url=simulator.url, key=Secret("demo"))

@@ -1,0 +1,80 @@
+"""From a decoded request to an answer on the wire, streamed or not, for every client dialect."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from dragoman.conversation import Fault, Request
+from dragoman.dialects.contract import Stamp, StreamEncoder
+from dragoman.ids import fresh
+from dragoman.relay.relay import Call, Relay
+from dragoman.surfaces.exchange import Exchange, ascii_list
+
+log = logging.getLogger("dragoman.calls")
+
+_TRUE = ("1", "true", "yes", "on")
+
+
+def stamp(prefix: str, model: str) -> Stamp:
+    """A stamp for a reply that begins now."""
+    clock = time.perf_counter_ns
+    return Stamp(id=fresh(prefix), model=model, created=time.time_ns(), started=clock(), clock=clock)
+
+
+def prepare(exchange: Exchange, relay: Relay, request: Request) -> Call:
+    """Fit the request, and put the report of it into the answer's headers."""
+    strict = exchange.header(b"x-dragoman-strict").lower() in _TRUE
+    call = relay.prepare(exchange.dialect, request, strict=strict)
+    report(exchange, call)
+    return call
+
+
+def report(exchange: Exchange, call: Call) -> None:
+    extra = exchange.extra
+    extra.append((b"x-dragoman-model", call.card.id.encode()))
+    if call.resolution.substituted:
+        names = f"{call.resolution.asked} -> {call.card.id}; {call.resolution.substituted}"
+        extra.append((b"x-dragoman-substituted", ascii_list([names])))
+    if call.losses.dropped:
+        extra.append((b"x-dragoman-dropped", ascii_list(call.losses.dropped)))
+    if call.losses.emulated:
+        extra.append((b"x-dragoman-emulated", ascii_list(call.losses.emulated)))
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug("%s %s dropped=%s emulated=%s", exchange.id, call.card.id, call.losses.dropped, call.losses.emulated)
+
+
+async def answer(exchange: Exchange, relay: Relay, request: Request, mark: Stamp) -> None:
+    """One call, one answer, in the dialect of the exchange."""
+    call = prepare(exchange, relay, request)
+    if request.stream:
+        encoder = exchange.dialect.Encoder(request, mark)
+        await exchange.watched(stream(exchange, relay, call, encoder))
+    else:
+        await exchange.watched(_whole(exchange, relay, call, mark))
+
+
+async def _whole(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> None:
+    reply = await relay.reply(call)
+    await exchange.reply(exchange.dialect.encode_reply(reply, call.request, mark))
+
+
+async def stream(exchange: Exchange, relay: Relay, call: Call, encoder: StreamEncoder) -> None:
+    """The answer as it comes: one read upstream, at most one write to the client."""
+    async with relay.stream(call) as upstream:
+        await exchange.begin_stream()
+        write, feed = exchange.write, encoder.feed
+        try:
+            if data := feed(upstream.first):
+                await write(data)
+            async for events in upstream:
+                if data := feed(events):
+                    await write(data)
+        except Exception:
+            log.exception("%s: a fault of ours in mid-answer", exchange.id)
+            await write(feed([Fault("internal", f"internal error; its id in the log is {exchange.id}")]))
+    await exchange.end_stream()
+
+
+Handler = Callable[[Exchange], Awaitable[None]]

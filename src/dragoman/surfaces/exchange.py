@@ -1,0 +1,217 @@
+"""One HTTP exchange: the body in, one answer out, and the client's departure noticed.
+
+Endpoints are plain ASGI callables: on the hot path every layer between the socket and the encoder costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Awaitable, Callable, Iterable
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from dragoman.conversation import JSON, Object
+from dragoman.dialects.contract import ClientDialect
+from dragoman.errors import GatewayError, Row, invalid
+from dragoman.ids import fresh
+
+log = logging.getLogger("dragoman.surfaces")
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+Header = tuple[bytes, bytes]
+JSON_TYPE = b"application/json; charset=utf-8"
+_STREAM_HEADERS: tuple[Header, ...] = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+
+# When to come back, in seconds, where the upstream did not say: some clients give up on an answer without it.
+_DEFAULT_RETRY_AFTER = 5
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection before its answer was complete."""
+
+
+class Exchange:
+    """`headers` of the request have lower-case names; `extra` headers go out with the answer."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, dialect: ClientDialect) -> None:
+        self.scope = scope
+        self.dialect = dialect
+        self.id = fresh("req_")
+        self.extra: list[Header] = []
+        self.started = False
+        self._receive = receive
+        self._send = send
+        self._done = False
+        self._gone = False
+
+    def header(self, name: bytes) -> str:
+        """A request header, or ""."""
+        for key, value in self.scope["headers"]:
+            if key == name:
+                return str(value, "latin-1")
+        return ""
+
+    # --- in --------------------------------------------------------------------------------------
+
+    async def body(self, limit: int) -> bytes:
+        """The whole body, decompressed.  Raises `GatewayError` above `limit` bytes, compressed or not."""
+        chunks: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            chunk = message.get("body", b"")
+            if (size := size + len(chunk)) > limit:
+                raise _too_large(limit)
+            chunks.append(chunk)
+            more = message.get("more_body", False)
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return _decompress(data, self.header(b"content-encoding"), limit)
+
+    async def json(self, limit: int) -> Object:
+        """The body as a JSON object, whatever its content type says."""
+        return parse_object(await self.body(limit))
+
+    # --- out -------------------------------------------------------------------------------------
+
+    async def reply(self, document: JSON, status: int = 200) -> None:
+        """One JSON document, and the end."""
+        await self.reply_bytes(_encode(document), JSON_TYPE, status)
+
+    async def reply_bytes(self, data: bytes, content_type: bytes, status: int = 200) -> None:
+        self._done = self.started = True
+        headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(data)), *self._own_headers()]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else data})
+
+    async def error(self, error: GatewayError) -> None:
+        """The error in the client's own dialect, under its own status."""
+        status = status_of(error, self.dialect)
+        if status in (429, 503, 529):
+            seconds = _DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after
+            self.extra.append((b"retry-after", b"%d" % max(round(seconds), 1)))
+        if error.kind in ("billing", "not_implemented"):
+            self.extra.append((b"x-should-retry", b"false"))
+        await self.reply(self.dialect.encode_error(error), status)
+
+    async def begin_stream(self) -> None:
+        self.started = True
+        content_type = (b"content-type", self.dialect.STREAM_TYPE.encode())
+        headers = [content_type, *_STREAM_HEADERS, *self._own_headers()]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def write(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end_stream(self) -> None:
+        self._done = True
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _own_headers(self) -> list[Header]:
+        return [(b"x-request-id", self.id.encode()), (b"request-id", self.id.encode()), *self.extra]
+
+    # --- the client's departure ------------------------------------------------------------------
+
+    async def watched(self, work: Awaitable[None]) -> None:
+        """Do `work` until it is done or the client leaves; then it is cancelled, and with it the upstream call."""
+        task = asyncio.current_task()
+        watcher = asyncio.create_task(self._watch(task))
+        try:
+            await work
+        except asyncio.CancelledError:
+            if self._gone and task is not None:
+                task.uncancel()
+                raise ClientGoneError from None
+            raise
+        finally:
+            watcher.cancel()
+
+    async def _watch(self, task: asyncio.Task[None] | None) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._done and task is not None:
+            self._gone = True
+            task.cancel()
+
+
+def parse_object(data: bytes) -> Object:
+    """A JSON object, or `GatewayError` saying what it is instead."""
+    if not data:
+        raise invalid("missing request body")
+    try:
+        document = _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise invalid(f"the request body is not valid JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise invalid("the request body must be a JSON object")
+    return document
+
+
+def status_of(error: GatewayError, dialect: ClientDialect) -> int:
+    row: Row = error.row
+    match dialect.NAME:
+        case "anthropic":
+            return row.anthropic
+        case "ollama":
+            return row.ollama
+        case _:
+            return row.openai
+
+
+def ascii_list(names: Iterable[str], limit: int = 2000) -> bytes:
+    """Names as one header value: plain ASCII, bounded."""
+    text = ", ".join(names)
+    clean = "".join(c if c.isprintable() else " " for c in text).encode("ascii", "backslashreplace")
+    return clean if len(clean) <= limit else clean[:limit] + b", ..."
+
+
+def _too_large(limit: int) -> GatewayError:
+    return GatewayError("too_large", f"the request body is over the limit of {limit} bytes (DRAGOMAN_MAX_BODY)")
+
+
+def _decompress(data: bytes, encoding: str, limit: int) -> bytes:
+    match encoding.strip().lower():
+        case "" | "identity":
+            return data
+        case "gzip" | "x-gzip" | "deflate" as name:
+            machine = zlib.decompressobj(wbits=zlib.MAX_WBITS if name == "deflate" else zlib.MAX_WBITS | 16)
+            try:
+                out = machine.decompress(data, limit + 1)
+            except zlib.error:
+                raise invalid(f"the request body is not valid {name}") from None
+            if len(out) > limit:
+                raise _too_large(limit)
+            return out
+        case other:
+            raise invalid(f"content-encoding {other!r} is not supported; send gzip, deflate or identity")
+
+
+class Endpoint:
+    """An ASGI callable around one handler: errors become answers in the dialect, departures become silence."""
+
+    def __init__(self, dialect: ClientDialect, handle: Callable[[Exchange], Awaitable[None]]) -> None:
+        self._dialect = dialect
+        self._handle = handle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send, self._dialect)
+        try:
+            await self._handle(exchange)
+        except ClientGoneError:
+            log.debug("%s %s: the client left", exchange.id, scope["path"])
+        except GatewayError as error:
+            log.info("%s %s: %s: %s", exchange.id, scope["path"], error.kind, error.message)
+            if not exchange.started:
+                await exchange.error(error)
+        except Exception:
+            log.exception("%s %s: a fault of ours", exchange.id, scope["path"])
+            if exchange.started:
+                raise  # the connection is cut: the client must not take this for an end
+            await exchange.error(GatewayError("internal", f"internal error; its id in the log is {exchange.id}"))

@@ -1,0 +1,90 @@
+"""Several answers to one request: each is a call of its own, and the client sees one answer with several choices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from dragoman.conversation import Event, Object, Reply, Request, Usage
+from dragoman.dialects.contract import Stamp
+from dragoman.dialects.openai_chat.fanout import ChoiceEncoder, FanOut
+from dragoman.relay.relay import Call, Relay
+from dragoman.surfaces.calls import prepare
+from dragoman.surfaces.exchange import Exchange
+
+
+async def answer_all(
+    exchange: Exchange,
+    relay: Relay,
+    requests: Sequence[Request],
+    mark: Stamp,
+    *,
+    choice: Callable[[int], ChoiceEncoder],
+    tail: Callable[[Sequence[Usage]], bytes],
+    merge: Callable[[list[Object]], Object],
+) -> None:
+    """Answer every request; choice i of the answer is the reply to request i."""
+    calls = [prepare(exchange, relay, request) for request in requests[:1]]
+    calls += [relay.prepare(exchange.dialect, request) for request in requests[1:]]
+    if requests[0].stream:
+        fan = FanOut([choice(index) for index in range(len(calls))], tail)
+        await exchange.watched(_stream_all(exchange, relay, calls, fan))
+    else:
+        await exchange.watched(_merge_all(exchange, relay, calls, mark, merge))
+
+
+async def _merge_all(
+    exchange: Exchange, relay: Relay, calls: Sequence[Call], mark: Stamp, merge: Callable[[list[Object]], Object]
+) -> None:
+    tasks: list[asyncio.Task[Reply]] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks += [group.create_task(relay.reply(call)) for call in calls]
+    except* Exception as failed:
+        raise failed.exceptions[0] from None
+    encode = exchange.dialect.encode_reply
+    bodies = [encode(task.result(), call.request, mark) for task, call in zip(tasks, calls, strict=True)]
+    await exchange.reply(merge(bodies))
+
+
+async def _stream_all(exchange: Exchange, relay: Relay, calls: Sequence[Call], fan: FanOut) -> None:
+    async for index, events in _interleaved(relay, calls):
+        if not exchange.started:
+            await exchange.begin_stream()
+        if data := fan.feed(index, events):
+            await exchange.write(data)
+        if fan.done:
+            break
+    await exchange.end_stream()
+
+
+async def _interleaved(relay: Relay, calls: Sequence[Call]) -> AsyncIterator[tuple[int, list[Event]]]:
+    """The events of all calls as they come.  A call that fails before its first byte ends all of them."""
+    queue: asyncio.Queue[tuple[int, list[Event] | Exception | None]] = asyncio.Queue(maxsize=2 * len(calls))
+
+    async def run(index: int, call: Call) -> None:
+        try:
+            async with relay.stream(call) as upstream:
+                await queue.put((index, upstream.first))
+                async for events in upstream:
+                    await queue.put((index, events))
+        except Exception as error:  # it is raised again where the answer is written
+            await queue.put((index, error))
+        else:
+            await queue.put((index, None))
+
+    tasks = [asyncio.create_task(run(index, call)) for index, call in enumerate(calls)]
+    try:
+        left = len(tasks)
+        while left:
+            index, item = await queue.get()
+            if isinstance(item, Exception):
+                raise item
+            if item is None:
+                left -= 1
+            else:
+                yield index, item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,71 @@
+"""Models as clients see them listed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+
+from msgspec.structs import replace
+
+from dragoman.conversation import Object
+from dragoman.models.cards import Card
+from dragoman.models.catalogue import Entry, normal
+from dragoman.relay.relay import Relay
+
+# A model of an API has no weights here.  The oldest date there is keeps lists sorted when a release date is unknown.
+_UNKNOWN_DATE = datetime(2023, 1, 1, tzinfo=UTC)
+
+
+def visible(relay: Relay) -> Sequence[Entry]:
+    """Every name that can be called and is not hidden, newest model first."""
+    overrides = {normal(name): override for name, override in relay.settings.overrides.items()}
+    entries = []
+    for entry in relay.catalogue.entries(relay.today()):
+        override = overrides.get(normal(entry.name)) or overrides.get(normal(entry.card.id))
+        if override is not None and override.hidden:
+            continue
+        if any(fnmatchcase(entry.name, pattern) for pattern in relay.settings.hide):
+            continue
+        if override is not None and override.context_window:
+            entry = Entry(entry.name, replace(entry.card, context_window=override.context_window))
+        entries.append(entry)
+    return entries
+
+
+def created(card: Card) -> datetime:
+    return datetime.fromisoformat(card.released).replace(tzinfo=UTC) if card.released else _UNKNOWN_DATE
+
+
+def tagged(name: str) -> str:
+    """An Ollama name always shows a tag."""
+    return name if ":" in name else f"{name}:latest"
+
+
+def details(card: Card) -> Object:
+    """Ollama's `details`."""
+    return {
+        "parent_model": "",
+        "format": "api",
+        "family": architecture(card),
+        "families": [architecture(card)],
+        "parameter_size": "",
+        "quantization_level": "",
+        "context_length": card.context_window,
+        "embedding_length": 0,
+    }
+
+
+def architecture(card: Card) -> str:
+    """The `general.architecture` of a model: the prefix of its other keys."""
+    return "claude" if card.dialect == "anthropic" else card.dialect
+
+
+def digest(card: Card) -> str:
+    """64 hex characters that stand for the model: clients cut them without looking."""
+    return hashlib.sha256(card.id.encode()).hexdigest()
+
+
+def rfc3339(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

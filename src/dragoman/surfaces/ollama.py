@@ -1,0 +1,231 @@
+"""The paths Ollama programs call.  https://docs.ollama.com/api"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Literal
+
+import msgspec
+from starlette.routing import BaseRoute, Route
+
+from dragoman.conversation import Object
+from dragoman.dialects import ollama
+from dragoman.dialects.ollama import generate
+from dragoman.dialects.reading import take
+from dragoman.errors import GatewayError, invalid
+from dragoman.models.cards import Card
+from dragoman.models.catalogue import normal
+from dragoman.relay.relay import Relay
+from dragoman.surfaces.calls import Handler, answer, stamp
+from dragoman.surfaces.exchange import JSON_TYPE, Endpoint, Exchange
+from dragoman.surfaces.listing import architecture, created, details, digest, rfc3339, tagged, visible
+from dragoman.surfaces.openai import no_embeddings
+
+# What we say we are: new enough for every client that asks, plain dotted numbers for those that count.
+VERSION = "0.33.0"
+
+_TEMPLATE = "{{ .System }}\n{{ .Prompt }}"
+_FOREVER = timedelta(days=365 * 292)
+_encode = msgspec.json.Encoder().encode
+
+_ELSEWHERE = "this gateway has no models of its own to {verb}: it passes calls on to Claude"
+_ABSENT: tuple[tuple[str, str, str], ...] = (
+    ("/api/create", "POST", _ELSEWHERE.format(verb="create")),
+    ("/api/copy", "POST", _ELSEWHERE.format(verb="copy; an alias in dragoman.toml gives a model another name")),
+    ("/api/delete", "DELETE", _ELSEWHERE.format(verb="delete")),
+    ("/api/push", "POST", _ELSEWHERE.format(verb="push")),
+    ("/api/blobs/{digest:path}", "POST", "this gateway keeps no blobs"),
+    ("/api/experimental/{name:path}", "POST", "this gateway does not search or fetch the web for its clients"),
+)
+
+
+class Loaded:
+    """Which models clients believe to be loaded, and until when (Unix seconds, may be infinite)."""
+
+    def __init__(self, clock: Callable[[], float], default: float) -> None:
+        self._clock = clock
+        self._default = default
+        self._until: dict[str, tuple[Card, float]] = {}
+
+    def touch(self, name: str, card: Card, keep_alive: float | None) -> None:
+        seconds = self._default if keep_alive is None else keep_alive
+        if seconds == 0:
+            self._until.pop(tagged(name), None)
+        else:
+            self._until[tagged(name)] = (card, self._clock() + seconds)
+
+    def now(self) -> list[tuple[str, Card, float]]:
+        """Name, card and time left in seconds; the longest first."""
+        now = self._clock()
+        self._until = {name: entry for name, entry in self._until.items() if entry[1] > now}
+        rows = [(name, card, until - now) for name, (card, until) in self._until.items()]
+        return sorted(rows, key=lambda row: row[2], reverse=True)
+
+
+class OllamaSurface:
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._loaded = Loaded(time.time, relay.settings.keep_alive)
+
+    def routes(self) -> list[BaseRoute]:
+        table: list[tuple[str, str, Handler]] = [
+            ("/api/chat", "POST", self._chat),
+            ("/api/generate", "POST", self._generate),
+            ("/api/tags", "GET", self._tags),
+            ("/api/show", "POST", self._show),
+            ("/api/ps", "GET", self._ps),
+            ("/api/version", "GET", self._version),
+            ("/api/status", "GET", self._status),
+            ("/api/pull", "POST", self._pull),
+            ("/api/embed", "POST", self._embed),
+            ("/api/embeddings", "POST", self._embed),
+            ("/api/me", "POST", self._me),
+            ("/api/signout", "POST", self._me),
+            ("/", "GET", self._root),
+        ]
+        routes: list[BaseRoute] = [
+            Route(path, Endpoint(ollama, handle), methods=[verb]) for path, verb, handle in table
+        ]
+        routes += [Route(path, Endpoint(ollama, _absent(text)), methods=[verb]) for path, verb, text in _ABSENT]
+        return routes
+
+    # --- generation ------------------------------------------------------------------------------
+
+    async def _chat(self, exchange: Exchange) -> None:
+        await self._call(exchange, ollama)
+
+    async def _generate(self, exchange: Exchange) -> None:
+        exchange.dialect = generate
+        await self._call(exchange, generate)
+
+    async def _call(self, exchange: Exchange, dialect: ModuleType) -> None:
+        body = await exchange.json(self._relay.settings.max_body)
+        keep_alive = ollama.keep_alive_seconds(body.get("keep_alive"))
+        probe: Literal["load", "unload"] | None = dialect.probe(body)
+        if probe is not None:
+            name = _name(body)
+            card = self._relay.catalogue.resolve(name, self._relay.today()).card
+            self._loaded.touch(name, card, 0.0 if probe == "unload" else keep_alive)
+            await exchange.reply(dialect.encode_probe(probe, stamp("", name)))
+            return
+        request = dialect.decode_request(body)
+        card = self._relay.catalogue.resolve(request.model, self._relay.today()).card
+        self._loaded.touch(request.model, card, keep_alive)
+        await answer(exchange, self._relay, request, stamp("", request.model))
+
+    async def _embed(self, exchange: Exchange) -> None:
+        raise no_embeddings(_name(await exchange.json(self._relay.settings.max_body)))
+
+    # --- discovery -------------------------------------------------------------------------------
+
+    async def _root(self, exchange: Exchange) -> None:
+        await exchange.reply_bytes(b"Ollama is running", b"text/plain; charset=utf-8")
+
+    async def _version(self, exchange: Exchange) -> None:
+        await exchange.reply({"version": VERSION})
+
+    async def _status(self, exchange: Exchange) -> None:
+        await exchange.reply({"cloud": {"disabled": True, "source": "config"}})
+
+    async def _me(self, exchange: Exchange) -> None:
+        raise GatewayError("authentication", "unauthorized")
+
+    async def _tags(self, exchange: Exchange) -> None:
+        models = [
+            {
+                "name": tagged(entry.name),
+                "model": tagged(entry.name),
+                "modified_at": rfc3339(created(entry.card)),
+                "size": 0,
+                "digest": digest(entry.card),
+                "details": details(entry.card),
+                "capabilities": entry.card.capabilities,
+            }
+            for entry in visible(self._relay)
+        ]
+        await exchange.reply({"models": models})
+
+    async def _show(self, exchange: Exchange) -> None:
+        name = _name(await exchange.json(self._relay.settings.max_body))
+        card = self._known(name)
+        arch = architecture(card)
+        # GitHub Copilot shows the base name to the user, and wants to find the model it asked for under it.
+        copilot = exchange.header(b"user-agent").startswith("GitHubCopilotChat/")
+        await exchange.reply(
+            {
+                "license": "",
+                "modelfile": f"# {card.display_name or card.id}, behind this gateway\nFROM {card.id}\n",
+                "parameters": f"{'num_ctx':<30} {card.context_window}",
+                "template": _TEMPLATE,
+                "details": details(card),
+                "model_info": {
+                    "general.architecture": arch,
+                    "general.basename": name if copilot else card.display_name or card.id,
+                    "general.parameter_count": 0,
+                    f"{arch}.context_length": card.context_window,
+                    f"{arch}.embedding_length": 0,
+                },
+                "capabilities": card.capabilities,
+                "modified_at": rfc3339(created(card)),
+            }
+        )
+
+    async def _ps(self, exchange: Exchange) -> None:
+        now = datetime.now(UTC)
+        models = [
+            {
+                "name": name,
+                "model": name,
+                "size": 0,
+                "digest": digest(card),
+                "details": details(card),
+                "expires_at": rfc3339(now + (_FOREVER if math.isinf(left) else min(timedelta(seconds=left), _FOREVER))),
+                "size_vram": 0,
+                "context_length": card.context_window,
+            }
+            for name, card, left in self._loaded.now()
+        ]
+        await exchange.reply({"models": models})
+
+    async def _pull(self, exchange: Exchange) -> None:
+        """Nothing is ever downloaded; a program that pulls before it calls is told that all is well."""
+        body = await exchange.json(self._relay.settings.max_body)
+        if not (body.get("model") or body.get("name")):
+            raise invalid("invalid model name", "model")
+        if self._relay.catalogue.find(_name(body), self._relay.today()) is None:
+            raise GatewayError("not_found", "pull model manifest: file does not exist")
+        streamed = take(body, "stream", bool)
+        steps = ("pulling manifest", "verifying sha256 digest", "writing manifest", "success")
+        if streamed is False:
+            await exchange.reply_bytes(_encode({"status": steps[-1]}), JSON_TYPE)
+        else:
+            lines = b"".join(_encode({"status": step}) + b"\n" for step in steps)
+            await exchange.reply_bytes(lines, ollama.STREAM_TYPE.encode())
+
+    def _known(self, name: str) -> Card:
+        card = self._relay.catalogue.find(name, self._relay.today())
+        if card is None:
+            raise GatewayError("model_not_found", f"model '{tagged(name)}' not found", param="model")
+        override = {normal(k): v for k, v in self._relay.settings.overrides.items()}.get(normal(name))
+        if override is not None and override.context_window:
+            return msgspec.structs.replace(card, context_window=override.context_window)
+        return card
+
+
+def _name(body: Object) -> str:
+    """The model a request names: `model`, or `name` as older clients say."""
+    name = take(body, "model", str) or take(body, "name", str)
+    if not name:
+        raise invalid("model is required", "model")
+    return name
+
+
+def _absent(text: str) -> Handler:
+    async def handle(exchange: Exchange) -> None:
+        raise GatewayError("not_implemented", text)
+
+    return handle

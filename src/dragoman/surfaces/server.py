@@ -1,0 +1,102 @@
+"""The process: one socket, one event loop, logs, and an orderly end."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import socket
+import sys
+import time
+from collections.abc import Callable
+
+import uvicorn
+
+from dragoman.config import Settings
+from dragoman.surfaces.app import build_app
+
+
+def run(settings: Settings, *, started: Callable[[str], None] | None = None) -> None:
+    """Serve until a signal says stop.  `started` is called with the URL once connections are accepted.
+
+    Raises OSError when the address cannot be had.
+    """
+    set_up_logging(settings)
+    listener = _bind(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    config = uvicorn.Config(
+        build_app(settings),
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=round(settings.timeouts.drain),
+    )
+    _Server(config, lambda: started(url) if started else None).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What is there now stays: the collector need not look at it again, and may look less often at the rest.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
+        if self.started:
+            self._listening()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, _, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+        0
+    ]
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def set_up_logging(settings: Settings) -> None:
+    """One handler for our own logs and uvicorn's warnings, on stderr.  Bodies and secrets are never logged."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JSONLines() if settings.log_format == "json" else logging.Formatter(_CONSOLE))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("dragoman").setLevel(logging.DEBUG if settings.debug else logging.INFO)
+
+
+_CONSOLE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+class _JSONLines(logging.Formatter):
+    """One JSON object a record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)

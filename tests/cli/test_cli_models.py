@@ -1,0 +1,71 @@
+"""`dragoman models`: what is listed, and how."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+from tests.cli.loopback import Run
+
+from dragoman.cli.models import HEADINGS, listing
+from dragoman.config import Override, Settings
+from dragoman.models.catalogue import build
+
+TODAY = date(2026, 11, 22)
+
+
+def test_plain_lines(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "dragoman.toml").write_text('[aliases]\n"gpt-4o" = "claude-opus-5"\n')
+    result = run("models")
+    first, *rows = [line.split("\t") for line in result.output.splitlines()]
+    assert first == list(HEADINGS)
+    assert [
+        "gpt-4o",
+        "claude-opus-5",
+        "1,000,000",
+        "128,000",
+        "completion, tools, vision, thinking",
+        "$5 / $25",
+        "active until at least 2027-07-24",
+    ] in rows
+    assert result.exit_code == 0
+
+
+def test_json(run: Run) -> None:
+    rows = {row["name"]: row for row in json.loads(run("models", "--json").output)}
+    assert rows["claude-opus-5"] == {
+        "name": "claude-opus-5",
+        "model": "claude-opus-5",
+        "context_window": 1000000,
+        "max_output_tokens": 128000,
+        "capabilities": ["completion", "tools", "vision", "thinking"],
+        "price_input": 5.0,
+        "price_output": 25.0,
+        "lifecycle": "active until at least 2027-07-24",
+        "note": "",
+    }
+
+
+def test_all_of_them() -> None:
+    chosen = Settings(hide=("claude-opus-5",), overrides={"claude-haiku": Override(hidden=True)})
+    shown = {line.name for line in listing(build(), chosen, TODAY, everything=False)}
+    lines = {line.name: line for line in listing(build(), chosen, TODAY, everything=True)}
+    assert shown < set(lines)
+    assert {"claude-opus-5", "claude-haiku", "claude-3.5-sonnet"} <= set(lines) - shown
+    retired = lines["claude-3.5-sonnet"]
+    assert retired.model == "claude-sonnet-5-5"
+    assert retired.cells()[1] == "claude-sonnet-5-5 (claude-3-5-sonnet-20241022 is retired)"
+
+
+def test_a_retired_model_that_is_refused_is_shown_as_it_is() -> None:
+    lines = {line.name: line for line in listing(build(retired="refuse"), Settings(), TODAY, everything=True)}
+    assert lines["claude-3.5-sonnet"].model == "claude-3-5-sonnet-20241022"
+    assert lines["claude-3.5-sonnet"].lifecycle.startswith("retired 20")
+
+
+def test_a_wrong_configuration(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "dragoman.toml").write_text("[aliases]\na = 1\n")
+    result = run("models")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "dragoman.toml:2: aliases.a is 1, but must be a text that is not empty\n"
