@@ -9,8 +9,8 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from tests.cli.loopback import KEY, Run, Script, Serve, handler
-from typer.testing import CliRunner, Result
 
 from dragoman.cli import app
 

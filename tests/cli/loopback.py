@@ -7,7 +7,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
 
-from typer.testing import Result
+from click.testing import Result
 
 KEY = "sk-ant-hush"
 """The secret of the tests: no command may print it."""

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.cli.loopback import KEY, Answer, Call, Run, Serve, as_json
 
 from dragoman.cli.smoke import red_square
-from tests.cli.loopback import KEY, Answer, Call, Run, Serve, as_json
 
 CITY = {"city": "Paris"}
 

@@ -1,128 +1,113 @@
 """The command line: what each command takes.  What it does is in the module of its name, imported when it is called,
 so that `dragoman serve` stays small and starts at once.
+
+This is click and not typer: uvicorn brings click along, while typer brings pydantic, which makes the idle gateway a
+fifth larger.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
+import click
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,  # its frames show local variables, and a key may be among them
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="One gateway: Ollama, OpenAI and Anthropic programs use any model, with nothing lost.",
-)
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", help="Configuration file.", show_default="dragoman.toml, found", metavar="FILE"),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-def _version(wanted: bool) -> None:
+def _config(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--config", type=_FILE, metavar="FILE", help="Configuration file.  [default: dragoman.toml, found]"
+    )(command)
+
+
+def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version  # noqa: PLC0415
 
-        typer.echo(f"dragoman {version('dragoman')}")
-        raise typer.Exit
+        click.echo(f"dragoman {version('dragoman')}")
+        context.exit()
 
 
-@app.callback()
-def dragoman(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
-    ] = False,
-) -> None:
-    pass
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
+def app() -> None:
+    """One gateway: Ollama, OpenAI and Anthropic programs use any model, with nothing lost."""
 
 
 @app.command()
-def serve(
-    *,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="every address")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="11434")] = None,
-    config: Config = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Put the built-in simulator behind it; no key needed.")] = False,
-    demo_without_key: Annotated[
-        bool, typer.Option("--demo-without-key", help="Like --demo when no upstream is configured.")
-    ] = False,
-    debug: Annotated[bool | None, typer.Option("--debug", help="Log what happens, without keys and messages.")] = None,
-    default_model: Annotated[
-        str | None, typer.Option(help='Model that answers for unknown names, or "error".', metavar="NAME")
-    ] = None,
-    strict: Annotated[
-        bool | None, typer.Option("--strict", help="Refuse a request of which something would be dropped.")
-    ] = None,
-) -> None:
+@click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: every address]")
+@click.option("--port", type=int, metavar="PORT", help="Port to listen on; 0: any that is free.  [default: 11434]")
+@_config
+@click.option("--demo", is_flag=True, help="Put the built-in simulator behind it; no key needed.")
+@click.option("--demo-without-key", is_flag=True, help="Like --demo when no upstream is configured.")
+@click.option("--debug", is_flag=True, default=None, help="Log what happens, without keys and messages.")
+@click.option("--default-model", metavar="NAME", help='Model that answers for unknown names, or "error".')
+@click.option("--strict", is_flag=True, default=None, help="Refuse a request of which something would be dropped.")
+def serve(config: Path | None, demo: bool, demo_without_key: bool, **flags: str | int | bool | None) -> None:
     """Start the gateway."""
     from dragoman.cli.serve import run  # noqa: PLC0415
 
-    flags = {"host": host, "port": port, "debug": debug, "default_model": default_model, "strict": strict}
-    raise typer.Exit(run(config, demo=demo, demo_without_key=demo_without_key, flags=flags))
+    sys.exit(run(config, demo=demo, demo_without_key=demo_without_key, flags=flags))
 
 
 @app.command()
-def check(config: Config = None) -> None:
+@_config
+def check(config: Path | None) -> None:
     """Judge the configuration, reach each upstream, and say what is wrong."""
     from dragoman.cli.check import run  # noqa: PLC0415
 
-    raise typer.Exit(run(config))
+    sys.exit(run(config))
 
 
 @app.command()
-def models(
-    config: Config = None,
-    as_json: AsJson = False,
-    everything: Annotated[bool, typer.Option("--all", help="Also names of retired models, and hidden ones.")] = False,
-) -> None:
+@_config
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--all", "everything", is_flag=True, help="Also names of retired models, and hidden ones.")
+def models(config: Path | None, as_json: bool, everything: bool) -> None:
     """List every name that can be called, and the model behind it."""
     from dragoman.cli.models import run  # noqa: PLC0415
 
-    raise typer.Exit(run(config, as_json=as_json, everything=everything))
+    sys.exit(run(config, as_json=as_json, everything=everything))
 
 
 @app.command()
-def translate(
-    source: Annotated[str, typer.Option("--from", help="The dialect the request is in.", metavar="DIALECT")],
-    target: Annotated[str, typer.Option("--to", help="The dialect wanted.", metavar="DIALECT")] = "anthropic",
-    model: Annotated[str | None, typer.Option(help="Model to use instead of the request's.", metavar="NAME")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print request and report as one JSON object.")] = False,
-    file: Annotated[Path, typer.Argument(help="The request; - reads standard input.", metavar="FILE")] = Path("-"),
-) -> None:
-    """Print a request in another dialect, and on stderr what it lost.  Calls nobody."""
+@click.option("--from", "source", required=True, metavar="DIALECT", help="The dialect the request is in.")
+@click.option("--to", "target", default="anthropic", metavar="DIALECT", help="The dialect wanted.")
+@click.option("--model", metavar="NAME", help="Model to use instead of the request's.")
+@click.option("--json", "as_json", is_flag=True, help="Print request and report as one JSON object.")
+@click.argument("file", type=_FILE, default="-")
+def translate(source: str, target: str, model: str | None, as_json: bool, file: Path) -> None:
+    """Print the request in FILE (or on standard input) in another dialect, and on stderr what it lost.  Calls nobody."""
     from dragoman.cli.translate import run  # noqa: PLC0415
 
-    raise typer.Exit(run(file, source=source, target=target, model=model, as_json=as_json))
+    sys.exit(run(file, source=source, target=target, model=model, as_json=as_json))
 
 
 @app.command()
-def simulate(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8484,
-    pace: Annotated[float, typer.Option(help="Pause between two events, in milliseconds.", min=0)] = 0,
-    scenario: Annotated[str, typer.Option(help="What happens, whatever is asked.", metavar="NAME")] = "",
-) -> None:
+@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8484, metavar="PORT", help="Port to listen on.")
+@click.option(
+    "--pace", type=click.FloatRange(0), default=0, metavar="MS", help="Pause between two events, in milliseconds."
+)
+@click.option("--scenario", default="", metavar="NAME", help="What happens, whatever is asked: rate_limit, reset, …")
+def simulate(host: str, port: int, pace: float, scenario: str) -> None:
     """Serve the Anthropic API without Anthropic: for tests, demonstrations and CI."""
     from dragoman.cli.simulate import run  # noqa: PLC0415
 
-    raise typer.Exit(run(host, port, pace=pace / 1000, scenario=scenario))
+    sys.exit(run(host, port, pace=pace / 1000, scenario=scenario))
 
 
 @app.command()
-def smoke(
-    url: Annotated[str, typer.Argument(help="Where the gateway is.")] = "http://localhost:11434",
-    key: Annotated[
-        str | None, typer.Option(help="Key of the gateway, if it asks for one.", envvar="DRAGOMAN_SMOKE_KEY")
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Model to call; otherwise one it lists.", metavar="NAME")] = None,
-) -> None:
-    """Call a running gateway over each surface: models, unstreamed, streamed, tool, image."""
+@click.argument("url", default="http://localhost:11434")
+@click.option("--key", metavar="KEY", envvar="DRAGOMAN_SMOKE_KEY", help="Key of the gateway, if it asks for one.")
+@click.option("--model", metavar="NAME", help="Model to call; otherwise one that it lists.")
+def smoke(url: str, key: str | None, model: str | None) -> None:
+    """Call the running gateway at URL over each surface: models, unstreamed, streamed, tool, image."""
     from dragoman.cli.smoke import run  # noqa: PLC0415
 
-    raise typer.Exit(run(url.rstrip("/"), key=key, model=model))
+    sys.exit(run(url.rstrip("/"), key=key, model=model))

@@ -40,6 +40,8 @@ def run(config: Path | None, *, demo: bool, demo_without_key: bool, flags: Mappi
     except OSError as error:
         complain(not_listening(chosen.host, chosen.port, error))
         return 1
+    except KeyboardInterrupt:  # how a person stops it; all calls have ended by now
+        pass
     return 0
 
 

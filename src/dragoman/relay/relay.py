@@ -9,14 +9,12 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime
 
-import aiohttp
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from dragoman.config import Settings
 from dragoman.conversation import Event, Fault, PartStart, Reply, Request
@@ -28,8 +26,9 @@ from dragoman.models.cards import Card
 from dragoman.models.catalogue import Catalogue, Resolution
 from dragoman.models.restore import Restore, RestoreStream
 from dragoman.relay.defaults import apply_override
+from dragoman.relay.http1 import Connection
 from dragoman.relay.recall import Recall
-from dragoman.relay.upstreams import UpstreamServer, failure
+from dragoman.relay.upstreams import UpstreamServer
 from dragoman.translation import carry
 
 log = logging.getLogger("dragoman.relay")
@@ -61,38 +60,103 @@ class Call(Struct, frozen=True):
         return self.resolution.card
 
 
+Deliver = Callable[[list[Event]], Awaitable[None] | None]
+
+
 class Stream:
-    """An answer that has begun.  `first` are its first events; iterate for the rest, one list a network read.
+    """An answer that has begun.  `first` are its first events; `pump` delivers the rest, one list a network read.
 
     The last event of all is a Finish or a Fault.
     """
 
-    def __init__(self, first: list[Event], decoder: StreamDecoder, response: aiohttp.ClientResponse) -> None:
-        self.first = first
-        self._decoder = decoder
-        self._response = response
+    def __init__(self, decoder: StreamDecoder, connection: Connection) -> None:
+        self.first: list[Event] = []
         self.restore: RestoreStream | None = None
         self.fold: Fold | None = None
+        self._decoder = decoder
+        self._feed = decoder.feed
+        self._connection = connection
+        self._deliver: Deliver | None = None
+        self._held: list[Event] = []
+        self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._writing: asyncio.Task[None] | None = None
 
-    async def __aiter__(self) -> AsyncIterator[list[Event]]:
-        feed, read = self._decoder.feed, self._response.content.readany
-        try:
-            while data := await read():
-                if events := feed(data):
-                    yield self._seen(events)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            reason = failure(error)
-            yield self._seen([Fault(reason.kind, reason.message)])
-            return
-        if events := self._decoder.close():
-            yield self._seen(events)
+    async def begin(self, patience: float) -> None:
+        """Read until there is something to say: `first`.  Raises `GatewayError` when that is a failure."""
+        self._connection.read_into(self, patience)
+        await self._begun
+        self.first, self._held = self._held, []
+        _raise_early_fault(self.first)
 
-    def _seen(self, events: list[Event]) -> list[Event]:
+    async def pump(self, deliver: Deliver) -> None:
+        """Call `deliver` with everything after `first`, until the end.
+
+        It runs inside the network's own callback.  What it returns, if anything, is awaited before the upstream is
+        read on: this is how a slow client slows the upstream down.
+        """
+        self._deliver = deliver
+        held, self._held = self._held, []
+        if held:
+            self._hand_over(held)
+        await self._ended
+        if self._writing is not None:
+            await self._writing
+
+    def seen(self, events: list[Event]) -> list[Event]:
+        """The events as the client sees them."""
         if self.restore is not None:
             events = self.restore.feed(events)
         if self.fold is not None:
             self.fold.feed(events)
         return events
+
+    # --- the connection's sink -------------------------------------------------------------------
+
+    def data(self, data: bytes) -> None:
+        if events := self._feed(data):
+            self._got(events)
+
+    def end(self) -> None:
+        if events := self._decoder.close():
+            self._got(events)
+        self._finish()
+
+    def broken(self, error: GatewayError) -> None:
+        self._got([Fault(error.kind, error.message, error.retry_after)])
+        self._finish()
+
+    def _got(self, events: list[Event]) -> None:
+        if self._deliver is None:
+            self._held += events
+            if not self._begun.done():
+                self._begun.set_result(None)
+        else:
+            self._hand_over(events)
+
+    def _finish(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _hand_over(self, events: list[Event]) -> None:
+        if self._deliver is None:
+            return
+        try:
+            rest = self._deliver(self.seen(events))
+        except Exception as error:
+            self._deliver = None
+            if not self._ended.done():
+                self._ended.set_exception(error)
+            return
+        if rest is not None:
+            self._connection.pause()
+            self._writing = asyncio.ensure_future(self._write(rest, self._writing))
+
+    async def _write(self, rest: Awaitable[None], before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await before
+        await rest
+        self._connection.resume()
 
 
 class Relay:
@@ -167,11 +231,12 @@ class Relay:
     async def _reply_once(self, call: Call) -> Reply:
         server = self._server(call.card)
         streamed = call.max_tokens > LONG_OUTPUT
-        async with server.post(call.body, stream=streamed) as response:
+        async with server.post(call.body) as connection:
+            body = await server.whole(connection)
             if streamed:
-                return await _fold(server, response)
+                return _fold(server, body)
             try:
-                return server.dialect.decode_reply(_decode(await response.read()))
+                return server.dialect.decode_reply(_decode(body))
             except (msgspec.DecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
                 raise GatewayError("upstream", "the upstream server's answer is not a message") from error
 
@@ -190,7 +255,7 @@ class Relay:
                 stream.restore = call.restore.stream()
             if call.recalls:
                 stream.fold = Fold(call.card.dialect)
-            stream.first = stream._seen(stream.first)
+            stream.first = stream.seen(stream.first)
             yield stream
             if stream.fold is not None and stream.fold.finish is not None:
                 self.recall.remember(call.request, stream.fold.reply.content)
@@ -198,17 +263,10 @@ class Relay:
     async def _open(self, call: Call, stack: AsyncExitStack) -> Stream:
         """Connect, and read until there is something to say."""
         server = self._server(call.card)
-        response = await stack.enter_async_context(server.post(call.body, stream=True))
-        decoder = server.dialect.Decoder()
-        events: list[Event] = []
-        while not events:
-            try:
-                data = await response.content.readany()
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise failure(error) from error
-            events = decoder.feed(data) if data else decoder.close()
-        _raise_early_fault(events)
-        return Stream(events, decoder, response)
+        connection = await stack.enter_async_context(server.post(call.body))
+        stream = Stream(server.dialect.Decoder(), connection)
+        await stream.begin(server.timeouts.idle)
+        return stream
 
     # --- trying again ----------------------------------------------------------------------------
 
@@ -239,16 +297,11 @@ def _kind(kind: str) -> Kind:
     return kind if kind in TABLE else "upstream"
 
 
-async def _fold(server: UpstreamServer, response: aiohttp.ClientResponse) -> Reply:
+def _fold(server: UpstreamServer, body: bytes) -> Reply:
+    """A whole streamed answer as the reply it adds up to."""
     decoder, fold = server.dialect.Decoder(), Fold(server.dialect.NAME)
-    while data := await response.content.readany():
-        fold.feed(decoder.feed(data))
+    fold.feed(decoder.feed(body))
     fold.feed(decoder.close())
     if fold.fault is not None:
         raise GatewayError(_kind(fold.fault.kind), fold.fault.message, retry_after=fold.fault.retry_after)
     return fold.reply
-
-
-def client_request(call: Call) -> Request:
-    """The client's own request, under the name it asked for."""
-    return replace(call.request, model=call.resolution.asked)

@@ -1,23 +1,23 @@
-"""One upstream server: its connections, its headers, and its failures as our errors."""
+"""One upstream server: its address, its headers, and its failures as our errors."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-import aiohttp
-from yarl import URL
+import msgspec
 
-from dragoman.config import Settings, Timeouts, Upstream
+from dragoman.config import Timeouts, Upstream
 from dragoman.conversation import JSON, Object
 from dragoman.dialects.contract import UpstreamDialect
 from dragoman.errors import GatewayError
+from dragoman.relay.endpoint import endpoint_of, proxy_authorization
+from dragoman.relay.http1 import Connection, Pool
 
-# Answers longer than this are not errors but floods.
-_MAX_ERROR_BODY = 1024 * 1024
+# Answers longer than this are not answers but floods.
+MAX_WHOLE = 256 * 1024 * 1024
+_MAX_ERROR = 1024 * 1024
 
 _AUTH = {
     "anthropic": ("x-api-key", ""),
@@ -26,70 +26,103 @@ _AUTH = {
 }
 _PATHS = {"anthropic": "/v1/messages", "openai_chat": "/v1/chat/completions", "ollama": "/api/chat"}
 
+_decode = msgspec.json.Decoder().decode
 
-def open_session(settings: Settings) -> aiohttp.ClientSession:
-    """The connection pool that all calls share.  Close it at the end."""
-    proxied = any(os.environ.get(name) for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"))
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=proxied,
-        auto_decompress=True,
-    )
+
+class Whole:
+    """A sink that collects a body."""
+
+    def __init__(self, limit: int) -> None:
+        self._chunks: list[bytes] = []
+        self._room = limit
+        self._done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def data(self, data: bytes) -> None:
+        self._room -= len(data)
+        if self._room >= 0:
+            self._chunks.append(data)
+        elif not self._done.done():
+            self._chunks.clear()
+            self._done.set_exception(GatewayError("upstream", "the upstream server's answer is too large"))
+
+    def end(self) -> None:
+        if not self._done.done():
+            self._done.set_result(b"".join(self._chunks))
+
+    def broken(self, error: GatewayError) -> None:
+        if not self._done.done():
+            self._done.set_exception(error)
+
+    async def read(self) -> bytes:
+        return await self._done
 
 
 class UpstreamServer:
     """Where a model lives.  `post` is one attempt; who tries again is `relay`'s business."""
 
-    def __init__(
-        self, upstream: Upstream, dialect: UpstreamDialect, session: aiohttp.ClientSession, timeouts: Timeouts
-    ) -> None:
+    def __init__(self, upstream: Upstream, dialect: UpstreamDialect, timeouts: Timeouts) -> None:
         self.name = upstream.name
         self.dialect = dialect
-        self._session = session
-        self._url = URL(upstream.base_url + _PATHS[upstream.dialect])
-        self._models = URL(upstream.base_url + "/v1/models?limit=1000")
-        self._headers = _headers(upstream)
-        self._whole = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect, sock_read=timeouts.first_byte)
-        self._stream = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect, sock_read=timeouts.idle)
+        self.timeouts = timeouts
+        endpoint = endpoint_of(upstream.base_url)
+        self._pool = Pool(endpoint, timeouts.connect)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in _headers(upstream).items())
+        if endpoint.proxy is not None and not endpoint.tls:
+            lines += proxy_authorization(endpoint.proxy)
+        host = endpoint.host_header
+        target = endpoint.target(_PATHS[upstream.dialect])
+        self._post = f"POST {target} HTTP/1.1\r\nhost: {host}\r\n{lines}content-length: ".encode()
+        models = endpoint.target("/v1/models?limit=1000")
+        self._models = f"GET {models} HTTP/1.1\r\nhost: {host}\r\n{lines}\r\n".encode()
+
+    def close(self) -> None:
+        self._pool.close()
 
     @asynccontextmanager
-    async def post(self, body: bytes, *, stream: bool) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One call.  Raises `GatewayError` for an answer that is not a success and for every failure to get one."""
-        timeout = self._stream if stream else self._whole
-        response: aiohttp.ClientResponse | None = None
-        try:
-            response = await self._session.post(
-                self._url, data=body, headers=self._headers, timeout=timeout, allow_redirects=False
-            )
-            if response.status != 200:
-                raise await self._refusal(response)
-            yield response
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise failure(error) from error
-        finally:
-            if response is not None:
-                # A reply read to its end has given its connection back; any other one is cut, which ends the call.
-                response.close()
+    async def post(self, body: bytes) -> AsyncIterator[Connection]:
+        """One call.  Raises `GatewayError` for an answer that is not a success and for every failure to get one.
+
+        A connection whose answer was not read to its end is cut on the way out, which ends the call upstream.
+        """
+        async with self._call(b"%b%d\r\n\r\n%b" % (self._post, len(body), body)) as connection:
+            yield connection
 
     async def models(self) -> list[Object] | None:
         """The upstream's own list of models; None when it has none.  Raises `GatewayError`."""
         try:
-            timeout = aiohttp.ClientTimeout(total=30)
-            async with self._session.get(self._models, headers=self._headers, timeout=timeout) as response:
-                if response.status in (404, 405):
-                    return None
-                if response.status != 200:
-                    raise await self._refusal(response)
-                document: JSON = json.loads(await response.read())
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise failure(error) from error
+            async with self._call(self._models) as connection:
+                document: JSON = _decode(await self.whole(connection))
+        except GatewayError as error:
+            if error.kind in ("not_found", "model_not_found", "method_not_allowed"):
+                return None
+            raise
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
         data = document.get("data") if isinstance(document, dict) else None
         return [model for model in data if isinstance(model, dict)] if isinstance(data, list) else None
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> GatewayError:
-        body = await response.content.read(_MAX_ERROR_BODY)
-        error = self.dialect.decode_error(response.status, body, retry_after(response.headers))
+    async def whole(self, connection: Connection, limit: int = MAX_WHOLE) -> bytes:
+        """The answer's whole body."""
+        sink = Whole(limit)
+        connection.read_into(sink, self.timeouts.idle)
+        return await sink.read()
+
+    @asynccontextmanager
+    async def _call(self, request: bytes) -> AsyncIterator[Connection]:
+        connection = await self._pool.call(request, self.timeouts.first_byte)
+        try:
+            if connection.status != 200:
+                raise await self._refusal(connection)
+            yield connection
+        finally:
+            self._pool.release(connection)
+
+    async def _refusal(self, connection: Connection) -> GatewayError:
+        try:
+            body = await self.whole(connection, _MAX_ERROR)
+        except GatewayError:
+            body = b""
+        error = self.dialect.decode_error(connection.status, body, retry_after(connection.headers))
         if error.kind == "authentication":
             error.message = f"{self.name} refused the key this gateway is configured with: {error.message}"
         return error
@@ -112,26 +145,3 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(float(headers["retry-after"]), 0.0)
     except (KeyError, ValueError):
         return None
-
-
-def failure(error: Exception) -> GatewayError:
-    """A broken connection in words.  Nothing of the request or its headers is in them."""
-    match error:
-        case aiohttp.ConnectionTimeoutError():
-            return GatewayError("unreachable", "the upstream server did not accept a connection in time")
-        case TimeoutError() | asyncio.TimeoutError():
-            return GatewayError("timeout", "the upstream server did not answer in time")
-        case aiohttp.ClientConnectorDNSError():
-            return GatewayError("unreachable", "the upstream server's name could not be resolved")
-        case aiohttp.ClientSSLError():
-            return GatewayError("unreachable", "the upstream server's TLS certificate could not be verified")
-        case aiohttp.ClientConnectorError():
-            return GatewayError("unreachable", "the upstream server could not be reached")
-        case aiohttp.ClientPayloadError():
-            return GatewayError("upstream", "the connection to the upstream server broke in mid-answer")
-        case aiohttp.ClientResponseError():
-            return GatewayError("upstream", "the upstream server did not answer in HTTP")
-        case ValueError():
-            return GatewayError("upstream", "the upstream server's answer is not JSON")
-        case _:
-            return GatewayError("unreachable", "the upstream server closed the connection without an answer")

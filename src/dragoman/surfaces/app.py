@@ -15,7 +15,7 @@ from dragoman.dialects import ollama, registry
 from dragoman.models.catalogue import build
 from dragoman.relay.live import keep_current
 from dragoman.relay.relay import Relay
-from dragoman.relay.upstreams import UpstreamServer, open_session
+from dragoman.relay.upstreams import UpstreamServer
 from dragoman.surfaces.exchange import Endpoint, Exchange
 from dragoman.surfaces.guard import Guard, not_found
 from dragoman.surfaces.ollama import OllamaSurface
@@ -49,10 +49,9 @@ async def _lifespan(relay: Relay) -> AsyncIterator[None]:
         upstreams = settings.upstreams
         if settings.demo:
             upstreams = (await stack.enter_async_context(_simulator()),)
-        session = await stack.enter_async_context(open_session(settings))
         dialects = registry()
         relay.servers = {
-            upstream.name: UpstreamServer(upstream, dialects[upstream.dialect], session, settings.timeouts)
+            upstream.name: UpstreamServer(upstream, dialects[upstream.dialect], settings.timeouts)
             for upstream in upstreams
         }
         refresher = asyncio.create_task(keep_current(relay))
@@ -62,6 +61,8 @@ async def _lifespan(relay: Relay) -> AsyncIterator[None]:
             refresher.cancel()
             with suppress(asyncio.CancelledError):
                 await refresher
+            for server in relay.servers.values():
+                server.close()
 
 
 @asynccontextmanager

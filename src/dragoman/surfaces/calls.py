@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from dragoman.conversation import Fault, Request
+from dragoman.conversation import Event, Fault, Request
 from dragoman.dialects.contract import Stamp, StreamEncoder
 from dragoman.ids import fresh
 from dragoman.relay.relay import Call, Relay
@@ -62,18 +62,21 @@ async def _whole(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> N
 
 async def stream(exchange: Exchange, relay: Relay, call: Call, encoder: StreamEncoder) -> None:
     """The answer as it comes: one read upstream, at most one write to the client."""
+    write, feed = exchange.write_now, encoder.feed
+
+    def deliver(events: list[Event]) -> Awaitable[None] | None:
+        data = feed(events)
+        return write(data) if data else None
+
     async with relay.stream(call) as upstream:
         await exchange.begin_stream()
-        write, feed = exchange.write, encoder.feed
         try:
-            if data := feed(upstream.first):
-                await write(data)
-            async for events in upstream:
-                if data := feed(events):
-                    await write(data)
+            if (rest := deliver(upstream.first)) is not None:
+                await rest
+            await upstream.pump(deliver)
         except Exception:
             log.exception("%s: a fault of ours in mid-answer", exchange.id)
-            await write(feed([Fault("internal", f"internal error; its id in the log is {exchange.id}")]))
+            await exchange.write(feed([Fault("internal", f"internal error; its id in the log is {exchange.id}")]))
     await exchange.end_stream()
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from typing import Any
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -110,6 +111,15 @@ class Exchange:
     async def write(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
+    def write_now(self, data: bytes) -> Awaitable[None] | None:
+        """Write without a task switch.  What it returns must be awaited before the next write: the client is slow."""
+        step = self._send({"type": "http.response.body", "body": data, "more_body": True}).__await__()
+        try:
+            waiting = step.send(None)
+        except StopIteration:
+            return None
+        return _finish(step, waiting)
+
     async def end_stream(self) -> None:
         self._done = True
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -139,6 +149,16 @@ class Exchange:
         if not self._done and task is not None:
             self._gone = True
             task.cancel()
+
+
+async def _finish(step: Generator[Any, Any, Any], waiting: Any) -> None:
+    """Drive a coroutine that stopped at `waiting` to its end."""
+    while True:
+        await (asyncio.sleep(0) if waiting is None else waiting)
+        try:
+            waiting = step.send(None)
+        except StopIteration:
+            return
 
 
 def parse_object(data: bytes) -> Object:

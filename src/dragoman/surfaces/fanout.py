@@ -66,8 +66,7 @@ async def _interleaved(relay: Relay, calls: Sequence[Call]) -> AsyncIterator[tup
         try:
             async with relay.stream(call) as upstream:
                 await queue.put((index, upstream.first))
-                async for events in upstream:
-                    await queue.put((index, events))
+                await upstream.pump(lambda events: queue.put((index, events)))
         except Exception as error:  # it is raised again where the answer is written
             await queue.put((index, error))
         else:

@@ -31,15 +31,9 @@ EMPTY_TOOL = {
 
 
 def request(**members: Any) -> Request:
-    return Request(
-        **{
-            "origin": "ollama",
-            "model": "m",
-            "stream": True,
-            "messages": [Message(role="user", content=[Text(text="Hi")])],
-        }
-        | members
-    )
+    hello = Message(role="user", content=[Text(text="Hi")])
+    defaults: dict[str, Any] = {"origin": "ollama", "model": "m", "stream": True, "messages": [hello]}
+    return Request(**defaults | members)
 
 
 def wire(**members: Any) -> dict[str, Any]:

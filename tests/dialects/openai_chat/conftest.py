@@ -69,6 +69,8 @@ def accumulate() -> Iterator[Accumulate]:
         def run(data: bytes) -> ChatCompletion:
             served.append(data)
             with client.chat.completions.stream(model="m", messages=[{"role": "user", "content": "hi"}]) as stream:
-                return stream.get_final_completion()
+                for _ in stream:
+                    pass  # `get_final_completion` refuses "length" and "content_filter" by design
+                return stream.current_completion_snapshot
 
         yield run

@@ -92,9 +92,9 @@ class Pairing:
         if pending is not None:
             result.id = pending.call.id
             result.name = pending.call.name
-        elif result.id in self._known:
-            result.id = self._known[result.id]
-        elif not result.id or result.id in self._used:
+        elif result.id:
+            result.id = self._known.setdefault(result.id, result.id)
+        else:
             result.id = self._mint(place, "result", result.name)
         self._used.add(result.id)
 

@@ -14,7 +14,7 @@ from dragoman.conversation import JSON, Foreign, Media, MediaKind, MediaSource, 
 from dragoman.dialects.openai_chat.reasoning import decode_block
 from dragoman.dialects.openai_chat.vocabulary import NAME
 from dragoman.dialects.reading import check, need, path, take
-from dragoman.errors import GatewayError, invalid
+from dragoman.errors import invalid
 from dragoman.losses import Losses
 
 Cache = Literal["5m", "1h"]
@@ -138,7 +138,7 @@ def _decode_file(part: Object, at: str) -> Part:
     if (data := take(file, "file_data", str, where)) is None:
         return Media(kind="document", data=need(file, "file_id", str, where), source="file", name=name, extra=part)
     where = path(where, "file_data")
-    source, data, media_type = _locate(data, where)
+    source, data, media_type = _locate(data, where, bare=True)
     kind: MediaKind = "document"
     if source == "base64":
         media_type = media_type or media.sniff(data)
@@ -165,17 +165,17 @@ def _as_text(data: str, media_type: str, at: str) -> str | None:
         return None
 
 
-def _locate(url: str, at: str) -> tuple[MediaSource, str, str]:
-    """(source, data, media type) of a data URL, a web address, or bare base64, which sloppy clients send."""
+def _locate(url: str, at: str, bare: bool = False) -> tuple[MediaSource, str, str]:
+    """(source, data, media type) of a data URL or a web address.
+
+    Base64 without its URL, which sloppy clients send, counts where it is allowed (`bare`) or plainly is media.
+    """
     if url[:8].lower().startswith(("http://", "https://")):
         return "url", url, ""
     media_type, data = media.split_data_url(url)
-    try:
-        return "base64", media.clean_base64(data, at), media_type
-    except GatewayError:
-        if url.startswith("data:"):
-            raise
-        raise invalid(f"{at} must be an http(s) URL or a data URL with base64 data", at) from None
+    if not url.startswith("data:") and not bare and not media.sniff(data):
+        raise invalid(f"{at} must be an http(s) URL or a data URL with base64 data", at)
+    return "base64", media.clean_base64(data, at), media_type
 
 
 def _encode_media(part: Media, own: bool, losses: Losses, at: str) -> Object | None:

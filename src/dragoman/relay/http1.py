@@ -1,0 +1,296 @@
+"""The HTTP client under every call: one POST, its answer pushed to a sink as it arrives.
+
+A stream of tokens is thousands of tiny reads.  A client that hands each one over through a future costs a task switch
+and a second poll a token, which is more than translating it does (`docs/benchmarks.md`).  Here a read runs straight
+through the parser (httptools) into the sink, in the same turn of the event loop.  HTTP/1.1 with keep-alive, TLS with
+the system's certificates, proxies by the usual environment variables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import zlib
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import httptools
+
+from dragoman.errors import GatewayError
+from dragoman.relay.endpoint import Endpoint, tunnel
+
+# Connections that have been idle this long (seconds) are about to be closed by somebody on the way.
+_IDLE = 30.0
+_MAX_HEADER_BYTES = 256 * 1024
+
+
+class Sink(Protocol):
+    """Where an answer's body goes.  After `end` or `broken` nothing more comes."""
+
+    def data(self, data: bytes) -> None: ...
+    def end(self) -> None: ...
+    def broken(self, error: GatewayError) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """One TCP connection, one call at a time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._sink: Sink | None = None
+        self._head: asyncio.Future[None] | None = None
+        self._early: list[bytes] = []
+        self._chunks: list[bytes] = []
+        self._complete = True
+        self._until_close = False
+        self._inflate: Callable[[bytes], bytes] | None = None
+        self._seen = 0.0
+        self._patience = 0.0
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._error: GatewayError | None = None
+        self._header_bytes = 0
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.idle_since = 0.0
+        self.used = False
+        self.silent = True
+        """Whether not a byte of the answer has come."""
+
+    # --- one call --------------------------------------------------------------------------------
+
+    @property
+    def alive(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def reusable(self) -> bool:
+        return self.alive and self._complete and self._parser.should_keep_alive() and not self._until_close
+
+    async def send(self, request: bytes, patience: float) -> None:
+        """Write the request and wait for the answer's head.  `patience`: seconds of silence to bear, here and later."""
+        if not self.alive:
+            raise _closed()
+        self._parser = httptools.HttpResponseParser(self)
+        self._sink, self._error, self._complete, self._until_close = None, None, False, False
+        self._early, self.headers, self.status, self.silent = [], {}, 0, True
+        self._inflate, self._header_bytes = None, 0
+        self._head = self._loop.create_future()
+        self._seen, self._patience = self._loop.time(), patience
+        self._watchdog = self._loop.call_later(patience, self._watch)
+        self._transport.write(request)  # type: ignore[union-attr]
+        await self._head
+
+    def read_into(self, sink: Sink, patience: float) -> None:
+        """Deliver the body to `sink`: what has come so far at once, the rest as it comes."""
+        self._patience = patience
+        self._sink = sink
+        early, self._early = self._early, []
+        if early:
+            sink.data(b"".join(early))
+        if self._error is not None:
+            sink.broken(self._error)
+        elif self._complete:
+            sink.end()
+
+    def pause(self) -> None:
+        if self.alive:
+            self._transport.pause_reading()  # type: ignore[union-attr]
+
+    def resume(self) -> None:
+        if self.alive:
+            self._seen = self._loop.time()
+            self._transport.resume_reading()  # type: ignore[union-attr]
+
+    def abort(self) -> None:
+        """Cut the connection: the upstream stops working on the answer."""
+        self._sink = None
+        self._disarm()
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- asyncio ---------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        self._seen = self._loop.time()
+        self.silent = False
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._break(GatewayError("upstream", "the upstream server's answer is not HTTP"))
+            self.abort()
+            return
+        if self._chunks:
+            self._deliver()
+        if self._complete and self._sink is not None and self._error is None:
+            sink, self._sink = self._sink, None
+            sink.end()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        if self._complete:
+            return
+        if self._until_close and error is None:
+            self.on_message_complete()
+            if self._sink is not None:
+                sink, self._sink = self._sink, None
+                sink.end()
+        elif self.status:
+            self._break(GatewayError("upstream", "the connection to the upstream server broke in mid-answer"))
+        else:
+            self._break(_closed())
+
+    def _deliver(self) -> None:
+        chunks, self._chunks = self._chunks, []
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if self._inflate is not None:
+            try:
+                data = self._inflate(data)
+            except zlib.error:
+                self._break(GatewayError("upstream", "the upstream server's answer is not compressed as it says"))
+                self.abort()
+                return
+        if self._sink is None:
+            self._early.append(data)
+        elif data:
+            self._sink.data(data)
+
+    def _break(self, error: GatewayError) -> None:
+        self._disarm()
+        self._error = error
+        if self._head is not None and not self._head.done():
+            self._head.set_exception(error)
+        if self._sink is not None:
+            sink, self._sink = self._sink, None
+            sink.broken(error)
+
+    def _watch(self) -> None:
+        """Look now and then whether anything has come, rather than set a timer at every read."""
+        left = self._seen + self._patience - self._loop.time()
+        if left > 0:
+            self._watchdog = self._loop.call_later(left, self._watch)
+        else:
+            self._break(GatewayError("timeout", f"the upstream server was silent for {self._patience:g} seconds"))
+            self.abort()
+
+    def _disarm(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+
+    # --- httptools -------------------------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > _MAX_HEADER_BYTES:
+            raise httptools.HttpParserError("headers too large")
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200:  # an interim answer; the real one follows
+            self.headers = {}
+            return
+        self.status = status
+        headers = self.headers
+        self._until_close = "content-length" not in headers and "chunked" not in headers.get("transfer-encoding", "")
+        if (encoding := headers.get("content-encoding", "identity")) in ("gzip", "deflate"):
+            wbits = zlib.MAX_WBITS | (16 if encoding == "gzip" else 0)
+            self._inflate = zlib.decompressobj(wbits=wbits).decompress
+        if self._head is not None and not self._head.done():
+            self._head.set_result(None)
+
+    def on_body(self, body: bytes) -> None:
+        self._chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        if self.status:
+            self._complete = True
+            self._disarm()
+
+
+class Pool:
+    """The connections to one server."""
+
+    def __init__(self, endpoint: Endpoint, connect_timeout: float) -> None:
+        self._endpoint = endpoint
+        self._connect_timeout = connect_timeout
+        self._idle: deque[Connection] = deque()
+        self._tls: ssl.SSLContext | None = None
+
+    async def call(self, request: bytes, patience: float) -> Connection:
+        """Send `request`; the connection has the answer's head.  Give it back with `release`.
+
+        A kept connection that the server closed before it said anything is replaced by a fresh one, once.
+        """
+        connection = self._kept()
+        if connection is not None:
+            try:
+                return await self._send(connection, request, patience)
+            except GatewayError:
+                if not (connection.silent and not connection.alive):
+                    raise
+        return await self._send(await self._connect(), request, patience)
+
+    def release(self, connection: Connection) -> None:
+        """Keep the connection if its answer is complete; cut it if not."""
+        if connection.reusable:
+            connection.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().abort()
+
+    def _kept(self) -> Connection | None:
+        limit = asyncio.get_running_loop().time() - _IDLE
+        while self._idle:
+            connection = self._idle.pop()  # the one used last is the least likely to be stale
+            if connection.alive and connection.idle_since > limit:
+                return connection
+            connection.abort()
+        return None
+
+    async def _send(self, connection: Connection, request: bytes, patience: float) -> Connection:
+        try:
+            await connection.send(request, patience)
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
+
+    async def _connect(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        connection = Connection(loop)
+        endpoint = self._endpoint
+        if endpoint.tls and self._tls is None:
+            self._tls = ssl.create_default_context()
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                if endpoint.proxy is not None and endpoint.tls:
+                    await tunnel(endpoint, connection, self._tls)
+                else:
+                    host, port = endpoint.proxy_address or (endpoint.host, endpoint.port)
+                    await loop.create_connection(lambda: connection, host, port, ssl=self._tls)
+        except TimeoutError:
+            raise GatewayError("unreachable", f"{endpoint.host} did not accept a connection in time") from None
+        except ssl.SSLCertVerificationError:
+            raise GatewayError("unreachable", f"the TLS certificate of {endpoint.host} could not be verified") from None
+        except OSError as error:
+            raise GatewayError("unreachable", f"{endpoint.host} could not be reached: {_reason(error)}") from None
+        return connection
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+def _closed() -> GatewayError:
+    return GatewayError("unreachable", "the upstream server closed the connection without an answer")

@@ -1,0 +1,248 @@
+"""`dragoman serve`: what it refuses, what it says, and that what it says is true."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import aiohttp
+import pytest
+from tests.cli.loopback import KEY, Run
+
+from dragoman import surfaces
+from dragoman.cli.serve import banner
+from dragoman.config import Secret, Settings, Upstream
+
+REAL = Upstream(name="anthropic", key=Secret(KEY))
+
+
+class Server(ModuleType):
+    """Stands for `dragoman.surfaces.server`."""
+
+    def __init__(self) -> None:
+        super().__init__("dragoman.surfaces.server")
+        self.settings: Settings | None = None
+        self.error: OSError | None = None
+
+    def run(self, settings: Settings, *, started: Callable[[str], None] | None = None) -> None:
+        self.settings = settings
+        if self.error:
+            raise self.error
+        assert started
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        started(f"http://{host}:{settings.port or 4711}")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    fake = Server()
+    monkeypatch.setitem(sys.modules, fake.__name__, fake)
+    monkeypatch.setattr(surfaces, "server", fake, raising=False)
+    return fake
+
+
+def test_nothing_configured_is_refused_and_each_way_out_is_named(run: Run, server: Server) -> None:
+    result = run("serve")
+    assert (result.exit_code, result.stdout, server.settings) == (2, "", None)
+    assert result.stderr.startswith("ANTHROPIC_API_KEY environment variable is required, or ")
+    for way in (
+        "ANTHROPIC_API_KEY_FILE",
+        "/run/secrets/anthropic_api_key",
+        "$CREDENTIALS_DIRECTORY/anthropic_api_key",
+        "dragoman.toml",
+        "--demo",
+    ):
+        assert way in result.stderr
+
+
+def test_a_wrong_configuration_is_refused(run: Run, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "dragoman.toml").write_text("\n\nport = 1e3\n")
+    result = run("serve", "--demo")
+    assert (result.exit_code, result.stdout, server.settings) == (2, "", None)
+    assert result.stderr == "dragoman.toml:3: port is 1000.0, but must be a whole number from 0 to 65535\n"
+
+
+def test_demo(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    assert run("serve", "--demo").exit_code == 0
+    assert server.settings == Settings(demo=True)
+
+
+def test_demo_without_key(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("serve", "--demo-without-key").exit_code == 0
+    assert server.settings == Settings(demo=True)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    assert run("serve", "--demo-without-key").exit_code == 0
+    assert server.settings == Settings(upstreams=(REAL,))
+
+
+def test_flags_win(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1")
+    monkeypatch.setenv("DRAGOMAN_STRICT", "off")
+    flags = ["--host", "::1", "--port", "2", "--debug", "--default-model", "error", "--strict"]
+    assert run("serve", "--demo", *flags).exit_code == 0
+    assert server.settings == Settings(demo=True, host="::1", port=2, debug=True, default_model=None, strict=True)
+
+
+def test_a_file_that_is_named(run: Run, server: Server, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text("retries = 5\n")
+    assert run("serve", "--demo", "--config", "other.toml").exit_code == 0
+    assert server.settings == Settings(demo=True, retries=5)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            OSError(errno.EADDRINUSE, "Address already in use"),
+            "port 11434 is already in use (an Ollama server? another dragoman?); --port chooses another",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            "cannot listen on 0.0.0.0 port 11434: ports below 1024 are reserved; --port chooses another",
+        ),
+        (
+            OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"),
+            "cannot listen on 0.0.0.0 port 11434: 0.0.0.0 is not an address of this machine",
+        ),
+        (
+            socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+            "cannot listen on 0.0.0.0 port 11434: 0.0.0.0 is not an address of this machine",
+        ),
+        (OSError(errno.ENFILE, "Too many open files"), "cannot listen on 0.0.0.0 port 11434: Too many open files"),
+    ],
+)
+def test_an_address_that_is_not_to_be_had(run: Run, server: Server, error: OSError, expected: str) -> None:
+    server.error = error
+    result = run("serve", "--demo")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"{expected}\n"
+
+
+def test_what_it_says(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    lines = run("serve", "--port", "0").stdout.splitlines()
+    assert lines[0].startswith("dragoman ")
+    assert lines[0].endswith(" listens on 0.0.0.0:4711")
+    assert "  Ollama     http://localhost:4711" in lines
+    assert "  OpenAI     http://localhost:4711/v1" in lines
+    assert "  behind it  anthropic (https://api.anthropic.com)" in lines
+    assert any(line.startswith("  models     ") and line.endswith("default claude-sonnet-4.5") for line in lines)
+    assert "  note: whoever reaches this port uses your key; set DRAGOMAN_API_KEYS, or HOST=127.0.0.1" in lines
+    assert not any("\x1b" in line for line in lines)
+    [call] = [line for line in lines if line.strip().startswith("curl ")]
+    assert call == lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "inside", "outside"),
+    [
+        (Settings(demo=True), ["the built-in simulator: no key, no cost"], ["note:", "Authorization"]),
+        (Settings(upstreams=(REAL,), host="127.0.0.1"), ["curl -s http://127.0.0.1:9/api/chat"], ["note:"]),
+        (Settings(demo=True, host="::1"), ["curl -s http://[::1]:9/api/chat"], []),
+        (
+            Settings(upstreams=(REAL,), api_keys=(Secret(KEY),)),
+            ['-H "Authorization: Bearer $KEY"'],
+            ["note:"],
+        ),
+        (Settings(demo=True, default_model="claude-haiku"), ['"model":"claude-haiku"'], []),
+        (
+            Settings(demo=True, default_model=None),
+            ["default none; unknown names are an error", '"model":"claude-'],
+            ["claude-sonnet-4.5"],
+        ),
+        (Settings(demo=True, default_model="claude-3.5-haiku", retired="refuse"), [], ['"model":"claude-3.5-haiku"']),
+    ],
+)
+def test_the_banner_follows_the_settings(chosen: Settings, inside: list[str], outside: list[str]) -> None:
+    text = banner(chosen, f"http://{'[::1]' if ':' in chosen.host else chosen.host}:9")
+    assert all(part in text for part in inside)
+    assert not any(part in text for part in [*outside, KEY])
+
+
+def test_nobody_pays_for_what_is_not_used() -> None:
+    """What `serve` imports before it has settings is small; tables and colours are not in it."""
+    code = (
+        "import sys; from dragoman.cli import app\n"
+        "try: app(['serve'])\n"
+        "except SystemExit as end: assert end.code == 2\n"
+        "print(*sorted(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "dragoman.config.sources" in loaded
+    assert not loaded & {"rich", "rich.console", "pygments", "aiohttp", "uvicorn", "starlette", "dragoman.simulator"}
+
+
+def _start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "dragoman", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+    )
+
+
+def _end(process: subprocess.Popen[str]) -> str:
+    """Stop it as a person does; gives what it said on stderr."""
+    process.send_signal(signal.SIGINT)
+    return process.communicate(timeout=20)[1]
+
+
+async def _post(url: str, headers: dict[str, str], data: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.post(url, data=data, headers=headers) as answer:
+        return answer.status, await answer.text()
+
+
+def test_the_printed_curl_works() -> None:
+    process = _start("serve", "--demo", "--host", "127.0.0.1", "--port", "0")
+    try:
+        assert process.stdout
+        call = next(line for line in process.stdout if line.strip().startswith("curl "))
+        # As the shell reads it and as curl sends it.
+        _, silent, url, data, body = shlex.split(call)
+        assert (silent, data) == ("-s", "-d")
+        form = {"content-type": "application/x-www-form-urlencoded"}
+        status, text = asyncio.run(_post(url, form, body))
+    finally:
+        stderr = _end(process)
+    assert status == 200, text
+    assert '"done":true' in text
+    assert (process.returncode, stderr) == (0, "")
+
+
+def test_a_port_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = _start("serve", "--demo", "--host", "127.0.0.1", "--port", str(port))
+        stdout, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stdout) == (1, "")
+    assert stderr == f"port {port} is already in use (an Ollama server? another dragoman?); --port chooses another\n"
+
+
+def test_refused_in_a_process_of_its_own() -> None:
+    process = _start("serve")
+    stdout, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stdout) == (2, "")
+    assert stderr.startswith("ANTHROPIC_API_KEY environment variable is required, or ")
+
+
+def test_the_version(run: Run) -> None:
+    from importlib.metadata import version  # noqa: PLC0415
+
+    assert run("--version").output == f"dragoman {version('dragoman')}\n"
+
+
+def test_a_mistyped_command_or_flag(run: Run) -> None:
+    assert run("serv").exit_code == 2
+    assert run("serve", "--prot", "1").exit_code == 2
