@@ -65,8 +65,8 @@ def test_a_picture_costs_by_its_squares() -> None:
 REFUSED: list[tuple[Callable[[Png], dict[str, Any]], str]] = [
     (
         lambda png: asked(image(JPEG)),
-        "messages.0.content.0.image.source.base64.data: The image was specified using the image/png media type, but the "
-        "image appears to be a image/jpeg image",
+        "messages.0.content.0.image.source.base64.data: The image was specified using the image/png media type, but "
+        "the image appears to be a image/jpeg image",
     ),
     (lambda png: asked(image("!!!")), "messages.0.content.0.image.source.base64.data: Invalid base64 data"),
     (lambda png: asked(image(b64(b"BM bitmap"))), "Could not process image"),

@@ -21,7 +21,7 @@ from dragoman.simulator.synthesis import Synthesis
 CARDS: dict[str, Card] = dict(bundled().cards)
 
 
-def obj(required: bool = True, **properties: Any) -> dict[str, Any]:
+def obj(required: bool = True, /, **properties: Any) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
     return schema | ({"required": list(properties)} if required else {})
 
@@ -71,8 +71,11 @@ REFUSED = [
     ),
     (obj(a={"allOf": [{"$ref": "#/$defs/n"}]}) | {"$defs": {"n": obj()}}, "'$ref' inside 'allOf' is not supported"),
     (obj(a={"type": "txt"}), "JSON schema is invalid"),
-    (obj(required=False, **{f"p{i}": {"type": "string"} for i in range(25)}), "too many optional parameters (25)"),
-    (obj(**{f"p{i}": {"type": ["string", "null"]} for i in range(17)}), "too many parameters with union types (17"),
+    (obj(False, **{f"p{i}": {"type": "string"} for i in range(25)}), "too many optional parameters (25)"),
+    (
+        obj(True, **{f"p{i}": {"type": ["string", "null"]} for i in range(17)}),
+        "too many parameters with union types (17",
+    ),
 ]
 
 

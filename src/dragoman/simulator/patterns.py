@@ -6,9 +6,19 @@ boundaries, large repetitions.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 _MOST_REPEATS = 1000
-_CLASSES = {"d": "7", "w": "a", "s": " ", "D": "a", "W": "-", "S": "a", "n": "\n", "t": "\t", "r": "\r"}
-_PRINTABLE = [chr(code) for code in range(97, 123)] + [chr(code) for code in range(33, 97)] + [" "]
+_CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v"}
+_CLASSES: dict[str, Callable[[str], bool]] = {
+    "d": str.isdecimal,
+    "w": lambda char: char.isalnum() or char == "_",
+    "s": str.isspace,
+    "D": lambda char: not char.isdecimal(),
+    "W": lambda char: not (char.isalnum() or char == "_"),
+    "S": lambda char: not char.isspace(),
+}
+_PRINTABLE = "".join(map(chr, (*range(97, 127), *range(33, 97)))) + " é\n"
 
 
 class UnsupportedPatternError(Exception):
@@ -99,7 +109,7 @@ class _Parser:
             case "[":
                 return self.members()
             case "\\":
-                return self.escape()
+                return _one(self.escape())
             case ".":
                 return "a"
             case "*" | "+" | "?":
@@ -118,28 +128,52 @@ class _Parser:
             raise UnsupportedPatternError("unbalanced parenthesis")
         return inner
 
-    def escape(self) -> str:
+    def escape(self) -> str | Callable[[str], bool]:
+        """A character, or what a class of characters holds."""
         char = self.take()
         if char in "bB":
             raise UnsupportedPatternError("word boundary")
         if char.isdecimal() or char == "k":
             raise UnsupportedPatternError("backreference")
-        return _CLASSES.get(char, char)
+        if char in _CLASSES:
+            return _CLASSES[char]
+        if char.isalnum() and char not in _CONTROLS:
+            raise UnsupportedPatternError(f"escape \\{char}")
+        return _CONTROLS.get(char, char)
 
     def members(self) -> str:
         negated = self.peek() == "^"
         if negated:
             self.take()
-        chosen: list[tuple[str, str]] = []
-        while not chosen or self.peek() != "]":
-            low = self.escape() if (char := self.take()) == "\\" else char
-            high = low
-            if self.peek() == "-" and self.pattern[self.at + 1 : self.at + 2] not in ("]", ""):
-                self.take()
-                high = self.escape() if (char := self.take()) == "\\" else char
-            chosen.append((low, high))
+        tests: list[Callable[[str], bool]] = []
+        while not tests or self.peek() != "]":
+            tests.append(self.member())
         self.take()
-        if not negated:
-            return chosen[0][0]
-        free = (char for char in _PRINTABLE if not any(low <= char <= high for low, high in chosen))
-        return next(free, "é")
+        chosen = (char for char in _PRINTABLE if any(test(char) for test in tests) is not negated)
+        return _found(chosen)
+
+    def member(self) -> Callable[[str], bool]:
+        low = self.member_end()
+        if callable(low):
+            return low
+        high = low
+        if self.peek() == "-" and self.pattern[self.at + 1 : self.at + 2] not in ("]", ""):
+            self.take()
+            end = self.member_end()
+            if callable(end) or end < low:
+                raise UnsupportedPatternError("malformed range")
+            high = end
+        return lambda char: low <= char <= high
+
+    def member_end(self) -> str | Callable[[str], bool]:
+        return self.escape() if (char := self.take()) == "\\" else char
+
+
+def _one(escaped: str | Callable[[str], bool]) -> str:
+    return _found(filter(escaped, _PRINTABLE)) if callable(escaped) else escaped
+
+
+def _found(chars: Iterable[str]) -> str:
+    for char in chars:
+        return char
+    raise UnsupportedPatternError("character class")

@@ -8,7 +8,8 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -22,6 +23,14 @@ def run(settings: Settings, *, started: Callable[[str], None] | None = None) -> 
     Raises OSError when the address cannot be had.
     """
     set_up_logging(settings)
+    server, listener = make_server(settings, started or (lambda _: None))
+    server.run(sockets=[listener])
+
+
+def make_server(
+    settings: Settings, started: Callable[[str], None], *, signals: bool = True
+) -> tuple[uvicorn.Server, socket.socket]:
+    """A server and the socket it is to listen on.  Without `signals` their handling is left to the caller."""
     listener = _bind(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -39,22 +48,32 @@ def run(settings: Settings, *, started: Callable[[str], None] | None = None) -> 
         timeout_keep_alive=75,
         timeout_graceful_shutdown=round(settings.timeouts.drain),
     )
-    _Server(config, lambda: started(url) if started else None).run(sockets=[listener])
+    return _Server(config, lambda: started(url), signals), listener
 
 
 class _Server(uvicorn.Server):
     """A server that says when it listens."""
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None], signals: bool) -> None:
         super().__init__(config)
         self._listening = listening
+        self._signals = signals
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if self._signals:
+            with super().capture_signals():
+                yield
+        else:
+            yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         # What is there now stays: the collector need not look at it again, and may look less often at the rest.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 20)
+        if self._signals:
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(20_000, 20, 20)
         if self.started:
             self._listening()
 

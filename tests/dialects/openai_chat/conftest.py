@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 import openai
 import pytest
 from openai.types.chat import ChatCompletion
@@ -34,7 +35,7 @@ def ask() -> Ask:
 
     def make(**members: Any) -> Request:
         body: Object = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-        return openai_chat.decode_request(body | members)
+        return openai_chat.decode_request(msgspec.json.decode(msgspec.json.encode(body | members)))
 
     return make
 

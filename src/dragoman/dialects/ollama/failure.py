@@ -46,7 +46,7 @@ def decode_error(status: int, body: bytes, retry_after: float | None) -> Gateway
     """Any answer that is not a success, JSON or not, as our error."""
     try:
         message = error_message(_decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         message = ""
     message = message or f"the upstream answered with HTTP status {status}"
     return GatewayError(error_kind(status, message), message, retry_after=retry_after)

@@ -108,7 +108,7 @@ def is_whole(call: ToolCall) -> bool:
     """Whether the arguments are surely complete: a JSON object that ends cannot have more to come."""
     try:
         return not call.freeform and isinstance(_decode(call.arguments), dict)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return False
 
 

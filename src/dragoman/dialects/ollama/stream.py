@@ -237,7 +237,7 @@ class Decoder:
     def _event_line(self, line: bytes) -> list[Event]:
         try:
             body = _decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._fault("upstream", "the upstream sent a line that is not JSON")
         if not isinstance(body, dict):
             return self._fault("upstream", "the upstream sent a line that is not an object")
@@ -254,8 +254,12 @@ class Decoder:
         if self._ids is None:
             self._ids = CallIds(body.get("created_at"))
             events.append(Start("", str(body.get("model") or "")))
-        message = body.pop("message", None)
+        message = body.get("message")
         if isinstance(message, dict):
+            # Nearly every line is some more text and nothing else.
+            if self._open is Text and len(message) == 2 and type(text := message.get("content")) is str and text:
+                del message["content"]
+                events.append(TextDelta(self._index, text))
             for part in decode_answer(message):
                 self._part(part, events)
         if "logprobs" in body and "logprobs" not in self.skipped:

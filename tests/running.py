@@ -1,0 +1,50 @@
+"""A gateway in a thread of its own, for tests that talk to it over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from dragoman.config import Settings
+from dragoman.simulator import Simulator
+from dragoman.surfaces.server import make_server
+
+_PATIENCE = 10.0
+
+
+@dataclass
+class Gateway:
+    """A gateway that listens at `url`, and the simulator behind it when there is one."""
+
+    url: str
+    simulator: Simulator = field(default_factory=Simulator)
+
+
+@contextmanager
+def run_gateway(settings: Settings) -> Iterator[Gateway]:
+    """Serve `settings` (port 0 takes a free one) until the block ends."""
+    listening = threading.Event()
+    urls: list[str] = []
+
+    def started(url: str) -> None:
+        urls.append(url)
+        listening.set()
+
+    server, listener = make_server(settings, started, signals=False)
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(server.serve(sockets=[listener]))
+
+    thread = threading.Thread(target=run, name="dragoman-gateway", daemon=True)
+    thread.start()
+    try:
+        if not listening.wait(_PATIENCE):
+            raise RuntimeError("the gateway did not start")
+        yield Gateway(urls[0])
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join(_PATIENCE)
