@@ -45,7 +45,10 @@ class Running(Struct, kw_only=True, frozen=True):
 @contextlib.contextmanager
 def running(gateway: Gateway, upstream: int) -> Iterator[Running]:
     """Start it in a temporary directory on a free port; raises `RuntimeError` with its output when it does not come up."""
-    with tempfile.TemporaryDirectory(prefix="dragoman-bench-") as scratch, (Path(scratch) / "output").open("wb+") as out:
+    with (
+        tempfile.TemporaryDirectory(prefix="dragoman-bench-") as scratch,
+        (Path(scratch) / "output").open("wb+") as out,
+    ):
         port = free_port()
         arguments, environment = gateway.command(port, upstream, Path(scratch))
         env = {"PATH": os.environ["PATH"], "HOME": scratch, "TMPDIR": scratch, **environment}
@@ -147,6 +150,7 @@ def _litellm(port: int, upstream: int, scratch: Path) -> tuple[list[str], dict[s
         "LITELLM_LOG": "ERROR",
         "LITELLM_MODE": "PRODUCTION",
         "LITELLM_DONT_SHOW_FEEDBACK_BOX": "True",
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",  # no login, as the others here
         "NO_DOCS": "True",
         "NO_PROXY": "127.0.0.1",
     }

@@ -34,7 +34,7 @@ class Job(msgspec.Struct, kw_only=True):
     connections: int
     each: int
     spread: float = 0
-    deadline: float = 60
+    deadline: float = 120
     """Seconds after which the rest counts as lost."""
 
 

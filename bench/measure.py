@@ -81,7 +81,9 @@ class Stage:
             late=outcome.wall / asked - 1,
         )
 
-    def _job(self, running: Running, dialect: str, streamed: bool, connections: int, each: int, spread: float = 0) -> Job:
+    def _job(
+        self, running: Running, dialect: str, streamed: bool, connections: int, each: int, spread: float = 0
+    ) -> Job:
         path, body = wire.QUESTIONS[dialect](streamed)
         return Job(
             port=running.port,

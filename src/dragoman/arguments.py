@@ -25,6 +25,6 @@ def parse_arguments(text: str) -> Object:
         return {}
     try:
         value = _decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return {"_invalid_json": text}
     return value if isinstance(value, dict) else {"value": value}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.cli.loopback import KEY, Run, Script, Serve, handler
 
 from dragoman.cli import app
+from tests.cli.loopback import KEY, Run, Script, Serve, handler
 
 
 @pytest.fixture(autouse=True)

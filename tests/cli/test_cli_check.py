@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from datetime import date
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
-import aiohttp
 import pytest
-from aiohttp.client_reqrep import ConnectionKey
-from tests.cli.loopback import KEY, Answer, Call, Run, Script, Serve, as_json
 
 from dragoman.cli.check import names
 from dragoman.cli.probe import probe, unreachable
 from dragoman.config import Override, Secret, Settings, Upstream
 from dragoman.models.catalogue import build
+from tests.cli.loopback import KEY, Answer, Call, Run, Script, Serve, as_json
 
 TODAY = date(2026, 11, 22)
 MODEL = {"type": "model", "id": "claude-sonnet-4-5-20250929", "display_name": "x", "created_at": "2025-09-29T00:00:00Z"}
@@ -164,17 +165,27 @@ def test_nobody_there() -> None:
     assert found.problem == "the connection is refused: nothing listens there"
 
 
-def test_names_and_certificates() -> None:
-    key = ConnectionKey("gone.example", 443, True, True, None, None, None)
-    missing = aiohttp.ClientConnectorDNSError(key, OSError(socket.EAI_NONAME, "Name or service not known"))
-    expired = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    expired.verify_message = "certificate has expired"
-    upstream = Upstream(name="a")
-    assert unreachable(missing, upstream, 1) == "there is no host of that name (DNS): gone.example"
-    assert (
-        unreachable(aiohttp.ClientConnectorCertificateError(key, expired), upstream, 1)
-        == "its TLS certificate is not trusted: certificate has expired"
-    )
+def _untrusted() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_message = "certificate has expired"
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            URLError(socket.gaierror(socket.EAI_NONAME, "Name or service not known")),
+            "there is no host of that name (DNS): api.anthropic.com",
+        ),
+        (URLError(_untrusted()), "its TLS certificate is not trusted: certificate has expired"),
+        (URLError(OSError(errno.ENETUNREACH, "Network is unreachable")), "cannot connect: Network is unreachable"),
+        (URLError("no host given"), "cannot connect: no host given"),
+        (IncompleteRead(b"{"), "it breaks off in the middle of its answer"),
+    ],
+)
+def test_what_loopback_cannot_show(error: Exception, expected: str) -> None:
+    assert unreachable(error, Upstream(name="a"), 1) == expected
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ import json
 from datetime import date
 from pathlib import Path
 
-from tests.cli.loopback import Run
-
 from dragoman.cli.models import HEADINGS, listing
 from dragoman.config import Override, Settings
 from dragoman.models.catalogue import build
+from tests.cli.loopback import Run
 
 TODAY = date(2026, 11, 22)
 
@@ -23,8 +22,8 @@ def test_plain_lines(run: Run, tmp_path: Path) -> None:
     assert [
         "gpt-4o",
         "claude-opus-5",
-        "1,000,000",
-        "128,000",
+        "1M",
+        "128k",
         "completion, tools, vision, thinking",
         "$5 / $25",
         "active until at least 2027-07-24",

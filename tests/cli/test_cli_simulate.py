@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+
 from tests.cli.loopback import KEY, Run
 
 
@@ -52,16 +53,19 @@ def test_a_port_in_use(run: Run) -> None:
     assert result.stderr.startswith(f"port {port} is already in use")
 
 
-def test_smoke_passes_a_demo() -> None:
-    """The whole house, as a person without a key sees it."""
+def test_smoke_passes_a_gateway_before_it(simulator: str) -> None:
+    """The whole house, each part a process of its own."""
     command = [sys.executable, "-m", "dragoman"]
     serving = subprocess.Popen(
-        [*command, "serve", "--demo", "--host", "127.0.0.1", "--port", "0"], stdout=subprocess.PIPE, text=True
+        [*command, "serve", "--host", "127.0.0.1", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": simulator},
     )
     try:
         assert serving.stdout
         url = next(found[0] for line in serving.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
-        smoke = subprocess.run([*command, "smoke", url], capture_output=True, text=True, check=False, env=os.environ)
+        smoke = subprocess.run([*command, "smoke", url], capture_output=True, text=True, check=False)
     finally:
         serving.send_signal(signal.SIGTERM)
         serving.communicate(timeout=20)

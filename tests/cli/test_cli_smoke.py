@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.cli.loopback import KEY, Answer, Call, Run, Serve, as_json
 
 from dragoman.cli.smoke import red_square
+from tests.cli.loopback import KEY, Answer, Call, Run, Serve, as_json
 
 CITY = {"city": "Paris"}
 
@@ -132,6 +132,12 @@ def test_key_and_model(run: Run, serve: Serve) -> None:
     assert seen == {(f"Bearer {KEY}", KEY)}
 
 
+def test_a_key_that_is_none(run: Run) -> None:
+    result = run("smoke", "--key", f"{KEY}\n{KEY}")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "--key must be a key of visible ASCII characters, without spaces\n"
+
+
 def broken(path: str, when: Callable[[Any], bool], instead: Answer) -> Callable[[Call], Answer]:
     return lambda call: instead if call.path == path and call.body and when(call.body) else gateway(call)
 
@@ -232,7 +238,7 @@ def test_no_gateway_at_all(run: Run, serve: Serve, script: Callable[[Call], Answ
 def test_nobody_there(run: Run) -> None:
     result = run("smoke", "127.0.0.1:9")
     assert result.exit_code == 1
-    assert result.stderr.startswith("http://127.0.0.1:9 is no gateway that answers: ")
+    assert result.stderr == "http://127.0.0.1:9 is no gateway that answers: Connection refused\n"
 
 
 def test_the_picture_is_a_red_png() -> None:

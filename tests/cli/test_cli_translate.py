@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.loopback import Run
 
 import dragoman
+from tests.cli.loopback import Run
 
 GOLDEN = Path(__file__).parent / "golden"
 REQUEST = GOLDEN / "ollama_tools.request.json"

@@ -72,7 +72,7 @@ REFUSED: list[tuple[Callable[[Png], dict[str, Any]], str]] = [
     (lambda png: asked(image(b64(b"BM bitmap"))), "Could not process image"),
     (
         lambda png: asked(image(b64(b"BM"), "image/bmp")),
-        "messages.0.content.0.image.source.base64.media_type: Input should be 'image/jpeg', 'image/png', 'image/gif' or",
+        "messages.0.content.0.image.source.base64.media_type: Input should be 'image/jpeg', 'image/png', 'image/gif'",
     ),
     (
         lambda png: asked(image(png(8001, 5))),

@@ -82,7 +82,7 @@ def models(config: Path | None, as_json: bool, everything: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print request and report as one JSON object.")
 @click.argument("file", type=_FILE, default="-")
 def translate(source: str, target: str, model: str | None, as_json: bool, file: Path) -> None:
-    """Print the request in FILE (or on standard input) in another dialect, and on stderr what it lost.  Calls nobody."""
+    """Print the request in FILE (or on stdin) in another dialect, and on stderr what it lost.  Calls nobody."""
     from dragoman.cli.translate import run  # noqa: PLC0415
 
     sys.exit(run(file, source=source, target=target, model=model, as_json=as_json))
@@ -104,7 +104,7 @@ def simulate(host: str, port: int, pace: float, scenario: str) -> None:
 
 @app.command()
 @click.argument("url", default="http://localhost:11434")
-@click.option("--key", metavar="KEY", envvar="DRAGOMAN_SMOKE_KEY", help="Key of the gateway, if it asks for one.")
+@click.option("--key", metavar="KEY", help="Key of the gateway, if it asks for one.")
 @click.option("--model", metavar="NAME", help="Model to call; otherwise one that it lists.")
 def smoke(url: str, key: str | None, model: str | None) -> None:
     """Call the running gateway at URL over each surface: models, unstreamed, streamed, tool, image."""

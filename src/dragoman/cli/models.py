@@ -37,7 +37,7 @@ class Line(Struct, frozen=True):
         """The line under `HEADINGS`."""
         price = "" if self.price_input is None else f"${self.price_input:g} / ${self.price_output:g}"
         model = f"{self.model} ({self.note})" if self.note else self.model
-        sizes = (f"{self.context_window:,}", f"{self.max_output_tokens:,}")
+        sizes = (_size(self.context_window), _size(self.max_output_tokens))
         return (self.name, model, *sizes, ", ".join(self.capabilities), price, self.lifecycle)
 
 
@@ -98,13 +98,27 @@ def _lifecycle(card: Card, today: date) -> str:
     return f"{card.status}{' until at least' if card.retirement == 'not_sooner_than' else ', ends'} {card.retires_at}"
 
 
+def _size(tokens: int) -> str:
+    """`200k` and `1M`, where that is exact."""
+    for unit, letter in ((1_000_000, "M"), (1000, "k")):
+        if tokens and tokens % unit == 0:
+            return f"{tokens // unit}{letter}"
+    return str(tokens)
+
+
 def _draw(lines: list[Line]) -> None:
     from rich.console import Console  # noqa: PLC0415  only where somebody looks
     from rich.table import Table  # noqa: PLC0415
 
+    console = Console()
+    # A narrow terminal gets fewer columns rather than words in pieces; a pipe and --json have them all.
+    left_out = {name for name, width in (("capabilities", 150), ("lifecycle", 110)) if console.width < width}
+    shown = [i for i, heading in enumerate(HEADINGS) if heading not in left_out]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="right" if heading in ("context", "output") else "left", overflow="fold")
+    for i in shown:
+        table.add_column(HEADINGS[i], justify="right" if HEADINGS[i] in ("context", "output") else "left")
     for line in lines:
-        table.add_row(*line.cells(), style="dim" if line.lifecycle.startswith("retired") or line.note else "")
-    Console().print(table)
+        cells = line.cells()
+        faint = line.lifecycle.startswith("retired") or bool(line.note)
+        table.add_row(*(cells[i] for i in shown), style="dim" if faint else "")
+    console.print(table)

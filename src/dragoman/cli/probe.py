@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
+import http.client
 import socket
 import ssl
+import urllib.error
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode, urlsplit
 
-import aiohttp
-import msgspec
 from msgspec import Struct
 
-from dragoman.config import Settings, Upstream
+from dragoman.cli.http import Answer, call
+from dragoman.config import Upstream
 from dragoman.conversation import Object
-from dragoman.relay.upstreams import open_session
 
 PATIENCE = 10.0
 _VERSION = "2023-06-01"
+_MOST_PAGES = 20
 
 
 class Probe(Struct, frozen=True):
@@ -29,50 +31,39 @@ class Probe(Struct, frozen=True):
 
 def probe(upstreams: Iterable[Upstream], patience: float = PATIENCE) -> list[Probe]:
     """Ask each upstream for its models, all at once; `patience` is in seconds."""
-
-    async def ask_all() -> list[Probe]:
-        async with open_session(Settings()) as session:  # as the gateway does, proxies included
-            return await asyncio.gather(*(_probe(session, upstream, patience) for upstream in upstreams))
-
-    return asyncio.run(ask_all())
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda upstream: _probe(upstream, patience), upstreams))
 
 
-async def _probe(session: aiohttp.ClientSession, upstream: Upstream, patience: float) -> Probe:
+def _probe(upstream: Upstream, patience: float) -> Probe:
     headers = {"anthropic-version": _VERSION, **upstream.headers}
     if upstream.key:
         headers["x-api-key"] = upstream.key.reveal()
-    url = f"{upstream.base_url}/v1/models"
     models: list[Object] = []
     after: dict[str, str] = {}
     try:
-        while True:
-            # A redirect is not followed: the key would go with it.
-            async with session.get(
-                url,
-                params={"limit": "1000", **after},
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(total=patience),
-                allow_redirects=False,
-            ) as answer:
-                text = await answer.read()
+        for _ in range(_MOST_PAGES):
+            query = urlencode({"limit": "1000", **after})
+            answer = call(f"{upstream.base_url}/v1/models?{query}", headers, patience=patience)
             if answer.status != 200:
-                return Probe(upstream, [], _refusal(answer.status, answer.headers.get("location", ""), upstream))
-            page = _page(text)
+                return Probe(upstream, [], _refusal(answer, upstream))
+            page = _page(answer)
             if page is None:
                 return Probe(upstream, [], _not_anthropic(upstream))
-            models += [model for model in page["data"] if isinstance(model, dict)]
-            if not page.get("has_more") or not page["data"] or after.get("after_id") == page.get("last_id"):
-                return Probe(upstream, models)
-            after = {"after_id": str(page["last_id"])}
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            models += page["data"]
+            if not page.get("has_more"):
+                break
+            after = {"after_id": str(page.get("last_id"))}
+    except (http.client.HTTPException, OSError) as error:
         return Probe(upstream, [], unreachable(error, upstream, patience))
+    return Probe(upstream, models)
 
 
-def _page(text: bytes) -> Object | None:
+def _page(answer: Answer) -> Object | None:
     """A page of the list, if it is one."""
     try:
-        page = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        page = answer.json()
+    except ValueError:
         return None
     if not isinstance(page, dict) or not isinstance(page.get("data"), list):
         return None
@@ -84,8 +75,8 @@ def _not_anthropic(upstream: Upstream) -> str:
     return f"{upstream.base_url} answers, but not as the Anthropic API does: its /v1/models is no list of models"
 
 
-def _refusal(status: int, location: str, upstream: Upstream) -> str:
-    match status:
+def _refusal(answer: Answer, upstream: Upstream) -> str:
+    match answer.status:
         case 401 if upstream.key is None:
             return "it asks for a key, and none is configured"
         case 401:
@@ -96,38 +87,36 @@ def _refusal(status: int, location: str, upstream: Upstream) -> str:
             return _not_anthropic(upstream)
         case 429:
             return "it answers, but this key is over its rate limit (429)"
-        case _ if 300 <= status < 400:
-            return f"it redirects to {location.partition('?')[0] or 'elsewhere'}: set that as base URL if it is right"
-        case _ if status >= 500:
+        case status if 300 <= status < 400:
+            where = answer.headers.get("location", "").partition("?")[0]
+            return f"it redirects to {where or 'elsewhere'}: set that as base URL if it is right"
+        case status if status >= 500:
             return f"it answers, but fails itself ({status})"
-        case _:
+        case status:
             return f"it answers with status {status}"
 
 
 def unreachable(error: Exception, upstream: Upstream, patience: float) -> str:
-    cause = getattr(error, "os_error", None) or error
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            return f"there is no host of that name (DNS): {error.host}"
-        case aiohttp.ClientConnectorCertificateError():
-            return f"its TLS certificate is not trusted: {_certificate(error.certificate_error)}"
-        case aiohttp.ClientSSLError() | ssl.SSLError():
+    """Why there was no answer."""
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    match cause:
+        case socket.gaierror():
+            return f"there is no host of that name (DNS): {urlsplit(upstream.base_url).hostname}"
+        case ssl.SSLCertVerificationError():
+            return f"its TLS certificate is not trusted: {cause.verify_message or 'it cannot be verified'}"
+        case ssl.SSLError():
             return "TLS fails: is it an https:// server?"
         case TimeoutError():
             return f"no answer within {patience:g} s"
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
-            return "it closes the connection without an answer"
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            return f"{upstream.base_url} is not a URL that can be called"
-        case aiohttp.ClientResponseError():
-            return "it does not answer in HTTP: is it an http:// server at that port?"
-        case _ if isinstance(cause, ConnectionRefusedError):
+        case ConnectionRefusedError():
             return "the connection is refused: nothing listens there"
-        case _ if isinstance(cause, socket.gaierror):
-            return "there is no host of that name (DNS)"
+        case ConnectionResetError() | BrokenPipeError():  # http.client.RemoteDisconnected is one
+            return "it closes the connection without an answer"
+        case http.client.IncompleteRead():
+            return "it breaks off in the middle of its answer"
+        case http.client.HTTPException():
+            return "it does not answer in HTTP: is it an http:// server at that port?"
+        case OSError() if cause.strerror:
+            return f"cannot connect: {cause.strerror}"
         case _:
-            return f"cannot connect: {getattr(cause, 'strerror', None) or type(error).__name__}"
-
-
-def _certificate(error: Exception) -> str:
-    return str(getattr(error, "verify_message", "") or "it cannot be verified")
+            return f"cannot connect: {type(cause).__name__ if isinstance(cause, Exception) else cause}"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
+import http.client
 import sys
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Literal, NamedTuple
+from urllib.error import URLError
 
-import aiohttp
-
+from dragoman.cli.http import Answer, answer, call, opened
 from dragoman.cli.output import Look, complain, paint, say, watched
 from dragoman.cli.smoke_wires import TOOL, AnthropicMessages, Wire, wires
+from dragoman.config.kinds import SECRET, read_text
 from dragoman.conversation import Object
 
 PATIENCE = 120.0
@@ -40,61 +42,56 @@ class FailedError(Exception):
 class Visit:
     """Calls one gateway."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, key: str | None) -> None:
-        self._session = session
+    def __init__(self, url: str, key: str | None) -> None:
         self._url = url
         self._headers = {"anthropic-version": "2023-06-01"}
         if key:
             self._headers |= {"authorization": f"Bearer {key}", "x-api-key": key}
 
-    async def get(self, path: str) -> Any:
-        async with self._session.get(self._url + path, headers=self._headers) as answer:
-            await _accept(answer)
-            return await answer.json(content_type=None)
+    def ask(self, path: str, body: Object | None = None) -> Any:
+        """A GET, or with `body` a POST, and its JSON."""
+        return _accepted(call(self._url + path, self._headers, body, patience=PATIENCE)).json()
 
-    async def post(self, path: str, body: Object) -> Any:
-        async with self._session.post(self._url + path, json=body, headers=self._headers) as answer:
-            await _accept(answer)
-            return await answer.json(content_type=None)
-
-    async def stream(self, path: str, body: Object) -> AsyncIterator[bytes]:
-        async with self._session.post(self._url + path, json=body, headers=self._headers) as answer:
-            await _accept(answer)
-            async for data in answer.content.iter_any():
+    def stream(self, path: str, body: Object) -> Iterator[bytes]:
+        """What arrives, as it arrives."""
+        with opened(self._url + path, self._headers, body, PATIENCE) as response:
+            if response.status != 200:
+                _accepted(answer(response))
+            while data := response.read1():
                 yield data
 
-    async def serves(self, path: str) -> bool:
+    def serves(self, path: str) -> bool:
         """Whether anything answers at `path`: an empty request is refused there, but not as unknown."""
-        async with self._session.post(self._url + path, json={}, headers=self._headers) as answer:
-            return answer.status not in (404, 405, 501)
+        return call(self._url + path, self._headers, {}, patience=PATIENCE).status not in (404, 405, 501)
 
 
-async def _accept(answer: aiohttp.ClientResponse) -> None:
+def _accepted(answer: Answer) -> Answer:
     if answer.status != 200:
-        raise FailedError(f"status {answer.status}: {_short(await answer.text())}")
+        raise FailedError(f"status {answer.status}: {_short(answer.body.decode('utf-8', 'replace'))}")
     if lost := answer.headers.get("x-dragoman-dropped"):
         raise FailedError(f"the gateway dropped {lost}")
+    return answer
 
 
-async def listed(visit: Visit, wire: Wire, model: str) -> str:
+def listed(visit: Visit, wire: Wire, model: str) -> str:
     """The list of models has names."""
-    names = wire.models(await visit.get(wire.listing))
+    names = wire.models(visit.ask(wire.listing))
     if not names:
         raise FailedError("no models are listed")
     return f"{len(names)} models, {names[0]} first"
 
 
-async def unstreamed(visit: Visit, wire: Wire, model: str) -> str:
+def unstreamed(visit: Visit, wire: Wire, model: str) -> str:
     """An answer in one piece."""
-    return _said(wire.text(await visit.post(wire.path, wire.ask(model, _HELLO))))
+    return _said(wire.text(visit.ask(wire.path, wire.ask(model, _HELLO))))
 
 
-async def streamed(visit: Visit, wire: Wire, model: str) -> str:
+def streamed(visit: Visit, wire: Wire, model: str) -> str:
     """An answer in more than one piece, and with an end."""
     parser, pieces, ended = wire.frames(), [], False
     begun = time.perf_counter()
     first = 0.0
-    async for data in visit.stream(wire.path, wire.ask(model, _COUNT, stream=True)):
+    for data in visit.stream(wire.path, wire.ask(model, _COUNT, stream=True)):
         for frame in parser.feed(data):
             text, last = wire.piece(frame)
             ended = ended or last
@@ -109,22 +106,22 @@ async def streamed(visit: Visit, wire: Wire, model: str) -> str:
     return f"{len(pieces)} pieces, the first after {first:.2f} s: {text}"
 
 
-async def tool(visit: Visit, wire: Wire, model: str) -> str:
+def tool(visit: Visit, wire: Wire, model: str) -> str:
     """The model calls the tool, gets its result, and answers."""
     request = wire.ask(model, _WEATHER, tool=True)
-    reply = await visit.post(wire.path, request)
+    reply = visit.ask(wire.path, request)
     call = wire.call(reply)
     if call is None:
         raise FailedError(f"the tool is not called: {_short(wire.text(reply))}")
     if call.name != TOOL or not isinstance(call.arguments, dict):
         raise FailedError(f"the call is not one of {TOOL} with an object: {call.name} {_short(str(call.arguments))}")
-    final = await visit.post(wire.path, wire.again(request, reply, call, "Sunny, 21 °C."))
+    final = visit.ask(wire.path, wire.again(request, reply, call, "Sunny, 21 °C."))
     return f"{call.name}({_short(str(call.arguments), 40)}), then {_said(wire.text(final))}"
 
 
-async def image(visit: Visit, wire: Wire, model: str) -> str:
+def image(visit: Visit, wire: Wire, model: str) -> str:
     """A picture is looked at."""
-    return _said(wire.text(await visit.post(wire.path, wire.ask(model, _LOOK, image=red_square()))))
+    return _said(wire.text(visit.ask(wire.path, wire.ask(model, _LOOK, image=red_square()))))
 
 
 def red_square(side: int = 64) -> str:
@@ -144,7 +141,7 @@ def red_square(side: int = 64) -> str:
     return base64.b64encode(b"\x89PNG\r\n\x1a\n" + png).decode()
 
 
-CHECKS: dict[str, Callable[[Visit, Wire, str], Awaitable[str]]] = {
+CHECKS: dict[str, Callable[[Visit, Wire, str], str]] = {
     "models": listed,
     "unstreamed": unstreamed,
     "streamed": streamed,
@@ -154,45 +151,43 @@ CHECKS: dict[str, Callable[[Visit, Wire, str], Awaitable[str]]] = {
 """What is done on each surface; each check says what it saw, or raises."""
 
 
-async def _judge(surface: str, check: str, work: Awaitable[str]) -> Verdict:
+def _judge(surface: str, check: str, work: Callable[[], str]) -> Verdict:
     begun = time.perf_counter()
     outcome: Literal["pass", "FAIL"] = "FAIL"
     try:
-        excerpt = await work
+        excerpt = work()
         outcome = "pass"
     except FailedError as error:
         excerpt = str(error)
     except TimeoutError:
         excerpt = f"no answer within {PATIENCE:g} s"
-    except (aiohttp.ClientError, OSError) as error:
-        excerpt = f"the connection fails: {error or type(error).__name__}"
+    except (http.client.HTTPException, OSError) as error:
+        excerpt = f"the connection fails: {_why(error)}"
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         excerpt = f"the answer is not as it should be: {type(error).__name__} {error}"
     return Verdict(surface, check, outcome, time.perf_counter() - begun, excerpt)
 
 
-async def visit_all(url: str, key: str | None, model: str | None, tell: Callable[[str], None]) -> list[Verdict]:
+def visit_all(url: str, key: str | None, model: str | None, tell: Callable[[str], None]) -> list[Verdict]:
     """Every check of every surface at `url`, one after the other; `tell` hears what comes next."""
     verdicts: list[Verdict] = []
-    timeout = aiohttp.ClientTimeout(total=PATIENCE)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        visit = Visit(session, url, key)
-        chosen = model or await choose(visit)
-        for wire in wires():
-            if isinstance(wire, AnthropicMessages) and not await visit.serves(wire.path):
-                verdicts.append(Verdict(wire.name, "all", "skip", 0, "this gateway does not serve it"))
+    visit = Visit(url, key)
+    chosen = model or choose(visit)
+    for wire in wires():
+        if isinstance(wire, AnthropicMessages) and not visit.serves(wire.path):
+            verdicts.append(Verdict(wire.name, "all", "skip", 0, "this gateway does not serve it"))
+            continue
+        for name, check in CHECKS.items():
+            if name == "tool" and not wire.tools:
                 continue
-            for name, check in CHECKS.items():
-                if name == "tool" and not wire.tools:
-                    continue
-                tell(f"{wire.name}: {name}")
-                verdicts.append(await _judge(wire.name, name, check(visit, wire, chosen)))
+            tell(f"{wire.name}: {name}")
+            verdicts.append(_judge(wire.name, name, partial(check, visit, wire, chosen)))
     return verdicts
 
 
-async def choose(visit: Visit) -> str:
+def choose(visit: Visit) -> str:
     """A model to call: the first that says it takes tools and pictures, else the first."""
-    models = (await visit.get("/api/tags"))["models"]
+    models = visit.ask("/api/tags")["models"]
     if not models:
         raise FailedError("no models are listed; --model names one")
     able = (m for m in models if {"tools", "vision"} <= set(m.get("capabilities") or ()))
@@ -200,8 +195,13 @@ async def choose(visit: Visit) -> str:
 
 
 def run(url: str, *, key: str | None, model: str | None) -> int:
-    """0 when every check passes, else 1."""
+    """0 when every check passes, else 1; 2 for a key that is none."""
     url = url if "://" in url else f"http://{url}"
+    if key is not None:
+        _, problem = read_text(SECRET, key, "--key")
+        if problem:
+            complain(problem)
+            return 2
     begun = time.perf_counter()
     try:
         verdicts = _visit_watched(url, key, model)
@@ -211,8 +211,8 @@ def run(url: str, *, key: str | None, model: str | None) -> int:
     except TimeoutError:
         complain(f"{url} does not answer within {PATIENCE:g} s")
         return 1
-    except (aiohttp.ClientError, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
-        complain(f"{url} is no gateway that answers: {error or type(error).__name__}")
+    except (http.client.HTTPException, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+        complain(f"{url} is no gateway that answers: {_why(error)}")
         return 1
     for line in report(verdicts):
         say(line)
@@ -225,11 +225,11 @@ def run(url: str, *, key: str | None, model: str | None) -> int:
 
 def _visit_watched(url: str, key: str | None, model: str | None) -> list[Verdict]:
     if not watched(sys.stderr):
-        return asyncio.run(visit_all(url, key, model, lambda _: None))
+        return visit_all(url, key, model, lambda _: None)
     from rich.console import Console  # noqa: PLC0415  only where somebody looks
 
     with Console(stderr=True).status(url) as status:
-        return asyncio.run(visit_all(url, key, model, status.update))
+        return visit_all(url, key, model, status.update)
 
 
 _LOOKS: dict[str, Look] = {"pass": "good", "FAIL": "bad", "skip": "faint"}
@@ -241,6 +241,11 @@ def report(verdicts: Iterable[Verdict]) -> list[str]:
         f"{paint(v.outcome, _LOOKS[v.outcome])}  {v.surface:<16}{v.check:<12}{v.seconds:6.2f} s  {v.excerpt}"
         for v in verdicts
     ]
+
+
+def _why(error: Exception) -> str:
+    cause = error.reason if isinstance(error, URLError) else error
+    return str(getattr(cause, "strerror", None) or cause or type(cause).__name__)
 
 
 def _said(text: str) -> str:

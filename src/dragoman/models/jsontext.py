@@ -62,7 +62,7 @@ def _bare(text: str) -> str:
     inner = re.sub(r"^\s*```[a-z]*\s*|\s*```\s*$", "", text)
     try:
         _decode(inner)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return text
     return inner.strip()
 

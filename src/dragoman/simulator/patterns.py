@@ -149,7 +149,7 @@ class _Parser:
         while not tests or self.peek() != "]":
             tests.append(self.member())
         self.take()
-        chosen = (char for char in _PRINTABLE if any(test(char) for test in tests) is not negated)
+        chosen = (char for char in _PRINTABLE + self.pattern if any(test(char) for test in tests) is not negated)
         return _found(chosen)
 
     def member(self) -> Callable[[str], bool]:

@@ -172,7 +172,7 @@ def test_tool_members_of_nobodys_come_back() -> None:
 # What other dialects can ask and Ollama cannot: the wire's members, what is dropped, what is emulated.
 OTHERS: list[tuple[dict[str, Any], dict[str, Any], set[str], set[str]]] = [
     ({"user": "ann"}, {}, {"user"}, set()),
-    ({"extra": {"metadata": {}, "options": {"num_ctx": 1}}}, {}, {"metadata", "options"}, set()),
+    ({"extra": {"metadata": {}, "options": {"num_ctx": 1}}}, {}, set(), set()),
     ({"reasoning": Reasoning(enabled=True, budget=1024)}, {"think": True}, {"think"}, set()),
     ({"reasoning": Reasoning(effort="minimal")}, {"think": "low"}, set(), {"think"}),
     ({"reasoning": Reasoning(effort="xhigh")}, {"think": "max"}, set(), {"think"}),

@@ -263,6 +263,7 @@ END = line({"content": ""}, done=True, done_reason="stop", prompt_eval_count=1, 
         (line({"content": ""}, done=True, done_reason="load"), "upstream", "only loaded"),
         (HI + b"<html>\n" + END, "upstream", "not JSON"),
         (HI + b"[]\n" + END, "upstream", "not an object"),
+        (HI + b'{"message":' + b"[" * 100_000 + b"\n" + END, "upstream", "not JSON"),
         (HI + line({"content": 7}) + END, "upstream", "message.content"),
         (HI + line({"tool_calls": [{"function": {}}]}) + END, "upstream", "name is required"),
     ],
@@ -297,6 +298,15 @@ def test_last_words_on_the_last_line() -> None:
     fold.feed(decoder.feed(HI + line({"content": " there"}, done=True, done_reason="length")) + decoder.close())
     assert fold.reply.content == [Text(text="Hi there")]
     assert fold.reply.reason == "length"
+
+
+def test_words_and_a_call_in_one_line() -> None:
+    """With and without a role: neither may hide the call."""
+    call = {"function": {"name": "f", "arguments": {}}}
+    bare = json.dumps({"model": "m", "message": {"content": "b", "tool_calls": [call]}, "done": False}).encode() + b"\n"
+    fold = Fold("ollama")
+    fold.feed(ollama.Decoder().feed(HI + bare + line({"content": "c", "tool_calls": [call]}) + END))
+    assert [type(part) for part in fold.reply.content] == [Text, ToolCall, Text, ToolCall]
 
 
 def test_calls_get_ids_of_their_own() -> None:

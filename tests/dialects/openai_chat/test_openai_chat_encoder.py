@@ -299,7 +299,12 @@ def test_parallel_calls_and_signed_reasoning_through_the_sdk(
 def test_a_fault_raises_the_sdks_own_exception(
     ask: Ask, stamp: Stamp, accumulate: Callable[[bytes], ChatCompletion]
 ) -> None:
-    events = [Start("", ""), PartStart(0, Text(text="")), TextDelta(0, "a"), Fault("overloaded", "come back later")]
+    events: list[Event] = [
+        Start("", ""),
+        PartStart(0, Text(text="")),
+        TextDelta(0, "a"),
+        Fault("overloaded", "come back later"),
+    ]
     with pytest.raises(openai.APIError, match="come back later") as caught:
         accumulate(Encoder(ask(), stamp).feed(events))
     assert caught.value.code == "server_is_overloaded"

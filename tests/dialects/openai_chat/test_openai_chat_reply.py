@@ -165,7 +165,7 @@ MESSAGES: list[tuple[Reply, Object]] = [
 
 @pytest.mark.parametrize(("answer", "message"), MESSAGES)
 def test_messages(encode: Encode, answer: Reply, message: Object) -> None:
-    expected = {"role": "assistant", "refusal": None, "annotations": []} | message
+    expected: Object = {"role": "assistant", "refusal": None, "annotations": []} | message
     assert encode(answer)["choices"][0]["message"] == expected
 
 
@@ -221,7 +221,7 @@ def test_answers_both_ways(encode: Encode, answer: Reply) -> None:
     assert back.usage == USAGE
     first = encode(answer)["choices"][0]["message"]
     again = encode(back)["choices"][0]["message"]
-    spans = {"annotations": []}  # where a citation stood is not kept: it is on the whole text again
+    spans: Object = {"annotations": []}  # where a citation stood is not kept: it is on the whole text again
     assert again | spans == first | spans
     assert len(again["annotations"]) == len(first["annotations"])
 
@@ -295,7 +295,7 @@ def test_usage_of_compatible_servers(usage: Any, expected: Usage) -> None:
 
 
 def test_what_only_this_wire_says_comes_back_on_it(ask: Ask, stamp: Stamp) -> None:
-    logprobs = {"content": [], "refusal": None}
+    logprobs: Object = {"content": [], "refusal": None}
     body = served({"content": "a"}, service_tier="flex", system_fingerprint="fp")
     body["choices"][0]["logprobs"] = logprobs
     wire = encode_reply(decode_reply(body), ask(), stamp)

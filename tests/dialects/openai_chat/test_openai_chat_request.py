@@ -87,7 +87,7 @@ def test_members(ask: Ask, members: Object, name: str, value: Any) -> None:
     assert not request.extra
 
 
-ON = {"enabled": True, "visible": True}
+ON: dict[str, Any] = {"enabled": True, "visible": True}
 
 
 @pytest.mark.parametrize(

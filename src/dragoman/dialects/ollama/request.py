@@ -6,7 +6,7 @@ from dragoman.conversation import Object, Request
 from dragoman.dialects.ollama.messages import decode_messages, encode_messages
 from dragoman.dialects.ollama.settings import check_top_logprobs, decode_settings, encode_settings
 from dragoman.dialects.ollama.tools import decode_choice, decode_tools, encode_choice, encode_tools
-from dragoman.dialects.ollama.vocabulary import GENERATE_ONLY, NAME
+from dragoman.dialects.ollama.vocabulary import EMULATED, GENERATE_ONLY, NAME
 from dragoman.dialects.reading import take
 from dragoman.errors import invalid
 from dragoman.losses import Losses
@@ -42,14 +42,12 @@ def encode_request(request: Request, losses: Losses) -> Object:
 
 
 def _own_extra(request: Request, losses: Losses) -> Object:
-    """The members of `extra` that /api/chat understands, when they are Ollama's at all."""
+    """The members of `extra` that /api/chat understands, when they are Ollama's at all (others are reported before)."""
     if request.origin != NAME:
-        for name in request.extra:
-            losses.drop(name, "Ollama has no such setting")
         return {}
     for name in GENERATE_ONLY:
-        if name in request.extra and name != "suffix":
+        if name in request.extra and name in EMULATED:
+            losses.emulate(name, EMULATED[name])
+        elif name in request.extra:
             losses.drop(name, "only /api/generate knows it")
-    if "suffix" in request.extra:
-        losses.emulate("suffix", "the model is asked for what goes in between")
     return {key: value for key, value in request.extra.items() if key not in GENERATE_ONLY}

@@ -256,12 +256,13 @@ class Decoder:
             events.append(Start("", str(body.get("model") or "")))
         message = body.get("message")
         if isinstance(message, dict):
+            text = message.get("content")
             # Nearly every line is some more text and nothing else.
-            if self._open is Text and len(message) == 2 and type(text := message.get("content")) is str and text:
-                del message["content"]
+            if self._open is Text and type(text) is str and text and len(message) == 2 and "role" in message:
                 events.append(TextDelta(self._index, text))
-            for part in decode_answer(message):
-                self._part(part, events)
+            else:
+                for part in decode_answer(message):
+                    self._part(part, events)
         if "logprobs" in body and "logprobs" not in self.skipped:
             self.skipped.append("logprobs")
         if body.get("done") is True:

@@ -39,7 +39,7 @@ HANDLED = frozenset(
 )
 EMULATED: Mapping[str, str] = {"suffix": "the model is asked for the text between prompt and suffix"}
 
-# `think` has four levels; the first word of a row is the one Ollama knows.
+# `think` has four levels: the right column.
 LEVELS: Mapping[Effort, Effort] = {
     "minimal": "low",
     "low": "low",

@@ -37,17 +37,19 @@ class Decoder:
     def feed(self, data: bytes) -> list[Event]:
         """The events in these bytes."""
         out: list[Event] = []
+        if self._over:
+            return out
         try:
             frames = self._frames.feed(data)
         except FrameTooLargeError as error:
             return self._fail("upstream", str(error))
         for frame in frames:
-            if self._over:
-                break
             if frame.startswith(b"[DONE]"):
                 out += self._end(properly=True)
                 break
             out += self._frame(frame)
+            if self._over:
+                break
         return out
 
     def close(self) -> list[Event]:

@@ -1,0 +1,116 @@
+"""`python -m bench`: dragoman beside nginx, which only passes bytes on, and LiteLLM; a report, not a test.
+
+Exit code 0 whatever the figures say, 1 when they could not be had.  What they mean: docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import platform
+import sys
+from pathlib import Path
+
+import msgspec
+
+from bench import measure, report
+from bench.gateways import DRAGOMAN, LITELLM, NGINX, Gateway, Running, running
+from bench.measure import CouldNotMeasureError, Stage
+from bench.report import Round, Row
+
+_EVENTS = 100
+_PACE = 0.02  # seconds between two events of a stream
+_BUSY = 0.3  # load average a core from which the figures are not to be trusted
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="What a request and a streamed event cost.")
+    parser.add_argument("--quick", action="store_true", help="one round, without LiteLLM: under 45 seconds")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each figure is taken; the median counts")
+    parser.add_argument("--json", type=Path, help="write every single figure to this file, too")
+    args = parser.parse_args()
+    if not sys.platform.startswith("linux"):
+        print("The costs of a process are read from Linux's /proc: this needs Linux.", file=sys.stderr)
+        return 1
+    _introduce()
+    try:
+        with measure.stage(_EVENTS) as stage:
+            rows = _side_by_side(stage, 1 if args.quick else args.rounds)
+            if not args.quick:
+                rows += _alone(stage, LITELLM)
+    except (CouldNotMeasureError, RuntimeError) as error:
+        print(f"Could not measure: {error}", file=sys.stderr)
+        return 1
+    print(f"\n{report.figures(rows)}\n\n{report.bars(rows)}")
+    if args.json:
+        args.json.write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
+    return 0
+
+
+def _introduce() -> None:
+    load = os.getloadavg()[0]
+    print(f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, load {load:.2f}")
+    if load > _BUSY * (os.cpu_count() or 1):
+        print("This machine is busy with something else: nginx profits from that (it reads bursts), Python does not.")
+
+
+def _side_by_side(stage: Stage, rounds: int) -> list[Row]:
+    """nginx and dragoman in turn, as often as there are rounds, so that a slow moment of the machine meets both."""
+    with contextlib.ExitStack() as stack:
+        places: list[tuple[Running, Row]] = []
+        for gateway in filter(_here, (NGINX, DRAGOMAN)):
+            startups = [_startup(gateway, stage) for _ in range(rounds)]
+            place = stack.enter_context(running(gateway, stage.port))
+            places += [(place, _row(stage, place, dialect, startups)) for dialect in gateway.dialects]
+        for nth in range(rounds):
+            for place, row in places:
+                _say(f"round {nth + 1} of {rounds}: {row.label}")
+                row.rounds.append(_round(stage, place, row.dialect, requests=4000))
+    return [row for _, row in places]
+
+
+def _alone(stage: Stage, gateway: Gateway) -> list[Row]:
+    """A gateway that is so slow that it is asked less, and once, with no other beside it."""
+    if not _here(gateway):
+        return []
+    _say(f"starting {gateway.name}")
+    with running(gateway, stage.port) as place:
+        row = _row(stage, place, gateway.dialects[0], [place.startup])
+        _say(f"{row.label} (a minute)")
+        row.rounds.append(_round(stage, place, row.dialect, requests=240))
+    return [row]
+
+
+def _row(stage: Stage, place: Running, dialect: str, startups: list[float]) -> Row:
+    """Warm the gateway up, and let it rest."""
+    stage.requests(place, dialect, 80)
+    stage.streams(place, dialect, 8, pace=0.002)
+    idle = measure.idle(place)
+    return Row(gateway=place.gateway.name, dialect=dialect, startups=startups, idle=idle, rounds=[])
+
+
+def _round(stage: Stage, place: Running, dialect: str, requests: int) -> Round:
+    return Round(
+        requests=stage.requests(place, dialect, requests),
+        streams={count: stage.streams(place, dialect, count, _PACE) for count in (report.FEW, report.MANY)},
+    )
+
+
+def _startup(gateway: Gateway, stage: Stage) -> float:
+    with running(gateway, stage.port) as place:
+        return place.startup
+
+
+def _here(gateway: Gateway) -> bool:
+    if missing := gateway.missing():
+        print(f"Without {gateway.name}: {missing}.")
+    return not missing
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
