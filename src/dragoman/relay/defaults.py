@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from dragoman.config.settings import Override
 from dragoman.conversation import Message, Object, Reasoning, Request, Text
+from dragoman.models.cards import Card
 from dragoman.models.catalogue import Resolution, normal
 
 
@@ -15,7 +16,7 @@ def apply_override(request: Request, overrides: Mapping[str, Override], resoluti
     """`request` with the override of the name asked for, or of the model that answers.  The client's own words win."""
     if not overrides:
         return request
-    override = _find(overrides, resolution)
+    override = find_override(overrides, resolution.asked, resolution.card)
     if override is None:
         return request
     changes: Object = {
@@ -31,6 +32,7 @@ def apply_override(request: Request, overrides: Mapping[str, Override], resoluti
     return replace(request, **changes)
 
 
-def _find(overrides: Mapping[str, Override], resolution: Resolution) -> Override | None:
-    names = {normal(name): override for name, override in overrides.items()}
-    return names.get(normal(resolution.asked)) or names.get(normal(resolution.card.id))
+def find_override(overrides: Mapping[str, Override], name: str, card: Card) -> Override | None:
+    """What is configured for the name a client uses, or else for the model behind it."""
+    names = {normal(key): override for key, override in overrides.items()}
+    return names.get(normal(name)) or names.get(normal(card.id))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
 
 from dragoman.conversation import Object
 from dragoman.models.cards import Card
-from dragoman.models.catalogue import Entry, normal
+from dragoman.models.catalogue import Entry
+from dragoman.relay.defaults import find_override
 from dragoman.relay.relay import Relay
 
 # A model of an API has no weights here.  The oldest date there is keeps lists sorted when a release date is unknown.
@@ -20,18 +20,20 @@ _UNKNOWN_DATE = datetime(2023, 1, 1, tzinfo=UTC)
 
 def visible(relay: Relay) -> Sequence[Entry]:
     """Every name that can be called and is not hidden, newest model first."""
-    overrides = {normal(name): override for name, override in relay.settings.overrides.items()}
-    entries = []
-    for entry in relay.catalogue.entries(relay.today()):
-        override = overrides.get(normal(entry.name)) or overrides.get(normal(entry.card.id))
-        if override is not None and override.hidden:
-            continue
-        if any(fnmatchcase(entry.name, pattern) for pattern in relay.settings.hide):
-            continue
-        if override is not None and override.context_window:
-            entry = Entry(entry.name, replace(entry.card, context_window=override.context_window))
-        entries.append(entry)
-    return entries
+    settings = relay.settings
+    return [
+        Entry(entry.name, shown(relay, entry.name, entry.card))
+        for entry in relay.catalogue.entries(relay.today())
+        if not settings.hides(entry.name) and not settings.hides(entry.card.id)
+    ]
+
+
+def shown(relay: Relay, name: str, card: Card) -> Card:
+    """The card as clients are told of it, under this name: the configuration may give it another window."""
+    override = find_override(relay.settings.overrides, name, card)
+    if override is None or not override.context_window:
+        return card
+    return replace(card, context_window=override.context_window)
 
 
 def created(card: Card) -> datetime:

@@ -18,11 +18,10 @@ from dragoman.dialects.ollama import generate
 from dragoman.dialects.reading import take
 from dragoman.errors import GatewayError, invalid
 from dragoman.models.cards import Card
-from dragoman.models.catalogue import normal
 from dragoman.relay.relay import Relay
 from dragoman.surfaces.calls import Handler, answer, stamp
 from dragoman.surfaces.exchange import JSON_TYPE, Endpoint, Exchange
-from dragoman.surfaces.listing import architecture, created, details, digest, rfc3339, tagged, visible
+from dragoman.surfaces.listing import architecture, created, details, digest, rfc3339, shown, tagged, visible
 from dragoman.surfaces.openai import no_embeddings
 
 # What we say we are: new enough for every client that asks, plain dotted numbers for those that count.
@@ -210,10 +209,7 @@ class OllamaSurface:
         card = self._relay.catalogue.find(name, self._relay.today())
         if card is None:
             raise GatewayError("model_not_found", f"model '{tagged(name)}' not found", param="model")
-        override = {normal(k): v for k, v in self._relay.settings.overrides.items()}.get(normal(name))
-        if override is not None and override.context_window:
-            return msgspec.structs.replace(card, context_window=override.context_window)
-        return card
+        return shown(self._relay, name, card)
 
 
 def _name(body: Object) -> str:

@@ -360,8 +360,10 @@ def test_garbage_never_raises_and_keeps_the_order(found: list[Any], frames: list
 
 texts = st.text(max_size=6)
 seals = st.text("abc", min_size=1, max_size=4).map(lambda value: Seal("anthropic", value))
-sealed = st.builds(Thinking, text=texts, seal=seals) | seals.map(lambda s: Thinking(text="", seal=s, redacted=True))
-rest = (
+sealed: st.SearchStrategy[Part] = st.builds(Thinking, text=texts, seal=seals) | seals.map(
+    lambda s: Thinking(text="", seal=s, redacted=True)
+)
+rest: st.SearchStrategy[Part] = (
     st.builds(Text, text=texts)
     | st.builds(Refusal, text=texts)
     | st.builds(
@@ -379,13 +381,11 @@ def _unique(parts: list[Part]) -> bool:
     return len(set(calls)) == len(calls)
 
 
-contents: st.SearchStrategy[list[Part]] = (
-    st.tuples(
-        st.lists(sealed, max_size=3) | st.lists(st.builds(Thinking, text=texts), max_size=3), st.lists(rest, max_size=5)
-    )
-    .map(lambda pair: [*pair[0], *pair[1]])
-    .filter(_unique)
+thoughts: st.SearchStrategy[list[Part]] = st.lists(sealed, max_size=3) | st.lists(
+    st.builds(Thinking, text=texts), max_size=3
 )
+answers: st.SearchStrategy[list[Part]] = st.lists(rest, max_size=5)
+contents = st.tuples(thoughts, answers).map(lambda pair: pair[0] + pair[1]).filter(_unique)
 
 
 def summary(reply: Reply) -> Object:

@@ -37,19 +37,14 @@ class Decoder:
     def feed(self, data: bytes) -> list[Event]:
         """The events in these bytes."""
         out: list[Event] = []
-        if self._over:
-            return out
         try:
-            frames = self._frames.feed(data)
+            frames = [] if self._over else self._frames.feed(data)
         except FrameTooLargeError as error:
             return self._fail("upstream", str(error))
         for frame in frames:
-            if frame.startswith(b"[DONE]"):
-                out += self._end(properly=True)
-                break
-            out += self._frame(frame)
             if self._over:
                 break
+            out += self._end(properly=True) if frame.startswith(b"[DONE]") else self._frame(frame)
         return out
 
     def close(self) -> list[Event]:

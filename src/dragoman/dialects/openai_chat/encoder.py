@@ -140,7 +140,6 @@ class Encoder:
                 self._around(b'{"content":', b"}")
                 self._cited = list(part.citations)
             case Refusal():
-                self._refused = True
                 self._around(b'{"refusal":', b"}")
             case Thinking() if self._shows:
                 part = Thinking(text=part.text, seal=part.seal, redacted=part.redacted)
@@ -172,6 +171,8 @@ class Encoder:
         match part:
             case ToolCall(freeform=False) if not self._size:
                 out = self.feed([ArgumentsDelta(0, "{}")])
+            case Refusal():
+                self._refused = self._refused or self._size > 0
             case Text():
                 start, self._offset = self._offset, self._offset + self._size
                 found = [encode_annotation(citation, start, self._offset) for citation in self._cited]
