@@ -44,7 +44,10 @@ class Running(Struct, kw_only=True, frozen=True):
 
 @contextlib.contextmanager
 def running(gateway: Gateway, upstream: int) -> Iterator[Running]:
-    """Start it in a temporary directory on a free port; raises `RuntimeError` with its output when it does not come up."""
+    """Start it in a temporary directory on a free port.
+
+    Raises `RuntimeError` with what it printed when it does not come up.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="dragoman-bench-") as scratch,
         (Path(scratch) / "output").open("wb+") as out,

@@ -58,7 +58,8 @@ class Stage:
 
     def requests(self, running: Running, dialect: str, count: int) -> Requests:
         """Ask `count` times over eight connections."""
-        job = self._job(running, dialect, streamed=False, connections=8, each=count // 8)
+        job = self._job(running, dialect, streamed=False)
+        job.connections, job.each = 8, count // 8
         outcome, cpu, _ = self._measure(running, job, pace=0)
         p50, p99 = _quantiles(outcome.latencies)
         return Requests(cpu=cpu / len(outcome.latencies) * 1e3, p50=p50 * 1e3, p99=p99 * 1e3)
@@ -69,7 +70,8 @@ class Stage:
         They begin at even distances over the length of one, and a little more so that no two are in step.
         """
         length = self._events * pace
-        job = self._job(running, dialect, streamed=True, connections=count, each=2, spread=length + pace)
+        job = self._job(running, dialect, streamed=True)
+        job.connections, job.each, job.spread = count, 2, length + pace
         outcome, cpu, resident = self._measure(running, job, pace)
         p50, p99 = _quantiles(outcome.latencies)
         asked = job.spread * (count - 1) / count + 2 * length
@@ -81,9 +83,7 @@ class Stage:
             late=outcome.wall / asked - 1,
         )
 
-    def _job(
-        self, running: Running, dialect: str, streamed: bool, connections: int, each: int, spread: float = 0
-    ) -> Job:
+    def _job(self, running: Running, dialect: str, streamed: bool) -> Job:
         path, body = wire.QUESTIONS[dialect](streamed)
         return Job(
             port=running.port,
@@ -92,9 +92,8 @@ class Stage:
             body=body,
             events=self._events,
             streamed=streamed,
-            connections=connections,
-            each=each,
-            spread=spread,
+            connections=1,
+            each=1,
         )
 
     def _measure(self, running: Running, job: Job, pace: float) -> tuple[Outcome, float, float]:

@@ -50,22 +50,6 @@ class Bar(msgspec.Struct, kw_only=True, frozen=True):
 
 _CLIENTS = {"ollama": "Ollama", "openai": "OpenAI", "anthropic": "Anthropic"}
 
-_FIGURES: tuple[tuple[str, str, Callable[[Row], float]], ...] = (
-    ("CPU per request, ms", ".3f", lambda row: row.median(lambda one: one.requests.cpu)),
-    ("  time of a request, median, ms", ".2f", lambda row: row.median(lambda one: one.requests.p50)),
-    ("  and of 99 in 100 at most, ms", ".2f", lambda row: row.median(lambda one: one.requests.p99)),
-    (f"CPU per event, {FEW} streams, µs", ".1f", lambda row: _event(row, FEW)),
-    (f"CPU per event, {MANY} streams, µs", ".1f", lambda row: _event(row, MANY)),
-    (f"first token, {FEW} streams, median, ms", ".2f", lambda row: _first(row, FEW)),
-    ("  and of 99 in 100 at most, ms", ".2f", lambda row: row.median(lambda one: one.streams[FEW].first_p99)),
-    (f"first token, {MANY} streams, median, ms", ".2f", lambda row: _first(row, MANY)),
-    ("memory idle, MB", ".0f", lambda row: row.idle),
-    (f"memory at {MANY} streams, MB", ".0f", lambda row: _resident(row)),
-    ("start-up, s", ".2f", lambda row: statistics.median(row.startups)),
-    (f"behind the pace, {FEW} streams, %", ".1f", lambda row: _late(row, FEW)),
-    (f"behind the pace, {MANY} streams, %", ".1f", lambda row: _late(row, MANY)),
-)
-
 
 def _request(row: Row) -> float:
     return row.median(lambda one: one.requests.cpu)
@@ -85,6 +69,23 @@ def _late(row: Row, count: int) -> float:
 
 def _resident(row: Row) -> float:
     return max(one.streams[MANY].resident for one in row.rounds)
+
+
+_FIGURES: tuple[tuple[str, str, Callable[[Row], float]], ...] = (
+    ("CPU per request, ms", ".3f", lambda row: row.median(lambda one: one.requests.cpu)),
+    ("  time of a request, median, ms", ".2f", lambda row: row.median(lambda one: one.requests.p50)),
+    ("  and of 99 in 100 at most, ms", ".2f", lambda row: row.median(lambda one: one.requests.p99)),
+    (f"CPU per event, {FEW} streams, µs", ".1f", lambda row: _event(row, FEW)),
+    (f"CPU per event, {MANY} streams, µs", ".1f", lambda row: _event(row, MANY)),
+    (f"first token, {FEW} streams, median, ms", ".2f", lambda row: _first(row, FEW)),
+    ("  and of 99 in 100 at most, ms", ".2f", lambda row: row.median(lambda one: one.streams[FEW].first_p99)),
+    (f"first token, {MANY} streams, median, ms", ".2f", lambda row: _first(row, MANY)),
+    ("memory idle, MB", ".0f", lambda row: row.idle),
+    (f"memory at {MANY} streams, MB", ".0f", _resident),
+    ("start-up, s", ".2f", lambda row: statistics.median(row.startups)),
+    (f"behind the pace, {FEW} streams, %", ".1f", lambda row: _late(row, FEW)),
+    (f"behind the pace, {MANY} streams, %", ".1f", lambda row: _late(row, MANY)),
+)
 
 
 _BARS = (

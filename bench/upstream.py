@@ -14,7 +14,6 @@ from typing import cast
 
 import msgspec
 
-
 from bench import clock, wire
 
 

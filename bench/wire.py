@@ -106,7 +106,7 @@ def message(text: str) -> bytes:
 
 def frames(events: int) -> tuple[bytes, list[bytes], bytes]:
     """An Anthropic stream: what precedes the text, each text delta, and what follows it."""
-    start = {**_MESSAGE, "content": [], "stop_reason": None, "usage": {**_USAGE, "output_tokens": 1}}
+    start: dict[str, object] = {**_MESSAGE, "content": [], "stop_reason": None, "usage": {**_USAGE, "output_tokens": 1}}
     block = {"type": "text", "text": ""}
     head = _frame("message_start", message=start) + _frame("content_block_start", index=0, content_block=block)
     deltas = [

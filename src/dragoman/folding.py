@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from dragoman.conversation import (
     ArgumentsDelta,
     CitationDelta,
@@ -46,7 +48,7 @@ class Fold:
                 case TextDelta(text=text) | ArgumentsDelta(text=text):
                     self._text.append(text)
                 case PartStart(part=part):
-                    self._parts.append(part)
+                    self._parts.append(_own(part))
                 case SealDelta(seal=seal) if isinstance(part := self._parts[-1], Thinking):
                     part.seal = seal
                 case CitationDelta(citation=citation) if isinstance(part := self._parts[-1], Text):
@@ -84,6 +86,11 @@ class Fold:
             explanation=self.finish.explanation,
             usage=self.finish.usage or self._start.usage or Usage(),
         )
+
+
+def _own(part: Part) -> Part:
+    """A copy to be filled: the events are read by others too, who must not see the text before its deltas."""
+    return replace(part, citations=list(part.citations)) if isinstance(part, Text) else replace(part)
 
 
 def unfold(reply: Reply) -> list[Event]:

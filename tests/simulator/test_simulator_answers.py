@@ -120,8 +120,8 @@ THINKING = [
     (MODEL, {"type": "adaptive", "display": "summarized"}, ["words"]),
     ("claude-opus-5-5", None, [""]),
     ("claude-sonnet-5-5", {"type": "between_tools"}, []),
-    ("claude-sonnet-4-5", {"type": "enabled", "budget_tokens": 1024}, ["words"]),
-    ("claude-sonnet-4-5", {"type": "disabled"}, []),
+    ("claude-opus-4-5", {"type": "enabled", "budget_tokens": 1024}, ["words"]),
+    ("claude-opus-4-5", {"type": "disabled"}, []),
 ]
 
 
@@ -176,7 +176,7 @@ def test_stop_sequences_stop(sdk: anthropic.Anthropic) -> None:
 
 
 def test_prefill_is_continued(sdk: anthropic.Anthropic) -> None:
-    old = "claude-sonnet-4-5"
+    old = "claude-opus-4-5"
     assert text_of(ask(sdk, "q?", "Well,", model=old)) == " and so the simulator goes on. You said: q?"
     brace = text_of(ask(sdk, 'say "q"', "{", model=old))
     assert msgspec.json.decode("{" + brace) == {"simulator": True, "you_said": 'say "q"'}
@@ -195,4 +195,4 @@ def test_counting_counts_more_for_more(sdk: anthropic.Anthropic) -> None:
 
     assert 0 < count("a b c") < count("a b c " * 50) < count("a b c " * 50, system="s " * 500)
     assert count("x", tools=[WEATHER]) > count("x") + 300
-    assert count("word " * 500, model="claude-sonnet-4-5") < count("word " * 500)
+    assert count("word " * 500, model="claude-opus-4-5") < count("word " * 500)

@@ -33,7 +33,7 @@ ANSWERS = [
     "context_window_exceeded",
     "server_tool",
 ]
-MODELS = ["claude-opus-4-8", "claude-opus-5-5", "claude-sonnet-4-5"]
+MODELS = ["claude-opus-4-8", "claude-opus-5-5", "claude-opus-4-5"]
 
 
 def asked(scenario: str, **members: Any) -> dict[str, Any]:

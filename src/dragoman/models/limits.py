@@ -30,10 +30,10 @@ def fit_sampling(request: Request, card: Card, losses: Losses) -> Request:
     if temperature is None and top_p is None and top_k is None:
         return request
     keep: Object = {"temperature": temperature, "top_p": top_p, "top_k": top_k}
-    manual = request.reasoning is not None and request.reasoning.mode == "enabled"
+    thinks = request.reasoning is not None and request.reasoning.mode in ("adaptive", "enabled")
     if card.sampling == "omit":
         _drop(keep, ("temperature", "top_p", "top_k"), f"{card.id} takes no sampling settings", losses)
-    elif manual:
+    elif thinks:
         narrow = top_p is not None and not 0.95 <= top_p <= 1
         _drop(keep, ("temperature", "top_k", *(["top_p"] if narrow else [])), "not while the model thinks", losses)
     if card.sampling == "one" and keep["temperature"] is not None and keep["top_p"] is not None:

@@ -70,7 +70,7 @@ def _manual(request: Request, asked: Reasoning, card: Card, losses: Losses) -> R
         losses.drop("reasoning", f"an output limit of {limit} tokens leaves no room to think")
         return _off(request, asked, card, losses, quiet=True)
     budget = max(asked.budget or _BUDGETS[asked.effort], MIN_BUDGET)
-    budget = min(budget, (limit or card.max_output_tokens) - 1)
+    budget = min(budget, min(limit or card.max_output_tokens, card.max_output_tokens) - 1)
     effort = _level(asked.effort, card, Losses()) if card.effort.levels else None
     visible = asked.visible if asked.visible is not (card.thinking.default_display == "summarized") else None
     reasoning = Reasoning(enabled=True, effort=effort, budget=budget, visible=visible, mode="enabled")

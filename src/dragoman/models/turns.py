@@ -158,10 +158,7 @@ def _called(turn: Message, taken: set[str], index: int) -> tuple[Message, list[t
     pending: list[tuple[str, ToolCall]] = []
     for place, part in enumerate(turn.content):
         if isinstance(part, ToolCall):
-            clean = part.id
-            if not _ID.fullmatch(clean) or clean in taken:
-                place_too = (index, place) if part.id in taken else ()
-                clean = mint(re.sub(r"[^a-zA-Z0-9_-]", "_", clean)[:40] + "_", part.id, *place_too, length=8)
+            clean = _unique(part.id, taken, index, place)
             taken.add(clean)
             call = part if clean == part.id else replace(part, id=clean)
             pending.append((part.id, call))
@@ -169,6 +166,15 @@ def _called(turn: Message, taken: set[str], index: int) -> tuple[Message, list[t
         else:
             content.append(part)
     return replace(turn, content=content), pending
+
+
+def _unique(id: str, taken: set[str], *place: int) -> str:
+    """`id` if the target takes it and it is new; else a readable stand-in, made only from what is known by then."""
+    if _ID.fullmatch(id) and id not in taken:
+        return id
+    stem = re.sub(r"[^a-zA-Z0-9_-]", "_", id)[:40] + "_"
+    clean = mint(stem, id, length=8)
+    return clean if clean not in taken else mint(stem, id, *place, length=8)
 
 
 def _answered(content: list[Part], pending: list[tuple[str, ToolCall]], losses: Losses, index: int) -> list[Part]:
@@ -180,7 +186,7 @@ def _answered(content: list[Part], pending: list[tuple[str, ToolCall]], losses: 
             rest.append(part)
         elif (call := _match(part, pending, results)) is None:
             losses.emulate(f"messages[{index}]", "a tool result without its call is passed on as text")
-            rest[:0] = _as_text(part)
+            rest += _as_text(part)
         else:
             results[call.id] = replace(part, id=call.id, content=_result_content(part, rest))
     answers = [results.get(call.id) or _missing(call, losses) for _, call in pending]

@@ -91,6 +91,9 @@ class Simulator:
             await self._answer(scope, receive, send, request_id)
         except Refused as refused:
             await self._refuse(send, refused, request_id)
+        except (RecursionError, OverflowError):
+            too_much = bad("The request body is nested too deeply, or holds a number that is out of range.")
+            await self._refuse(send, too_much, request_id)
         except ClientLeftError:
             self._note_departure()
         finally:
@@ -190,7 +193,7 @@ class Simulator:
         if body["max_tokens"]:
             answer = script.perform(approved, scenario)
             window = approved.card.context_window - approved.prompt_tokens
-            answers.cut(answer, body["max_tokens"], body.get("stop_sequences") or [], window)
+            answers.cut(answer, int(body["max_tokens"]), body.get("stop_sequences") or [], window)
         answers.seal(answer, approved)
         counts = self._cache.charge(body, approved.card, approved.prompt_tokens, time.monotonic())
         message_id = fresh("msg_01")

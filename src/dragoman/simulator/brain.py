@@ -27,6 +27,7 @@ from dragoman.simulator.scenario import without_marker
 from dragoman.simulator.synthesis import Synthesis
 
 _LONGEST_ECHO = 4000
+_LONGEST_SUBJECT = 1000  # of the question, where its subject is looked for
 _MOST_CALLS = 8
 _WANTS_JSON = re.compile(r"(?i)\b(?:reply|respond|answer|output|return)\b[^.]{0,80}\bJSON\b")
 _NAME = r"[A-Z][\w'-]*(?: [A-Z][\w'-]*)*"
@@ -205,13 +206,14 @@ def _mentioned(name: str, asked: str) -> bool:
 
 def _subjects(asked: str) -> list[str]:
     """ "the weather in Paris and London" is about two things."""
-    if found := _LIST.search(asked):
+    if found := _LIST.search(asked[:_LONGEST_SUBJECT]):
         return re.split(r", and |, | and ", found[0])
     return [_subject(asked)]
 
 
 def _subject(asked: str) -> str:
     """What the question is about: what it quotes, else a name in it, else its last phrase, else all of it."""
+    asked = asked[:_LONGEST_SUBJECT]
     if found := _QUOTED.search(asked):
         return found[1]
     if found := _PROPER.search(asked):

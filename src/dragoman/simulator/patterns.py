@@ -82,6 +82,8 @@ class _Parser:
             case "{":
                 low = self.braces()
                 self.lazy()
+                if len(one) * low > _MOST_REPEATS:
+                    raise UnsupportedPatternError("large quantifier")
                 return one * low
             case _:
                 return one

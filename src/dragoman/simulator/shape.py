@@ -89,7 +89,7 @@ def number(low: float | None = None, high: float | None = None, whole: bool = Fa
     def check(value: Any, at: str, betas: Betas) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise bad(f"{at}: Input should be a valid {'integer' if whole else 'number'}")
-        if whole and not float(value).is_integer():
+        if whole and isinstance(value, float) and not value.is_integer():
             raise bad(f"{at}: Input should be a valid integer, got a number with a fractional part")
         if low is not None and value < low:
             raise bad(f"{at}: Input should be greater than or equal to {low:g}")

@@ -26,6 +26,7 @@ _FORMATS = {
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _DEEPEST = 12
 _LONGEST_ARRAY = 20
+_LONGEST_STRING = 10_000
 _FALLBACK = "example"
 
 
@@ -88,7 +89,7 @@ class Synthesis:
             except UnsupportedPatternError:
                 pass
         words = self._words or _FALLBACK
-        words = words.ljust(int(schema.get("minLength", 0)), ".")
+        words = words.ljust(min(int(schema.get("minLength", 0)), _LONGEST_STRING), ".")
         return words[: int(schema["maxLength"])] if "maxLength" in schema else words
 
     def _numeric(self, schema: Object, *, whole: bool) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -47,7 +48,7 @@ def decode(data: bytes, *cuts: int) -> list[Event]:
     decoder = anthropic.Decoder()
     edges = [0, *sorted(cuts), len(data)]
     events: list[Event] = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         events += decoder.feed(data[start:end])
     return events + decoder.close()
 
@@ -136,7 +137,11 @@ parts: st.SearchStrategy[Part] = st.one_of(
     ),
 )
 usages = st.builds(
-    Usage, input=st.integers(50, 90), output=st.integers(0, 9), cache_read=st.integers(0, 20), thinking=st.integers(0, 9)
+    Usage,
+    input=st.integers(50, 90),
+    output=st.integers(0, 9),
+    cache_read=st.integers(0, 20),
+    thinking=st.integers(0, 9),
 )
 replies = st.builds(
     Reply,

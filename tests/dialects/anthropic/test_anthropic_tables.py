@@ -102,7 +102,9 @@ PARTS: list[tuple[Part, Object]] = [
 ]
 
 
-@pytest.mark.parametrize(("part", "wire"), PARTS, ids=lambda value: value.get("type") if isinstance(value, dict) else "")
+@pytest.mark.parametrize(
+    ("part", "wire"), PARTS, ids=lambda value: value.get("type") if isinstance(value, dict) else ""
+)
 def test_a_part_is_decoded_and_encoded(part: Part, wire: Object) -> None:
     assert decode_block(copy.deepcopy(wire), "at") == part
     losses = Losses()
@@ -206,10 +208,11 @@ MEMBERS: list[tuple[dict[str, Any], Object]] = [
 BARE: Object = {"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]}
 
 
-@pytest.mark.parametrize(("members", "wire"), MEMBERS, ids=lambda value: ",".join(value))
+@pytest.mark.parametrize(("members", "wire"), MEMBERS, ids=",".join)
 def test_a_member_is_decoded_and_encoded(members: dict[str, Any], wire: Object) -> None:
     whole = BARE | {"max_tokens": 1} | wire
-    request = Request(**{"origin": "anthropic", "model": "m", "messages": [USER], "max_tokens": 1} | members)
+    common: dict[str, Any] = {"origin": "anthropic", "model": "m", "messages": [USER], "max_tokens": 1}
+    request = Request(**(common | members))
     assert anthropic.decode_request(copy.deepcopy(whole)) == request
     assert anthropic.encode_request(request, Losses()) == whole
 
@@ -308,7 +311,12 @@ ERRORS: list[tuple[int, bytes, str, str]] = [
         "context_length",
         "prompt is too long: 208310 tokens > 200000 maximum",
     ),
-    (400, _envelope("invalid_request_error", "Your credit balance is too low"), "billing", "Your credit balance is too low"),
+    (
+        400,
+        _envelope("invalid_request_error", "Your credit balance is too low"),
+        "billing",
+        "Your credit balance is too low",
+    ),
     (401, _envelope("authentication_error"), "authentication", "m"),
     (402, _envelope("billing_error"), "billing", "m"),
     (403, _envelope("permission_error"), "permission", "m"),

@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from dragoman.conversation import Media, Message, Object, Refusal, Request, Seal, Text, Thinking, ToolCall, ToolResult
+from dragoman.conversation import (
+    Foreign,
+    Media,
+    Message,
+    Object,
+    Refusal,
+    Request,
+    Seal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 from dragoman.dialects.openai_chat.messages import decode_messages, encode_messages
 from dragoman.errors import GatewayError
 from dragoman.losses import Losses
@@ -325,6 +337,10 @@ def test_a_pdf_in_a_tool_result_is_a_file() -> None:
     ("content", "wire"),
     [
         ([], "[tool error] "),
+        (
+            [Foreign(origin="openai_chat", extra={"type": "x"})],
+            [{"type": "text", "text": "[tool error] "}, {"type": "x"}],
+        ),
         ([Text(text="a"), Text(text="b")], [{"type": "text", "text": "[tool error] a"}, {"type": "text", "text": "b"}]),
     ],
 )

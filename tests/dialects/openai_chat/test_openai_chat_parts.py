@@ -116,6 +116,7 @@ ONE_WAY: list[tuple[Any, Part]] = [
         Media(kind="document", data="{}", source="text", media_type="application/json"),
     ),
     (file(file_data=b64(b"\xff\xfe\x00zip")), Media(kind="document", data=b64(b"\xff\xfe\x00zip"))),
+    (file(file_data=WAV), Media(kind="audio", data=WAV, media_type="audio/wav")),
     (file(file_data=f"data:image/png;base64,{PNG}"), Media(kind="image", data=PNG, media_type="image/png")),
     (
         file(file_data="https://example.com/a.pdf", filename="a.pdf"),

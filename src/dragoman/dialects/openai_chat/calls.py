@@ -61,6 +61,7 @@ class Calls:
 
     def read(self, delta: Object) -> None:
         """The calls of one delta, the deprecated `function_call` among them."""
+        self._settle()
         listed = delta.get("tool_calls")
         fragments = [f for f in listed if isinstance(f, dict)] if isinstance(listed, list) else []
         if isinstance(function := delta.get("function_call"), dict):
@@ -70,6 +71,7 @@ class Calls:
 
     def close(self) -> None:
         """No more will come: tell what waited."""
+        self._settle()
         for call in self._calls:
             if not call.name:
                 self._skipped.append("a tool call without a name")
@@ -116,9 +118,12 @@ class Calls:
 
     # --- telling ----------------------------------------------------------------------------------
 
-    def _progress(self, touched: _Call) -> None:
+    def _settle(self) -> None:
+        """A call is over when another kind of part has begun."""
         if self._live is not None and self._parts.kind != _CALL:
-            self._live.over, self._live = True, None  # something else began
+            self._live.over, self._live = True, None
+
+    def _progress(self, touched: _Call) -> None:
         while True:
             waiting = next((call for call in self._calls if not call.over), None)
             if waiting is None or not waiting.name:

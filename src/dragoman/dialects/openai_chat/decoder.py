@@ -9,7 +9,20 @@ from __future__ import annotations
 
 import msgspec
 
-from dragoman.conversation import JSON, CitationDelta, Event, Fault, Finish, Object, Reason, Refusal, Start, Text, Usage
+from dragoman.conversation import (
+    JSON,
+    CitationDelta,
+    Event,
+    Fault,
+    Finish,
+    Object,
+    Reason,
+    Refusal,
+    Start,
+    Text,
+    TextDelta,
+    Usage,
+)
 from dragoman.dialects.openai_chat.calls import Calls
 from dragoman.dialects.openai_chat.failure import find_error
 from dragoman.dialects.openai_chat.opening import Parts
@@ -59,10 +72,27 @@ class Decoder:
         if not isinstance(chunk, dict):
             self.skipped.append("a frame that is no JSON object")
             return []
+        if text := self._plain(chunk):
+            return [TextDelta(self._parts.index, text)]
         if error := find_error(chunk):
             return self._fail(error.kind, error.message)
         self._chunk(chunk)
         return self._parts.take()
+
+    def _plain(self, chunk: Object) -> str:
+        """The text of a chunk that has nothing but more text for the open part: nearly all of them, so this is fast."""
+        if self._parts.kind != "text" or chunk.get("usage") or "error" in chunk:
+            return ""
+        choices = chunk.get("choices")
+        choice = choices[0] if type(choices) is list and len(choices) == 1 else None
+        if type(choice) is not dict or choice.get("finish_reason") or choice.get("index") or "error" in choice:
+            return ""
+        delta = choice.get("delta")
+        if type(delta) is not dict or type(text := delta.get("content")) is not str:
+            return ""
+        if len(delta) > 1 and any(value and key not in ("content", "role") for key, value in delta.items()):
+            return ""
+        return text
 
     def _chunk(self, chunk: Object) -> None:
         usage = chunk.get("usage")

@@ -27,6 +27,7 @@ from dragoman.conversation import (
     PartStart,
     Refusal,
     Request,
+    Seal,
     SealDelta,
     Start,
     Text,
@@ -177,10 +178,10 @@ class Encoder:
                 start, self._offset = self._offset, self._offset + self._size
                 found = [encode_annotation(citation, start, self._offset) for citation in self._cited]
                 self._annotations += [annotation for annotation in found if annotation]
-            case Thinking() if part.seal:
+            case Thinking(seal=Seal() as seal):
                 part.text = "".join(self._thought or ())
                 # whole and once: an element that comes in pieces is added up differently by every client
-                out = self._delta({"reasoning_details": [encode_detail(part, self._details)]})
+                out = self._delta({"reasoning_details": [encode_detail(part, seal, self._details)]})
                 self._details += 1
         self._part, self._thought, self._prefix = None, None, _NOTHING
         self._cited = []

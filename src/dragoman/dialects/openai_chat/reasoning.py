@@ -38,9 +38,9 @@ def encode_reasoning(thoughts: list[Thinking]) -> Object:
     members: Object = {}
     if text := "".join(thought.text for thought in thoughts):
         members["reasoning_content"] = text
-    sealed = [thought for thought in thoughts if thought.seal]
-    if details := [encode_detail(thought, index) for index, thought in enumerate(sealed)]:
-        members["reasoning_details"] = details
+    sealed = [(thought, thought.seal) for thought in thoughts if thought.seal]
+    if sealed:
+        members["reasoning_details"] = [encode_detail(*pair, index) for index, pair in enumerate(sealed)]
     return members
 
 
@@ -63,11 +63,8 @@ def decode_detail(detail: Object, at: str) -> Thinking | None:
     return Thinking(text=text, seal=Seal(NAME, json_text(detail)), redacted=not text)
 
 
-def encode_detail(thought: Thinking, index: int) -> Object:
-    """The element for a thought with a seal.  `index` is needed by every program that adds up a stream."""
-    seal = thought.seal
-    if seal is None:
-        return {"type": "reasoning.text", "text": thought.text, "index": index}
+def encode_detail(thought: Thinking, seal: Seal, index: int) -> Object:
+    """The element for a sealed thought.  `index` is needed by every program that adds up a stream."""
     if seal.origin == NAME:
         detail: Object = _decode(seal.value)
         key = "summary" if detail.get("type") == "reasoning.summary" else "text"

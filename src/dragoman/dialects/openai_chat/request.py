@@ -75,7 +75,7 @@ def encode_request(request: Request, losses: Losses) -> Object:
     body["reasoning_effort"] = _encode_reasoning(request.reasoning, losses)
     body["response_format"] = _encode_format(request.format)
     if own:
-        body |= request.extra
+        body |= {key: value for key, value in request.extra.items() if key != "n"}  # one call gives one reply
     if request.stream:
         body["stream"] = True
         body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
