@@ -1,4 +1,4 @@
-"""Tiny but real files, in base64: a red square as PNG, a white one as JPEG, and a PDF of one page."""
+"""Tiny but real files, in base64: a red picture as PNG, a grey one as JPEG, and a PDF of one page."""
 
 from __future__ import annotations
 
@@ -21,12 +21,24 @@ def _png(width: int, height: int) -> bytes:
 PNG_BYTES = _png(3, 2)
 PNG = base64.b64encode(PNG_BYTES).decode()
 
-# One pixel, 8-bit grey, baseline, with the smallest tables a decoder takes.
-JPEG = (
-    "/9j/4AAQSkZJRgABAQEAAQABAAD/2wBDAAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB"
-    "AQEBAQH/wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAACf/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AVN//2Q=="
-)
-JPEG_BYTES = base64.b64decode(JPEG)
+
+def _segment(marker: int, data: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
+
+
+def _jpeg() -> bytes:
+    """One grey pixel: a code of one bit for "no difference", another for "nothing more in this block"."""
+    quantization = _segment(0xDB, b"\0" + b"\1" * 64)
+    frame = _segment(0xC0, struct.pack(">BHHB", 8, 1, 1, 1) + b"\1\x11\0")
+    one_code = b"\1" + bytes(15) + b"\0"
+    tables = _segment(0xC4, b"\0" + one_code) + _segment(0xC4, b"\x10" + one_code)
+    scan = _segment(0xDA, b"\1\1\0\0\x3f\0") + b"\x3f"
+    head = _segment(0xE0, b"JFIF\0\1\1\0\0\1\0\1\0\0")
+    return b"\xff\xd8" + head + quantization + frame + tables + scan + b"\xff\xd9"
+
+
+JPEG_BYTES = _jpeg()
+JPEG = base64.b64encode(JPEG_BYTES).decode()
 
 PDF = base64.b64encode(
     b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj 2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj "

@@ -295,7 +295,9 @@ def test_the_list_of_models(client: openai.OpenAI) -> None:
     assert all(model.object == "model" and model.created > 1_600_000_000 for model in models.values())
 
 
-@pytest.mark.parametrize("name", [HAIKU, "claude-haiku", "CLAUDE-HAIKU", "claude-haiku:latest", "anthropic/claude-haiku"])
+@pytest.mark.parametrize(
+    "name", [HAIKU, "claude-haiku", "CLAUDE-HAIKU", "claude-haiku:latest", "anthropic/claude-haiku"]
+)
 def test_one_model_by_each_of_its_names(client: openai.OpenAI, name: str) -> None:
     assert client.models.retrieve(name).id == name
     assert client.chat.completions.create(model=name, messages=[{"role": "user", "content": "Hi"}]).model == name

@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._complete = True
         self._until_close = False
+        self._keep = False
         self._inflate: Callable[[bytes], bytes] | None = None
         self._seen = 0.0
         self._patience = 0.0
@@ -67,7 +68,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        return self.alive and self._complete and self._parser.should_keep_alive() and not self._until_close
+        return self.alive and self._complete and self._keep and not self._until_close
 
     async def send(self, request: bytes, patience: float) -> None:
         """Write the request and wait for the answer's head.  `patience`: seconds of silence to bear, here and later."""
@@ -211,6 +212,8 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self.status:
             self._complete = True
+            # Asked now: after this call the parser has forgotten.
+            self._keep = self._parser.should_keep_alive()
             self._disarm()
 
 
