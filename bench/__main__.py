@@ -41,7 +41,7 @@ def main() -> int:
             else:
                 rows = _side_by_side(stage, args.rounds, dialects=2) + _alone(stage, LITELLM)
     except (CouldNotMeasureError, RuntimeError) as error:
-        print(f"Could not measure: {error}", file=sys.stderr)
+        print(f"Could not measure: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 1
     print(f"\n{report.figures(rows)}\n\n{report.bars(rows)}")
     if args.json:

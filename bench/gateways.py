@@ -46,7 +46,7 @@ class Running(Struct, kw_only=True, frozen=True):
 def running(gateway: Gateway, upstream: int) -> Iterator[Running]:
     """Start it in a temporary directory on a free port.
 
-    Raises `RuntimeError` with what it printed when it does not come up.
+    Raises `RuntimeError` when it does not come up.  What it printed goes with every exception, as a note.
     """
     with (
         tempfile.TemporaryDirectory(prefix="dragoman-bench-") as scratch,
@@ -61,9 +61,12 @@ def running(gateway: Gateway, upstream: int) -> Iterator[Running]:
         )
         try:
             if not _healthy(process, port, gateway.health):
-                out.seek(0)
-                raise RuntimeError(f"{gateway.name} did not start: {out.read()[-2000:].decode(errors='replace')}")
+                raise RuntimeError(f"{gateway.name} did not start")
             yield Running(gateway=gateway, pid=process.pid, port=port, startup=time.perf_counter() - begun)
+        except Exception as error:
+            out.seek(0)
+            error.add_note(out.read()[-2000:].decode(errors="replace"))
+            raise
         finally:
             stop(process)
 

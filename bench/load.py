@@ -20,9 +20,8 @@ from bench import clock, wire
 class Job(msgspec.Struct, kw_only=True):
     """`connections` keep-alive connections ask `each` questions, one after the other.
 
-    They begin evenly over `spread` seconds, and the questions of one are at least `spread` apart, so that questions
-    come one by one at an even pace.  Where an answer takes as long as that, there are always as many under way as
-    connections, and one begins whenever another ends.
+    The connections begin evenly over `spread` seconds.  When they have streams as long as that to read, then from the
+    second on there are always as many streams as connections, and one begins whenever another ends.
     """
 
     port: int
@@ -60,7 +59,6 @@ class Connection(asyncio.Protocol):
         self.lost = False
         self.answered = 0
         self.asked = 0.0
-        self.due = 0.0
         self._held: list[bytes] = []
         self._first = 0.0
         self._size = 0
@@ -130,10 +128,8 @@ class Run:
             _, connection = await loop.create_connection(self._connection, "127.0.0.1", job.port)
             connections.append(connection)
         begun = time.perf_counter()
-        now = loop.time()
         for nth, connection in enumerate(connections):
-            connection.due = now + nth * job.spread / job.connections
-            loop.call_at(connection.due, connection.ask, self._request)
+            loop.call_later(nth * job.spread / job.connections, connection.ask, self._request)
         try:
             await asyncio.wait_for(self._over.wait(), job.deadline)
         except TimeoutError:
@@ -163,8 +159,7 @@ class Run:
         if self._left == 0:
             self._over.set()
         elif connection.answered < self._job.each and not connection.lost:
-            connection.due += self._job.spread
-            asyncio.get_running_loop().call_at(connection.due, connection.ask, self._request)
+            connection.ask(self._request)
 
     def _verify(self) -> None:
         expected = "".join(wire.tokens(self._job.events))

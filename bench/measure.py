@@ -19,7 +19,6 @@ from bench import processes, wire
 from bench.gateways import Running, stop
 from bench.load import Job, Outcome
 
-RATE = 0.001
 _ROOT = Path(__file__).parent.parent
 
 
@@ -58,9 +57,9 @@ class Stage:
         self.port = int(_pipe(upstream.stdout).readline())
 
     def requests(self, running: Running, dialect: str, count: int) -> Requests:
-        """Ask `count` times over eight connections, one request every millisecond, or as fast as it is answered."""
+        """Ask `count` times over eight connections, each as fast as it is answered."""
         job = self._job(running, dialect, streamed=False)
-        job.connections, job.each, job.spread = 8, count // 8, 8 * RATE
+        job.connections, job.each = 8, count // 8
         outcome, cpu, _ = self._measure(running, job, pace=0)
         p50, p99 = _quantiles(outcome.latencies)
         return Requests(cpu=cpu / len(outcome.latencies) * 1e3, p50=p50 * 1e3, p99=p99 * 1e3)

@@ -14,7 +14,7 @@ import openai
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-HAIKU = "claude-haiku-4-5-20251001"  # thinks when told a budget, can be forced to call a tool, takes one of temperature and top_p
+HAIKU = "claude-haiku-4-5-20251001"  # thinks when told a budget, can be forced to call a tool
 OPUS = "claude-opus-5"  # thinks by itself, and can be forced
 SONNET = "claude-sonnet-5-5"  # always thinks, cannot be forced, and its signatures hold for one history only
 

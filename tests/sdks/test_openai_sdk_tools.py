@@ -1,4 +1,4 @@
-"""Tools through the official OpenAI SDK: calls, results sent back, every `tool_choice`, custom tools, thinking in a loop."""
+"""Tools through the official OpenAI SDK: calls and results, every `tool_choice`, custom tools, thinking in a loop."""
 
 from __future__ import annotations
 

@@ -19,8 +19,9 @@ from dragoman.simulator.brain import respond
 from dragoman.simulator.rules import Call, check
 from dragoman.simulator.scenario import ANSWERS
 from dragoman.simulator.tokens import json_pieces, pieces
+from tests.simulator import rows_meaning, rows_shape
+from tests.simulator.bodies import CARDS, TAKEN
 from tests.simulator.judge import judge_message
-from tests.simulator.test_simulator_refusals import CARDS, ROWS, TAKEN
 
 SIMULATOR = Simulator(today=date(2026, 11, 22))
 
@@ -102,7 +103,7 @@ def _changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return copy
 
 
-NEARLY = [row[0] for row in ROWS if len(msgspec.json.encode(row[0])) < 2000] + TAKEN
+NEARLY = [row[0] for row in (*rows_shape.ROWS, *rows_meaning.ROWS) if len(msgspec.json.encode(row[0])) < 2000] + TAKEN
 
 
 @given(st.data())

@@ -34,20 +34,21 @@ def path(at: str, key: str | int) -> str:
 
 def check(value: JSON, kind: type[T], at: str) -> T:
     """`value` if it is of `kind` (a whole float counts as int, an int as float); else the client is told."""
-    plain: Any = getattr(kind, "__origin__", kind)
-    if plain is float and type(value) is int:
-        return float(value)  # type: ignore[return-value]
-    if plain is int and type(value) is float and value.is_integer():
+    if type(value) is kind:
+        return value
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind is int and type(value) is float and value.is_integer():
         return int(value)  # type: ignore[return-value]
-    if type(value) is plain:
-        return value  # type: ignore[no-any-return]
-    raise invalid(f"{at} must be {_WORDS[plain]}, not {_WORDS.get(type(value), 'that')}", at)
+    raise invalid(f"{at} must be {_WORDS[kind]}, not {_WORDS.get(type(value), 'that')}", at)
 
 
 def take(body: Object, key: str, kind: type[T], at: str = "") -> T | None:
     """Pop `key`: its value, or None when it is absent or null."""
     value = body.pop(key, None)
-    return None if value is None else check(value, kind, path(at, key))
+    if value is None or type(value) is kind:
+        return value
+    return check(value, kind, path(at, key))
 
 
 def need(body: Object, key: str, kind: type[T], at: str = "") -> T:

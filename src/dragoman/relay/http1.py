@@ -79,15 +79,16 @@ class Connection(asyncio.Protocol):
         self._early, self.headers, self.status, self.silent = [], {}, 0, True
         self._inflate, self._header_bytes = None, 0
         self._head = self._loop.create_future()
-        self._seen, self._patience = self._loop.time(), patience
-        self._watchdog = self._loop.call_later(patience, self._watch)
+        self._seen = self._loop.time()
+        self._arm(patience)
         self._transport.write(request)  # type: ignore[union-attr]
         await self._head
 
     def read_into(self, sink: Sink, patience: float) -> None:
         """Deliver the body to `sink`: what has come so far at once, the rest as it comes."""
-        self._patience = patience
         self._sink = sink
+        if not self._complete and self._error is None:
+            self._arm(patience)
         early, self._early = self._early, []
         if early:
             sink.data(b"".join(early))
@@ -169,6 +170,12 @@ class Connection(asyncio.Protocol):
         if self._sink is not None:
             sink, self._sink = self._sink, None
             sink.broken(error)
+
+    def _arm(self, patience: float) -> None:
+        """Bear so many seconds of silence from the last read on."""
+        self._disarm()
+        self._patience = patience
+        self._watchdog = self._loop.call_later(max(self._seen + patience - self._loop.time(), 0.0), self._watch)
 
     def _watch(self) -> None:
         """Look now and then whether anything has come, rather than set a timer at every read."""

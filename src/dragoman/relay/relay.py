@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 
 import msgspec
@@ -182,8 +182,7 @@ class Relay:
         resolution = self.catalogue.resolve(request.model, self.today())
         card = resolution.card
         losses = Losses(client.SPELLING)
-        wanted = apply_override(request, self.settings.overrides, resolution)
-        wanted = self.recall.restore(wanted)
+        wanted = apply_override(self.recall.restore(request), self.settings.overrides, resolution)
         server = self._server(card)
         carried = carry(wanted, client, server.dialect, card, losses, prompt_cache=self.settings.prompt_cache)
         if losses.dropped and (strict or self.settings.strict):
@@ -231,26 +230,31 @@ class Relay:
     async def _reply_once(self, call: Call) -> Reply:
         server = self._server(call.card)
         streamed = call.max_tokens > LONG_OUTPUT
-        async with server.post(call.body) as connection:
+        connection = await server.post(call.body)
+        try:
             body = await server.whole(connection)
-            if streamed:
-                return _fold(server, body)
-            try:
-                return server.dialect.decode_reply(_decode(body))
-            except (msgspec.DecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
-                raise GatewayError("upstream", "the upstream server's answer is not a message") from error
+        finally:
+            server.release(connection)
+        if streamed:
+            return _fold(server, body)
+        try:
+            return server.dialect.decode_reply(_decode(body))
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+            raise GatewayError("upstream", "the upstream server's answer is not a message") from error
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[Stream]:
         """The answer as it comes.  Raises `GatewayError` while nothing of it is there; after that it is a Fault."""
-        async with AsyncExitStack() as stack:
-            for wait in self._attempts():
-                try:
-                    stream = await self._open(call, stack)
-                    break
-                except GatewayError as error:
-                    await stack.aclose()
-                    await self._wait_or_raise(error, wait)
+        server = self._server(call.card)
+        for wait in self._attempts():
+            try:
+                connection = await server.post(call.body)
+                stream = Stream(server.dialect.Decoder(), connection)
+                await self._begin(server, stream, connection)
+                break
+            except GatewayError as error:
+                await self._wait_or_raise(error, wait)
+        try:
             if call.restore is not None:
                 stream.restore = call.restore.stream()
             if call.recalls:
@@ -259,14 +263,15 @@ class Relay:
             yield stream
             if stream.fold is not None and stream.fold.finish is not None:
                 self.recall.remember(call.request, stream.fold.reply.content)
+        finally:
+            server.release(connection)
 
-    async def _open(self, call: Call, stack: AsyncExitStack) -> Stream:
-        """Connect, and read until there is something to say."""
-        server = self._server(call.card)
-        connection = await stack.enter_async_context(server.post(call.body))
-        stream = Stream(server.dialect.Decoder(), connection)
-        await stream.begin(server.timeouts.idle)
-        return stream
+    async def _begin(self, server: UpstreamServer, stream: Stream, connection: Connection) -> None:
+        try:
+            await stream.begin(server.timeouts.idle)
+        except BaseException:
+            server.release(connection)
+            raise
 
     # --- trying again ----------------------------------------------------------------------------
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 
 import msgspec
 
@@ -78,20 +77,25 @@ class UpstreamServer:
     def close(self) -> None:
         self._pool.close()
 
-    @asynccontextmanager
-    async def post(self, body: bytes) -> AsyncIterator[Connection]:
-        """One call.  Raises `GatewayError` for an answer that is not a success and for every failure to get one.
+    async def post(self, body: bytes) -> Connection:
+        """One call, with the head of its answer.  Give the connection back with `release`, whatever happens.
 
-        A connection whose answer was not read to its end is cut on the way out, which ends the call upstream.
+        Raises `GatewayError` for an answer that is not a success and for every failure to get one.
         """
-        async with self._call(b"%b%d\r\n\r\n%b" % (self._post, len(body), body)) as connection:
-            yield connection
+        return await self._call(b"%b%d\r\n\r\n%b" % (self._post, len(body), body))
+
+    def release(self, connection: Connection) -> None:
+        """A connection whose answer was not read to its end is cut, which ends the call upstream."""
+        self._pool.release(connection)
 
     async def models(self) -> list[Object] | None:
         """The upstream's own list of models; None when it has none.  Raises `GatewayError`."""
         try:
-            async with self._call(self._models) as connection:
+            connection = await self._call(self._models)
+            try:
                 document: JSON = _decode(await self.whole(connection))
+            finally:
+                self.release(connection)
         except GatewayError as error:
             if error.kind in ("not_found", "model_not_found", "method_not_allowed"):
                 return None
@@ -107,15 +111,14 @@ class UpstreamServer:
         connection.read_into(sink, self.timeouts.idle)
         return await sink.read()
 
-    @asynccontextmanager
-    async def _call(self, request: bytes) -> AsyncIterator[Connection]:
+    async def _call(self, request: bytes) -> Connection:
         connection = await self._pool.call(request, self.timeouts.first_byte)
+        if connection.status == 200:
+            return connection
         try:
-            if connection.status != 200:
-                raise await self._refusal(connection)
-            yield connection
+            raise await self._refusal(connection)
         finally:
-            self._pool.release(connection)
+            self.release(connection)
 
     async def _refusal(self, connection: Connection) -> GatewayError:
         try:

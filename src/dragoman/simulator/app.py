@@ -100,7 +100,10 @@ class Simulator:
             self.open -= 1
 
     async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send, request_id: str) -> None:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         method, path = scope["method"], unquote(scope["path"])
         headers |= {":method": method, ":path": path}
         match method, path.rstrip("/"):

@@ -1,7 +1,7 @@
 """Would the real API take this request?  A pure function over the body; the answer is `Approved` or `Refused`.
 
 `check` goes through the rules in the order the real API seems to: the shape of the body, the model, what this model
-takes, tools, messages, media, cache marks, thinking signatures, and last the size of the prompt.
+takes, tools, cache marks, messages, media, thinking signatures, and last the size of the prompt.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def check(body: Object, call: Call, cards: Mapping[str, Card]) -> Approved:
         rule(body, card, call)
     check_tools(body)
     check_strict_schemas(body, card)
+    check_cache_marks(body)
     check_messages(body, card)
     check_media(body, card)
-    check_cache_marks(body)
     messages, dropped = check_seals(body, card)
     used = {**body, "messages": messages}
     tokens = prompt_tokens(used, card)

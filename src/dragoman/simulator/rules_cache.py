@@ -44,7 +44,7 @@ def check_cache_marks(body: Object) -> None:
                 "block. Note that blocks are processed in the following order: `tools`, `system`, `messages`."
             )
         short = short or ttl == "5m"
-    if automatic:
+    if automatic and body["messages"]:
         _automatic(automatic.get("ttl", "5m"), body["messages"][-1], short)
 
 

@@ -259,8 +259,8 @@ def _prefill(body: Object, messages: list[Object], card: Card) -> None:
     if last["role"] != "assistant":
         return
     content = blocks(last)
-    if any(block["type"] == "server_tool_use" for block in content):
-        return  # a paused turn sent back to be continued
+    if _paused(content):
+        return
     if not card.prefill:
         raise bad(
             "This model does not support assistant message prefill. The conversation must end with a user message."
@@ -274,6 +274,13 @@ def _prefill(body: Object, messages: list[Object], card: Card) -> None:
         raise bad("messages: assistant message prefill is not supported together with output_config.format")
     if content and content[-1]["type"] == "text" and content[-1]["text"] != content[-1]["text"].rstrip():
         raise bad("messages: final assistant content cannot end with trailing whitespace")
+
+
+def _paused(content: list[Object]) -> bool:
+    """Whether this is a paused turn sent back to be continued: it ends in a server tool's result, or waits for one."""
+    calls = {block["id"] for block in content if block["type"] == "server_tool_use"}
+    answered = {block["tool_use_id"] for block in content if block["type"] in _SERVER_RESULTS}
+    return bool(calls - answered) or (bool(content) and content[-1]["type"] in _SERVER_RESULTS)
 
 
 def expected_thinking(index: int, found: str) -> str:

@@ -23,17 +23,23 @@ class Running(NamedTuple):
     simulator: Simulator
 
 
+class _Config(uvicorn.Config):
+    """A configuration that leaves the process's logging as it is: a gateway may be at home in it."""
+
+    def configure_logging(self) -> None:
+        pass
+
+
 class _Server(uvicorn.Server):
     """A uvicorn that says when it listens, and leaves signals to whoever owns the process unless told otherwise."""
 
     def __init__(self, simulator: Simulator, *, signals: bool, listening: Callable[[], None]) -> None:
         # h11 would do, but the simulator must not be what a benchmark measures.
-        config = uvicorn.Config(
+        config = _Config(
             simulator,
             http="httptools",
             ws="none",
             lifespan="off",
-            log_level="warning",
             access_log=False,
             proxy_headers=False,
             server_header=False,

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp
 
 from dragoman.config import Secret, Settings, Upstream
@@ -31,9 +30,8 @@ def build_app(settings: Settings) -> ASGIApp:
         *OpenAISurface(relay).routes(),
         Route("/health", Endpoint(ollama, _health), methods=["GET"]),
     ]
-    app = Starlette(routes=routes, lifespan=lambda _: _lifespan(relay))
-    app.router.redirect_slashes = False
-    app.router.default = not_found
+    # A router and no application: endpoints answer for their own errors, and every layer costs at every token.
+    app = Router(routes, redirect_slashes=False, default=not_found, lifespan=lambda _: _lifespan(relay))
     return Guard(app, settings.api_keys, settings.origins)
 
 

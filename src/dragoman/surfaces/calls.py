@@ -45,11 +45,10 @@ def report(exchange: Exchange, call: Call) -> None:
         log.debug("%s %s dropped=%s emulated=%s", exchange.id, call.card.id, call.losses.dropped, call.losses.emulated)
 
 
-async def answer(exchange: Exchange, relay: Relay, request: Request, mark: Stamp) -> None:
+async def answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> None:
     """One call, one answer, in the dialect of the exchange."""
-    call = prepare(exchange, relay, request)
-    if request.stream:
-        encoder = exchange.dialect.Encoder(request, mark)
+    if call.request.stream:
+        encoder = exchange.dialect.Encoder(call.request, mark)
         await exchange.watched(stream(exchange, relay, call, encoder))
     else:
         await exchange.watched(_whole(exchange, relay, call, mark))

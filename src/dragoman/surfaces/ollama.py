@@ -19,7 +19,7 @@ from dragoman.dialects.reading import take
 from dragoman.errors import GatewayError, invalid
 from dragoman.models.cards import Card
 from dragoman.relay.relay import Relay
-from dragoman.surfaces.calls import Handler, answer, stamp
+from dragoman.surfaces.calls import Handler, answer, prepare, stamp
 from dragoman.surfaces.exchange import JSON_TYPE, Endpoint, Exchange
 from dragoman.surfaces.listing import architecture, created, details, digest, rfc3339, shown, tagged, visible
 from dragoman.surfaces.openai import no_embeddings
@@ -112,9 +112,10 @@ class OllamaSurface:
             await exchange.reply(dialect.encode_probe(probe, stamp("", name)))
             return
         request = dialect.decode_request(body)
-        card = self._relay.catalogue.resolve(request.model, self._relay.today()).card
-        self._loaded.touch(request.model, card, keep_alive)
-        await answer(exchange, self._relay, request, stamp("", request.model))
+        mark = stamp("", request.model)
+        call = prepare(exchange, self._relay, request)
+        self._loaded.touch(request.model, call.card, keep_alive)
+        await answer(exchange, self._relay, call, mark)
 
     async def _embed(self, exchange: Exchange) -> None:
         raise no_embeddings(_name(await exchange.json(self._relay.settings.max_body)))

@@ -15,7 +15,7 @@ from dragoman.dialects.reading import take
 from dragoman.errors import GatewayError, invalid
 from dragoman.models.catalogue import Entry
 from dragoman.relay.relay import Relay
-from dragoman.surfaces.calls import answer, stamp
+from dragoman.surfaces.calls import answer, prepare, stamp
 from dragoman.surfaces.exchange import Endpoint, Exchange
 from dragoman.surfaces.fanout import answer_all
 from dragoman.surfaces.listing import created, visible
@@ -52,7 +52,7 @@ class OpenAISurface:
         mark = stamp("chatcmpl-", request.model)
         n = request.extra.get("n") or 1
         if n == 1:
-            await answer(exchange, self._relay, request, mark)
+            await answer(exchange, self._relay, prepare(exchange, self._relay, request), mark)
             return
         await answer_all(
             exchange,
@@ -70,7 +70,7 @@ class OpenAISurface:
         first = requests[0]
         mark = stamp("cmpl-", first.model)
         if len(requests) == 1:
-            await answer(exchange, self._relay, first, mark)
+            await answer(exchange, self._relay, prepare(exchange, self._relay, first), mark)
             return
         await answer_all(
             exchange,

@@ -31,6 +31,7 @@ from dragoman.dialects.reading import json_text, need, objects, parse_arguments,
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 
+_ROLES = frozenset(get_args(Role))
 _TOOL_ROLES = ("tool", "function")
 _FAILED = "[tool error] "
 
@@ -50,7 +51,7 @@ def decode_messages(value: JSON, at: str = "messages") -> list[Message]:
         if results:
             pairing.add_results(results)
             results = []
-        if role not in get_args(Role):
+        if role not in _ROLES:
             where = path(where, "role")
             raise invalid(f"{where} must be system, user, assistant or tool, not {role!r}", where)
         pairing.add(_decode_message(cast(Role, role), body, where))
@@ -112,7 +113,7 @@ def decode_calls(body: Object, at: str) -> list[ToolCall]:
 
 
 def _decode_call(call: Object, at: str) -> ToolCall:
-    function = need(call, "function", dict[str, JSON], at)
+    function = need(call, "function", dict, at)
     where = path(at, "function")
     function.pop("index", None)
     call.pop("type", None)

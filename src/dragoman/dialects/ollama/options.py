@@ -46,7 +46,7 @@ _FIELDS: Mapping[str, str] = {
 
 def decode_options(body: Object, request: Request) -> None:
     """Pop `options` from `body` into the fields of `request`, and what is left into its `extra`."""
-    options = take(body, "options", dict[str, JSON])
+    options = take(body, "options", dict)
     if not options:
         return
     rest: Object = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from dragoman.dialects.contract import Stamp
@@ -35,6 +36,7 @@ def created_at(stamp: Stamp) -> str:
     return f"{to_the_second(seconds)}.{nanoseconds:09d}Z"
 
 
+@lru_cache(maxsize=4)  # many lines fall into one second
 def to_the_second(seconds: int) -> str:
     """Unix time as 2026-11-22T06:00:00."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -24,7 +24,7 @@ def decode_tools(value: JSON) -> list[Tool]:
 
 def _decode_tool(tool: Object, at: str) -> Tool:
     tool.pop("type", None)
-    function = need(tool, "function", dict[str, JSON], at)
+    function = need(tool, "function", dict, at)
     where = path(at, "function")
     name = need(function, "name", str, where)
     if not name:
@@ -32,7 +32,7 @@ def _decode_tool(tool: Object, at: str) -> Tool:
     decoded = Tool(
         name=name,
         description=take(function, "description", str, where) or "",
-        schema=take(function, "parameters", dict[str, JSON], where),
+        schema=take(function, "parameters", dict, where),
         strict=take(function, "strict", bool, where),
     )
     if function:
