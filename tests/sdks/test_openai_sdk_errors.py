@@ -1,10 +1,10 @@
-"""Everything that goes wrong, as the official OpenAI SDK tells it: its own exception or member, with words that help."""
+"""Everything that goes wrong, as the official OpenAI SDK tells it: by its own exception or member, in useful words."""
 
 from __future__ import annotations
 
 import socket
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import openai
 import pytest
@@ -16,32 +16,40 @@ from tests.conftest import GatewayMaker
 from tests.running import Gateway
 from tests.sdks.asking_openai import HAIKU, MODES, Asking
 
-# Scenario, exception, status, code, and what the message must say.
-REFUSED: list[tuple[str, type[openai.APIStatusError], int, str | None, str]] = [
-    ("rate_limit retry_after=7", openai.RateLimitError, 429, "rate_limit_exceeded", "rate limit"),
-    ("overloaded", openai.InternalServerError, 503, "server_is_overloaded", "Overloaded"),
-    ("error", openai.InternalServerError, 500, None, "Internal server error"),
-    ("error status=504", openai.InternalServerError, 504, None, "Internal server error"),
-    ("invalid_key", openai.AuthenticationError, 401, "invalid_api_key", "key this gateway is configured with"),
-    ("billing", openai.RateLimitError, 429, "insufficient_quota", "credit balance is too low"),
-    ("reset", openai.InternalServerError, 502, None, "closed the connection"),
-    ("error_event after=1", openai.InternalServerError, 503, "server_is_overloaded", "Overloaded"),
+
+class Refused(NamedTuple):
+    """A scenario and its exception, with what the message must say and the `retry-after` header, where it matters."""
+
+    scenario: str
+    kind: type[openai.APIStatusError]
+    status: int
+    code: str | None
+    words: str
+    wait: str | None = None
+
+
+REFUSED = [
+    Refused("rate_limit retry_after=7", openai.RateLimitError, 429, "rate_limit_exceeded", "rate limit", "7"),
+    Refused("overloaded", openai.InternalServerError, 503, "server_is_overloaded", "Overloaded", "5"),
+    Refused("overloaded retry_after=3", openai.InternalServerError, 503, "server_is_overloaded", "Overloaded", "3"),
+    Refused("error", openai.InternalServerError, 500, None, "Internal server error"),
+    Refused("error status=504", openai.InternalServerError, 504, None, "Internal server error"),
+    Refused("invalid_key", openai.AuthenticationError, 401, "invalid_api_key", "key this gateway is configured with"),
+    Refused("billing", openai.RateLimitError, 429, "insufficient_quota", "credit balance is too low"),
+    Refused("reset", openai.InternalServerError, 502, None, "closed the connection"),
+    Refused("error_event after=1", openai.InternalServerError, 503, "server_is_overloaded", "Overloaded"),
 ]
 
 
-@pytest.mark.parametrize(("scenario", "kind", "status", "code", "words"), REFUSED, ids=[row[0] for row in REFUSED])
-def test_a_failure_before_the_first_byte(
-    ask: Asking, scenario: str, kind: type[openai.APIStatusError], status: int, code: str | None, words: str
-) -> None:
-    with pytest.raises(kind) as caught:
-        ask(f"Hello [[simulate: {scenario}]]")
+@pytest.mark.parametrize("row", REFUSED, ids=[row.scenario for row in REFUSED])
+def test_a_failure_before_the_first_byte(ask: Asking, row: Refused) -> None:
+    with pytest.raises(row.kind) as caught:
+        ask(f"Hello [[simulate: {row.scenario}]]")
     error = caught.value
-    assert (error.status_code, error.code, error.param) == (status, code, None)
-    assert words in error.message and error.type
-    assert error.request_id
-    assert error.response.headers.get("retry-after") == (
-        "7" if "=7" in scenario else "5" if status == 503 else None
-    ) or (code == "insufficient_quota")
+    assert (error.status_code, error.code, error.param) == (row.status, row.code, None)
+    assert row.words in error.message and error.type and error.request_id
+    if row.wait is not None:
+        assert error.response.headers["retry-after"] == row.wait
 
 
 def test_no_retry_where_none_helps(gateway: Gateway) -> None:
@@ -114,7 +122,7 @@ def test_an_upstream_that_is_not_there(make_gateway: GatewayMaker, mode: str) ->
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         gateway = make_gateway(upstreams=(Upstream(name="anthropic", base_url=url, key=Secret("sk-test")),))
-        with pytest.raises(openai.InternalServerError, match="reach|connect|refused") as caught:
+        with pytest.raises(openai.InternalServerError, match=r"could not be reached") as caught:
             Asking(gateway.url, mode)("Hello")
     assert caught.value.status_code == 502
     assert "sk-test" not in caught.value.message
@@ -124,16 +132,11 @@ def test_an_upstream_that_is_not_there(make_gateway: GatewayMaker, mode: str) ->
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("an unknown role", {"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
-    (
-        "an unknown part",
-        {"messages": [{"role": "user", "content": [{"type": "smell"}]}]},
-        "messages[0].content[0].type",
-    ),
     ("no messages", {"messages": []}, "messages"),
     ("too hot", {"temperature": 3}, "temperature"),
     ("no choices", {"n": 0}, "n"),
     ("a model that is a number", {"model": 7}, "model"),
-    ("a tool without a name", {"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name"),
+    ("a tool without a name", {"tools": [{"type": "function", "function": {}}]}, "tools[0].name"),
     ("a format nobody knows", {"response_format": {"type": "yaml"}}, "response_format.type"),
 ]
 
@@ -159,7 +162,7 @@ def test_an_answer_that_ran_out_of_context(ask: Asking) -> None:
 
 
 def test_embeddings_and_what_to_do_instead(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="does not support embeddings.*Ollama or OpenAI-compatible"):
+    with pytest.raises(openai.BadRequestError, match=r"does not support embeddings.*Ollama or OpenAI-compatible"):
         client.embeddings.create(model=HAIKU, input="Hello")
 
 
@@ -205,7 +208,7 @@ def test_a_refusal_of_a_legacy_completion(client: openai.OpenAI) -> None:
 BROKEN = [
     ("error_event after=8", "Overloaded"),
     ("error_event after=8 type=rate_limit_error message=Slow", "Slow"),
-    ("reset after=8", "closed|reset|lost"),
+    ("reset after=8", "broke in mid-answer"),
     ("truncation after=8", "before it was complete"),
 ]
 
@@ -240,7 +243,7 @@ def test_a_tool_call_that_breaks_off(ask: Asking, scenario: str) -> None:
 def test_a_failure_of_some_of_the_choices(ask: Asking, scenario: str, times: int) -> None:
     """A client cannot be told that one of its choices failed: all of them do."""
     name = f"{ask.mode} {scenario} {times}".replace(" ", "-").replace("=", "-")
-    with pytest.raises(openai.APIError, match="Overloaded|closed|reset|lost"):
+    with pytest.raises(openai.APIError, match=r"Overloaded|broke in mid-answer"):
         ask.choices(f"Hello [[simulate: {scenario} times={times} id={name}]]", n=2)
     finishes = [choice.finish_reason for chunk in ask.chunks for choice in chunk.choices if choice.finish_reason]
     assert len(finishes) < 2
@@ -257,12 +260,14 @@ def test_an_upstream_that_does_not_answer(
 ) -> None:
     gateway = make_gateway(simulator=Simulator(scenario=scenario), timeouts=timeouts)
     ask = Asking(gateway.url, mode)
-    with pytest.raises(openai.APIError, match="silent|time|wait|second") as caught:
+    with pytest.raises(openai.APIError, match=r"silent for 0\.3 seconds") as caught:
         ask("Hello")
     if isinstance(caught.value, openai.APIStatusError):
         assert caught.value.status_code == 504
+        assert not ask.chunks
     else:
-        assert ask.partial().text and ask.partial().finish is None
+        assert ask.partial().text.startswith("Hello!")
+    assert ask.partial().finish is None
     assert gateway.simulator.departed.wait(5), "the call upstream was given up"
 
 

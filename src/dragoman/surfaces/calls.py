@@ -18,9 +18,9 @@ _TRUE = ("1", "true", "yes", "on")
 
 
 def stamp(prefix: str, model: str) -> Stamp:
-    """A stamp for a reply that begins now."""
+    """A stamp for a reply that begins now.  Without a prefix it has no id: Ollama's answers have none."""
     clock = time.perf_counter_ns
-    return Stamp(id=fresh(prefix), model=model, created=time.time_ns(), started=clock(), clock=clock)
+    return Stamp(id=fresh(prefix) if prefix else "", model=model, created=time.time_ns(), started=clock(), clock=clock)
 
 
 def prepare(exchange: Exchange, relay: Relay, request: Request) -> Call:

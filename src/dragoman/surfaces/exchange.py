@@ -132,23 +132,55 @@ class Exchange:
     async def watched(self, work: Awaitable[None]) -> None:
         """Do `work` until it is done or the client leaves; then it is cancelled, and with it the upstream call."""
         task = asyncio.current_task()
-        watcher = asyncio.create_task(self._watch(task))
+        if task is None:
+            raise RuntimeError("an exchange runs in a task")
+
+        def left() -> None:
+            if not self._done:
+                self._gone = True
+                task.cancel()
+
+        watch = _Watch(self._receive, left)
         try:
             await work
         except asyncio.CancelledError:
-            if self._gone and task is not None:
+            if self._gone:
                 task.uncancel()
                 raise ClientGoneError from None
             raise
         finally:
-            watcher.cancel()
+            watch.close()
 
-    async def _watch(self, task: asyncio.Task[None] | None) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        if not self._done and task is not None:
-            self._gone = True
-            task.cancel()
+
+class _Watch:
+    """Waits for the client to leave, by a callback on the server's own future: a task for it would cost far more."""
+
+    def __init__(self, receive: Receive, left: Callable[[], None]) -> None:
+        self._left = left
+        self._waiting: asyncio.Future[None] | None = None
+        self._step = _until_gone(receive).__await__()
+        self._advance()
+
+    def _advance(self, _: object = None) -> None:
+        try:
+            self._waiting = self._step.send(None)
+        except StopIteration:
+            self._left()
+            return
+        if self._waiting is None:
+            asyncio.get_running_loop().call_soon(self._advance)
+        else:
+            self._waiting.add_done_callback(self._advance)
+
+    def close(self) -> None:
+        if self._waiting is not None:
+            self._waiting.remove_done_callback(self._advance)
+        self._step.close()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _finish(step: Generator[Any, Any, Any], waiting: Any) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from dragoman.conversation import Event, Object, Reply, Request, Usage
+from dragoman.conversation import Event, Fault, Object, Reply, Request, Usage
 from dragoman.dialects.contract import Stamp
 from dragoman.dialects.openai_chat.fanout import ChoiceEncoder, FanOut
+from dragoman.errors import GatewayError
 from dragoman.relay.relay import Call, Relay
 from dragoman.surfaces.calls import prepare
 from dragoman.surfaces.exchange import Exchange
@@ -59,7 +60,10 @@ async def _stream_all(exchange: Exchange, relay: Relay, calls: Sequence[Call], f
 
 
 async def _interleaved(relay: Relay, calls: Sequence[Call]) -> AsyncIterator[tuple[int, list[Event]]]:
-    """The events of all calls as they come.  A call that fails before its first byte ends all of them."""
+    """The events of all calls as they come.  A call that fails before its first byte ends all of them.
+
+    When the client has heard of another one by then, the failure is told as a Fault.
+    """
     queue: asyncio.Queue[tuple[int, list[Event] | Exception | None]] = asyncio.Queue(maxsize=2 * len(calls))
 
     async def run(index: int, call: Call) -> None:
@@ -75,13 +79,17 @@ async def _interleaved(relay: Relay, calls: Sequence[Call]) -> AsyncIterator[tup
     tasks = [asyncio.create_task(run(index, call)) for index, call in enumerate(calls)]
     try:
         left = len(tasks)
+        begun = False
         while left:
             index, item = await queue.get()
+            if isinstance(item, GatewayError) and begun:
+                item = [Fault(item.kind, item.message, item.retry_after)]
             if isinstance(item, Exception):
                 raise item
             if item is None:
                 left -= 1
             else:
+                begun = True
                 yield index, item
     finally:
         for task in tasks:

@@ -54,19 +54,13 @@ def _decode_tool(tool: Object, at: str) -> Tool:
     cache = take_cache(tool, at)
     match kind:
         case "function":
-            decoded = _decode_function(*_definition(tool, kind, at))
+            decoded = _decode_function(take(tool, "function", dict, at) or tool, at)
         case "custom":
-            decoded = _decode_custom(*_definition(tool, kind, at))
+            decoded = _decode_custom(take(tool, "custom", dict, at) or tool, at)
         case _:
             return Tool(name=kind, hosted=True, extra={"type": kind, **tool})
     decoded.cache = decoded.cache or cache
     return decoded
-
-
-def _definition(tool: Object, kind: str, at: str) -> tuple[Object, str]:
-    """What the member `kind` holds, with its path; some clients leave that level out."""
-    inner = take(tool, kind, dict, at)
-    return (tool, at) if inner is None else (inner, path(at, kind))
 
 
 def _decode_function(function: Object, at: str) -> Tool:

@@ -1,0 +1,85 @@
+"""The tables of the documentation that are data: made from the code, and put where a marker stands.
+
+`python -m tests.docs.tables` (`make docs`) writes them; a test fails when they are not what the code says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from dragoman.config import settings_table
+from dragoman.errors import TABLE
+from dragoman.models.cards import Card, bundled
+from tests.docs.pages import ROOT
+
+_WHEN = {"retired": "retired", "scheduled": "ends", "not_sooner_than": "not before"}
+
+
+def settings() -> str:
+    """The README's settings."""
+    return _table(("variable", "in `dragoman.toml`", "default", ""), settings_table())
+
+
+def catalogue() -> str:
+    """The models that ship, newest first."""
+    cards = sorted(bundled().cards.values(), key=lambda card: (card.released, card.id), reverse=True)
+    headings = ("model", "context", "output", "thinking", "sampling", "prices", "retirement")
+    return _table(headings, [_card(card) for card in cards])
+
+
+def _card(card: Card) -> Sequence[str]:
+    thinks = "effort" if "adaptive" in card.thinking.types else "budget" if "enabled" in card.thinking.types else "–"
+    prices = f"${card.prices.input:g} / ${card.prices.output:g}" if card.prices else "–"
+    ends = f"{_WHEN[card.retirement]} {card.retires_at}" if card.retires_at else "–"
+    sizes = (f"{card.context_window:,}", f"{card.max_output_tokens:,}")
+    return (f"`{card.id}`", *sizes, thinks, card.sampling, prices, ends)
+
+
+def errors() -> str:
+    """Each kind of error in each dialect."""
+    rows = [
+        (
+            f"`{kind}`",
+            str(row.ollama),
+            str(row.openai),
+            f"`{row.openai_type}`",
+            f"`{row.openai_code}`" if row.openai_code else "–",
+            str(row.anthropic),
+            f"`{row.anthropic_type}`",
+        )
+        for kind, row in TABLE.items()
+    ]
+    return _table(("kind", "Ollama", "OpenAI", "`type`", "`code`", "Anthropic", "`type`"), rows)
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |").replace("| --- ", "|---") for line in lines)
+
+
+PLACES: dict[str, tuple[str, Callable[[], str]]] = {
+    "settings": ("README.md", settings),
+    "catalogue": ("docs/models.md", catalogue),
+    "errors": ("docs/translation.md", errors),
+}
+"""Marker, file, and what belongs after it."""
+
+
+def placed(text: str, marker: str, table: str) -> str:
+    """`text` with `table` after `<!-- marker -->` instead of the table that is there."""
+    pattern = rf"(<!-- {marker} -->\n\n)(?:\|[^\n]*\n)*\n*"
+    out, count = re.subn(pattern, lambda found: f"{found[1]}{table}\n\n", text)
+    if count != 1:
+        raise ValueError(f"there are {count} markers <!-- {marker} -->")
+    return out
+
+
+def main() -> None:
+    for marker, (name, make) in PLACES.items():
+        page = ROOT / name
+        page.write_text(placed(page.read_text("utf-8"), marker, make()), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
