@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench bench-peers lock clean
+.PHONY: help run test check format docs bench bench-peers lock clean
 
 help: ## List what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -14,8 +14,8 @@ run: $(VENV)/.run ## Set up, start the gateway on port 11434 and print a curl th
 	@$(BIN)/dragoman serve --demo-without-key
 
 test: check ## Set up, then lint, types and every test
-	$(BIN)/python -m pytest
-	PYTHONPATH=.sdks/openai-2 $(BIN)/python -m pytest tests/sdks/test_openai_sdk.py
+	DRAGOMAN_EXPECT_OPENAI=3 $(BIN)/python -m pytest
+	DRAGOMAN_EXPECT_OPENAI=2 PYTHONPATH=.sdks/openai-2 $(BIN)/python -m pytest tests/sdks/test_openai_sdk*.py
 
 check: $(VENV)/.dev ## Lint and types
 	$(BIN)/ruff check
@@ -25,6 +25,9 @@ check: $(VENV)/.dev ## Lint and types
 format: $(VENV)/.dev ## Rewrite the source in the one style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(VENV)/.dev ## Write the tables of the documentation anew, from the code
+	$(BIN)/python -m tests.docs.tables
 
 bench: $(VENV)/.dev ## Measure dragoman beside nginx (and LiteLLM after `make bench-peers`)
 	$(BIN)/python -m bench

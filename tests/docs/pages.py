@@ -14,7 +14,10 @@ _ROW = re.compile(r"^\|(.*)\|$", re.MULTILINE)
 
 
 class Block(NamedTuple):
-    """A fenced block.  `before` is the block it follows with nothing but blank lines between, if there is one."""
+    """A fenced block.  `before` is the block it follows with nothing but blank lines between, if there is one.
+
+    A block without a language is taken for commands: what is not to be run has to say so.
+    """
 
     page: str
     line: int
@@ -40,7 +43,7 @@ def blocks() -> Iterator[Block]:
         for found in _FENCE.finditer(text):
             near = last if not text[end : found.start()].strip() else None
             line = text.count("\n", 0, found.start()) + 1
-            last = Block(str(page.relative_to(ROOT)), line, found[1], found[2], near)
+            last = Block(str(page.relative_to(ROOT)), line, found[1] or "sh", found[2], near)
             end = found.end()
             yield last
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from tests.docs.pages import ROOT
 
 DOCUMENTED = "http://localhost:11434"
 _PATIENCE = 20.0
+_BASH = shutil.which("bash") or "bash"
 _URL = re.compile(r"http://[\w.\[\]:]+:\d+")
 _SERVING = re.compile(r"^(?:\w+=\S+ )*dragoman (serve|simulate)\b", re.MULTILINE)
 
@@ -41,8 +43,6 @@ class World:
 
     def _furnish(self) -> None:
         """The files that examples speak of, and a `make` that only says what it would do."""
-        import base64  # noqa: PLC0415
-
         (self.place / "picture.png").write_bytes(base64.b64decode(red_square()))
         for name in ("anthropic.key", "client-keys"):
             (self.place / name).write_text("sk-test\n")
@@ -91,7 +91,7 @@ class World:
             return Done(done.returncode, self.documented(done.stdout), self.documented(done.stdout + both.read()))
 
     def shell(self, script: str) -> Done:
-        return self.run("bash", "-euo", "pipefail", "-c", self.here(script))
+        return self.run(_BASH, "-euo", "pipefail", "-c", self.here(script))
 
     def serves(self, script: str) -> bool:
         """Whether `script` ends in a command that serves until it is stopped."""
@@ -104,7 +104,7 @@ class World:
         """
         command = self.here(script).strip() + ("" if "serve" in script else " --port 0")
         process = subprocess.Popen(
-            ["bash", "-c", f"exec {command}" if not re.match(r"\w+=", command) else command],
+            [_BASH, "-c", command],
             cwd=self.place,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -117,7 +117,7 @@ class World:
             url = _URL.search(said)
             assert url, said
             if curl := re.search(r"^  (curl .*)$", said, re.MULTILINE):
-                answer = self.run("bash", "-c", f"export KEY=first-long-secret; {curl[1]} --fail")
+                answer = self.run(_BASH, "-c", f"export KEY=first-long-secret; {curl[1]} --fail")
                 assert answer.status == 0, answer.output
                 assert '"done":true' in answer.stdout
             return url[0], said

@@ -57,7 +57,7 @@ class Asking:
         self.streamed = "streamed" in mode
         self.parts: list[ollama.ChatResponse | ollama.GenerateResponse] = []
         self._url = url
-        self._options = {"timeout": 20.0} | options
+        self._options = {"timeout": 20.0, "verify": False} | options
 
     def __call__(self, asked: str | Sequence[Any], **members: Any) -> Answer:
         messages = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked

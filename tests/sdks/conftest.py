@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import ollama
 import openai
 import pytest
 
-from tests.running import Gateway
+from dragoman.config import Secret, Settings, Upstream
+from dragoman.simulator import Simulator
+from dragoman.simulator.server import run_in_thread
+from tests.conftest import GatewayMaker
+from tests.running import Gateway, run_gateway
 from tests.sdks import asking_ollama, asking_openai
 
 
@@ -26,6 +32,24 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(scope="session")
+def other_gateway() -> Iterator[GatewayMaker]:
+    """Gateways with other settings, each started once: `other_gateway("name", simulator=..., **settings)`."""
+    started: dict[str, Gateway] = {}
+    with ExitStack() as stack:
+
+        def make(name: str, simulator: Simulator | None = None, **settings: Any) -> Gateway:
+            if name not in started:
+                behind = stack.enter_context(run_in_thread(simulator or Simulator()))
+                upstream = Upstream(name="anthropic", base_url=behind.url, key=Secret("sk-test"))
+                values: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "upstreams": (upstream,), "retries": 0}
+                started[name] = stack.enter_context(run_gateway(Settings(**(values | settings))))
+                started[name].simulator = behind.simulator
+            return started[name]
+
+        yield make
+
+
 @pytest.fixture(params=asking_openai.MODES)
 def ask(request: pytest.FixtureRequest, gateway: Gateway) -> asking_openai.Asking:
     """A chat completion asked for in each way: whole or streamed, synchronous or not."""
@@ -34,7 +58,8 @@ def ask(request: pytest.FixtureRequest, gateway: Gateway) -> asking_openai.Askin
 
 @pytest.fixture
 def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="any", max_retries=0, timeout=20.0) as client:
+    options: Any = {"base_url": f"{gateway.url}/v1", "api_key": "any", "max_retries": 0, "timeout": 20.0}
+    with openai.OpenAI(**options, http_client=openai.DefaultHttpxClient(verify=False)) as client:
         yield client
 
 
@@ -46,5 +71,5 @@ def chat(request: pytest.FixtureRequest, gateway: Gateway) -> asking_ollama.Aski
 
 @pytest.fixture
 def ollama_client(gateway: Gateway) -> Iterator[ollama.Client]:
-    with ollama.Client(gateway.url, timeout=20.0) as client:
+    with ollama.Client(gateway.url, timeout=20.0, verify=False) as client:
         yield client

@@ -206,8 +206,9 @@ class Connection(asyncio.Protocol):
             return
         self.status = status
         headers = self.headers
-        self._until_close = "content-length" not in headers and "chunked" not in headers.get("transfer-encoding", "")
-        if (encoding := headers.get("content-encoding", "identity")) in ("gzip", "deflate"):
+        chunked = "chunked" in headers.get("transfer-encoding", "").lower()
+        self._until_close = "content-length" not in headers and not chunked
+        if (encoding := headers.get("content-encoding", "identity").lower()) in ("gzip", "deflate"):
             wbits = zlib.MAX_WBITS | (16 if encoding == "gzip" else 0)
             self._inflate = zlib.decompressobj(wbits=wbits).decompress
         if self._head is not None and not self._head.done():
@@ -236,22 +237,25 @@ class Pool:
     async def call(self, request: bytes, patience: float) -> Connection:
         """Send `request`; the connection has the answer's head.  Give it back with `release`.
 
-        A kept connection that the server closed before it said anything is replaced by a fresh one, once.
+        A kept connection that the server closed before it said anything is replaced by a fresh one, once.  One that
+        is merely silent is not: the server has the request, and would be asked twice.
         """
         connection = self._kept()
         if connection is not None:
             try:
                 return await self._send(connection, request, patience)
-            except GatewayError:
-                if not (connection.silent and not connection.alive):
+            except GatewayError as error:
+                if error.kind != "unreachable" or not connection.silent:
                     raise
         return await self._send(await self._connect(), request, patience)
 
     def release(self, connection: Connection) -> None:
         """Keep the connection if its answer is complete; cut it if not."""
         if connection.reusable:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = now = asyncio.get_running_loop().time()
             self._idle.append(connection)
+            while self._idle[0].idle_since < now - _IDLE:  # what a burst left behind
+                self._idle.popleft().abort()
         else:
             connection.abort()
 

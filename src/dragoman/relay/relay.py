@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.config import Settings
-from dragoman.conversation import Event, Fault, PartStart, Reply, Request
+from dragoman.conversation import Event, Fault, Finish, PartStart, Reply, Request
 from dragoman.dialects.contract import ClientDialect, StreamDecoder
 from dragoman.errors import TABLE, GatewayError, Kind, invalid
 from dragoman.folding import Fold, unfold
@@ -39,6 +39,9 @@ _decode = msgspec.json.Decoder().decode
 # The output limit above which an unstreamed call may run past every idle timeout on its way: it is streamed upstream
 # and folded here.  The official SDKs draw the line at the same place (ten minutes at 128,000 tokens an hour).
 LONG_OUTPUT = 21_333
+
+# How long (seconds) the end of an answer may lag behind its last event before it is taken for granted.
+_LINGER = 1.0
 
 _RETRIED: frozenset[Kind] = frozenset({"unreachable", "upstream", "overloaded"})
 _MAX_WAIT = 4.0
@@ -116,6 +119,11 @@ class Stream:
     def data(self, data: bytes) -> None:
         if events := self._feed(data):
             self._got(events)
+            last = type(events[-1])
+            if last is Fault:
+                self._finish()
+            elif last is Finish:  # the end of the body frees the connection for the next call, but nobody needs it
+                asyncio.get_running_loop().call_later(_LINGER, self._finish)
 
     def end(self) -> None:
         if events := self._decoder.close():
@@ -229,14 +237,13 @@ class Relay:
 
     async def _reply_once(self, call: Call) -> Reply:
         server = self._server(call.card)
-        streamed = call.max_tokens > LONG_OUTPUT
         connection = await server.post(call.body)
         try:
+            if call.max_tokens > LONG_OUTPUT:
+                return await _folded(server, connection)
             body = await server.whole(connection)
         finally:
             server.release(connection)
-        if streamed:
-            return _fold(server, body)
         try:
             return server.dialect.decode_reply(_decode(body))
         except (msgspec.DecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
@@ -302,11 +309,16 @@ def _kind(kind: str) -> Kind:
     return kind if kind in TABLE else "upstream"
 
 
-def _fold(server: UpstreamServer, body: bytes) -> Reply:
-    """A whole streamed answer as the reply it adds up to."""
-    decoder, fold = server.dialect.Decoder(), Fold(server.dialect.NAME)
-    fold.feed(decoder.feed(body))
-    fold.feed(decoder.close())
-    if fold.fault is not None:
-        raise GatewayError(_kind(fold.fault.kind), fold.fault.message, retry_after=fold.fault.retry_after)
+async def _folded(server: UpstreamServer, connection: Connection) -> Reply:
+    """A streamed answer as the reply it adds up to."""
+    stream, fold = Stream(server.dialect.Decoder(), connection), Fold(server.dialect.NAME)
+    await stream.begin(server.timeouts.idle)
+    try:
+        fold.feed(stream.first)
+        await stream.pump(fold.feed)
+    except LookupError as error:
+        raise GatewayError("upstream", "the upstream sent events in an order that makes no sense") from error
+    if fold.finish is None:
+        fault = fold.fault or Fault("upstream", "the upstream ended its answer before it was complete")
+        raise GatewayError(_kind(fault.kind), fault.message, retry_after=fault.retry_after)
     return fold.reply

@@ -16,7 +16,7 @@ from dragoman.relay.live import keep_current
 from dragoman.relay.relay import Relay
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.surfaces.exchange import Endpoint, Exchange
-from dragoman.surfaces.guard import Guard, not_found
+from dragoman.surfaces.guard import Guard, method_not_allowed, not_found
 from dragoman.surfaces.ollama import OllamaSurface
 from dragoman.surfaces.openai import OpenAISurface
 

@@ -158,10 +158,13 @@ class _Watch:
     def __init__(self, receive: Receive, left: Callable[[], None]) -> None:
         self._left = left
         self._waiting: asyncio.Future[None] | None = None
+        self._closed = False
         self._step = _until_gone(receive).__await__()
         self._advance()
 
     def _advance(self, _: object = None) -> None:
+        if self._closed:  # woken in the same turn of the loop in which the work was done
+            return
         try:
             self._waiting = self._step.send(None)
         except StopIteration:
@@ -173,6 +176,7 @@ class _Watch:
             self._waiting.add_done_callback(self._advance)
 
     def close(self) -> None:
+        self._closed = True
         if self._waiting is not None:
             self._waiting.remove_done_callback(self._advance)
         self._step.close()

@@ -41,7 +41,19 @@ _STATUS_KINDS: dict[int, Kind] = {
 
 
 def decode_reply(body: Object) -> Reply:
-    """A message object as a Reply."""
+    """A message object as a Reply.  Raises `GatewayError` for an error under a 200, and for anything else."""
+    if isinstance(error := body.get("error"), dict):
+        message = str(error.get("message") or "the upstream reported an error")
+        raise GatewayError(error_kind(str(error.get("type") or ""), message, "upstream"), message)
+    if body.get("type", "message") != "message" or not isinstance(body.get("content"), list):
+        raise GatewayError("upstream", "the upstream's answer is not a message")
+    try:
+        return _decode_message(body)
+    except GatewayError as error:
+        raise GatewayError("upstream", f"the upstream's answer cannot be read: {error.message}") from None
+
+
+def _decode_message(body: Object) -> Reply:
     details = body.get("stop_details") or {}
     return Reply(
         origin=NAME,
@@ -85,7 +97,7 @@ def encode_error(error: GatewayError) -> Object:
 
 def decode_error(status: int, body: bytes, retry_after: float | None) -> GatewayError:
     """Any answer that is not a success, JSON or not, as our error."""
-    kind: Kind = _STATUS_KINDS.get(status, "upstream" if status >= 500 else "invalid_request")
+    kind: Kind = _STATUS_KINDS.get(status, "invalid_request" if 400 <= status < 500 else "upstream")
     message = ""
     try:
         document = _decode(body)

@@ -137,7 +137,7 @@ class Decoder:
                     self.skipped.append("a content part of an unknown kind")
 
     def _say(self, text: str) -> None:
-        if text and self._calls.busy():
+        if text and (self._late or self._calls.busy()):
             self._late.append(text)  # in the middle of a call's arguments there is no place for it
         else:
             self._parts.text("text", Text(text=""), text)
