@@ -34,7 +34,7 @@ bench: $(VENV)/.dev ## Measure dragoman beside nginx (and LiteLLM after `make be
 
 bench-peers: ## Install LiteLLM into .venv-peers, for `make bench`
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip --disable-pip-version-check -q install 'litellm[proxy]==1.109.1'
+	.venv-peers/bin/python -m pip --disable-pip-version-check -q install 'litellm[proxy]==1.106.2'
 
 lock: ## Resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml requirements/build.in --universal --python-version 3.11 --generate-hashes \

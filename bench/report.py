@@ -161,7 +161,7 @@ def bars(rows: Iterable[Row]) -> str:
 def _verdict(bar: Bar, row: Row, rows: list[Row]) -> str:
     other = next((other for other in rows if other.gateway == bar.other), row)
     if bar.other and other is row:
-        return f"no {bar.other} here"
+        return "not measured"
     value = bar.value(row, other)
     met = value <= bar.limit if bar.at_most else value >= bar.limit
     return f"{value:.2f}{bar.unit} {'met' if met else 'MISSED'}"

@@ -45,7 +45,7 @@ def test_aliases() -> None:
 
 def test_endpoints() -> None:
     app: Any = build_app(Settings(demo=True))
-    served = {(method, _plain(r.path)) for r in app._app.routes for method in r.methods - {"HEAD"}}
+    served = {(method, _plain(r.path)) for r in app._app.routes for method in (r.methods or set()) - {"HEAD"}}
     documented = {
         (methods, path) for methods, paths, _ in rows("README.md", "<!-- endpoints -->") for path in codes(paths)
     }

@@ -42,15 +42,19 @@ class World:
         self._furnish()
 
     def _furnish(self) -> None:
-        """The files that examples speak of, and a `make` that only says what it would do."""
+        """The files that examples speak of; a `make` that only says what it would do, a `curl` that minds the status."""
         (self.place / "picture.png").write_bytes(base64.b64decode(red_square()))
         for name in ("anthropic.key", "client-keys"):
             (self.place / name).write_text("sk-test\n")
             (self.place / name).chmod(0o600)
-        make = self.place / "bin" / "make"
-        make.parent.mkdir()
-        make.write_text(f'#!/bin/sh\nexec {shutil.which("make")} --no-print-directory -n -C {ROOT} "$@"\n')
-        make.chmod(0o755)
+        (self.place / "bin").mkdir()
+        self._shim("make", f"--no-print-directory -n -C {ROOT}")
+        self._shim("curl", "--fail-with-body")
+
+    def _shim(self, name: str, options: str) -> None:
+        shim = self.place / "bin" / name
+        shim.write_text(f'#!/bin/sh\nexec {shutil.which(name)} {options} "$@"\n')
+        shim.chmod(0o755)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -117,7 +121,7 @@ class World:
             url = _URL.search(said)
             assert url, said
             if curl := re.search(r"^  (curl .*)$", said, re.MULTILINE):
-                answer = self.run(_BASH, "-c", f"export KEY=first-long-secret; {curl[1]} --fail")
+                answer = self.run(_BASH, "-c", f"export KEY=first-long-secret; {curl[1]}")
                 assert answer.status == 0, answer.output
                 assert '"done":true' in answer.stdout
             return url[0], said

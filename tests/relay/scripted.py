@@ -1,4 +1,4 @@
-"""An upstream that does what a test tells it to, byte by byte, where the simulator cannot: a raw TCP server in a thread.
+"""An upstream that does what a test tells it to, byte by byte: a raw TCP server in a thread.
 
     with scripted() as upstream:
         upstream.play([ok_stream("Hi")], [Act.RESET])     # the first request, and every later one
@@ -20,6 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from typing import Any, NamedTuple
 
 from dragoman.config import Secret, Settings, Timeouts, Upstream
@@ -145,12 +146,12 @@ def scripted() -> Iterator[Scripted]:
     """A server in a thread of its own, until the block ends."""
     upstream = Scripted()
     started = threading.Event()
-    stop: list[Callable[[], None]] = []
+    stop: list[Callable[[], object]] = []
 
     async def run() -> None:
         server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
         loop, over = asyncio.get_running_loop(), asyncio.Event()
-        stop.append(lambda: loop.call_soon_threadsafe(over.set) and None)
+        stop.append(partial(loop.call_soon_threadsafe, over.set))
         upstream.port = server.sockets[0].getsockname()[1]
         upstream.url = f"http://127.0.0.1:{upstream.port}"
         started.set()

@@ -8,8 +8,8 @@ import socket
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from typing import Literal, NamedTuple
+from contextlib import closing, contextmanager
+from typing import Any, Literal, NamedTuple
 
 import httpx
 import pytest
@@ -54,15 +54,19 @@ each_mode = pytest.mark.parametrize("mode", MODES)
 
 
 class Setting(NamedTuple):
-    """A gateway and the upstream behind it."""
+    """A gateway, the upstream behind it, and a client before it."""
 
     gateway: Gateway
     upstream: Scripted
+    client: httpx.Client
 
     def ask(self, surface: Surface, mode: Mode) -> httpx.Response:
         """One call."""
         body = surface.body(stream=mode == "streamed", limit=SHORT if mode == "whole" else None)
-        return httpx.post(self.gateway.url + surface.path, json=body, timeout=20)
+        return self.send(surface, body)
+
+    def send(self, surface: Surface, body: dict[str, Any]) -> httpx.Response:
+        return self.client.post(self.gateway.url + surface.path, json=body)
 
     def play_afresh(self, *answers: Answer) -> None:
         """`Scripted.play`, once the gateway keeps no connection: replacing one that is gone is a request too."""
@@ -75,25 +79,36 @@ class Setting(NamedTuple):
         self.upstream.play(*answers)
 
 
+@contextmanager
+def setting(**settings: Any) -> Iterator[Setting]:
+    """Everything between the client and the scripted upstream."""
+    with scripted() as upstream, gateway_before(upstream, **settings) as gateway, client() as http:
+        yield Setting(gateway, upstream, http)
+
+
+def client() -> httpx.Client:
+    return httpx.Client(timeout=20, trust_env=False)
+
+
 @pytest.fixture(scope="module")
 def patient() -> Iterator[Setting]:
     """Long timeouts, no second attempts."""
-    with scripted() as upstream, gateway_before(upstream) as gateway:
-        yield Setting(gateway, upstream)
+    with setting() as it:
+        yield it
 
 
 @pytest.fixture(scope="module")
 def impatient() -> Iterator[Setting]:
     """Timeouts of 0.3 seconds, no second attempts."""
-    with scripted() as upstream, gateway_before(upstream, timeouts=IMPATIENT) as gateway:
-        yield Setting(gateway, upstream)
+    with setting(timeouts=IMPATIENT) as it:
+        yield it
 
 
 @pytest.fixture(scope="module")
 def persistent() -> Iterator[Setting]:
     """Two further attempts."""
-    with scripted() as upstream, gateway_before(upstream, retries=2) as gateway:
-        yield Setting(gateway, upstream)
+    with setting(retries=2) as it:
+        yield it
 
 
 def judge(surface: Surface, answer: httpx.Response, statuses: tuple[int, ...]) -> str:
@@ -213,8 +228,8 @@ def test_nobody_listens(surface: Surface, mode: Mode) -> None:
         taken.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused, and nobody else gets the port
         server = Upstream(name="dead", base_url=f"http://127.0.0.1:{taken.getsockname()[1]}", key=Secret("k"))
         settings = Settings(host="127.0.0.1", port=0, upstreams=(server,), retries=0, refresh=0)
-        with run_gateway(settings) as gateway:
-            answer = Setting(gateway, Scripted()).ask(surface, mode)
+        with run_gateway(settings) as gateway, client() as http:
+            answer = Setting(gateway, Scripted(), http).ask(surface, mode)
     assert "could not be reached" in judge(surface, answer, (502,))
 
 
@@ -365,9 +380,9 @@ def test_silence_in_mid_answer_is_an_error(impatient: Setting, surface: Surface,
 
 def test_silence_in_mid_answer_has_a_limit_of_its_own() -> None:
     timeouts = Timeouts(connect=5, first_byte=60, idle=0.3)
-    with scripted() as upstream, gateway_before(upstream, timeouts=timeouts) as gateway:
-        upstream.play([SAID, Act.HOLD])
-        assert "silent" in judge(SURFACES[0], Setting(gateway, upstream).ask(SURFACES[0], "streamed"), (200,))
+    with setting(timeouts=timeouts) as it:
+        it.upstream.play([SAID, Act.HOLD])
+        assert "silent" in judge(SURFACES[0], it.ask(SURFACES[0], "streamed"), (200,))
 
 
 @each_surface
@@ -472,7 +487,8 @@ def test_the_simulator_fails_twice_and_then_answers(
     make_gateway: GatewayMaker, scenario: str, surface: Surface, mode: Mode
 ) -> None:
     gateway = make_gateway(simulator=Simulator(scenario=scenario), retries=2, refresh=0)
-    answer = Setting(gateway, Scripted()).ask(surface, mode)
+    with client() as http:
+        answer = Setting(gateway, Scripted(), http).ask(surface, mode)
     assert answer.status_code == 200
     frames = surface.frames(answer.content) if mode == "streamed" else [answer.json()]
     assert any(map(surface.finishes, frames))
@@ -487,7 +503,7 @@ def test_one_of_several_choices_fails_while_another_speaks(patient: Setting, scr
     surface = SURFACES[2]
     patient.upstream.play([SAID, 0.5, chunk(ending()), END_CHUNK], [0.2, *script])
     body = surface.body(stream=True) | {"n": 2}
-    answer = httpx.post(patient.gateway.url + surface.path, json=body, timeout=20)
+    answer = patient.send(surface, body)
     assert "Hello" in "".join(map(surface.text, surface.frames(answer.content)))
     judge(surface, answer, (200,))
 
@@ -498,7 +514,7 @@ def test_one_of_several_choices_fails_first(patient: Setting, stream: bool) -> N
     busy = response(error_body("rate_limit_error"), status="429 Slow", headers="retry-after: 7\r\n")
     patient.upstream.play([0.3, ok_stream("Hello")], [busy])
     body = surface.body(stream=stream) | {"n": 2}
-    answer = httpx.post(patient.gateway.url + surface.path, json=body, timeout=20)
+    answer = patient.send(surface, body)
     judge(surface, answer, (429,))
     assert answer.headers["retry-after"] == "7"
 

@@ -79,7 +79,7 @@ class Asking:
         self.mode = mode
         self.streamed = "streamed" in mode
         self.chunks: list[ChatCompletionChunk] = []
-        self._options = {"base_url": f"{url}/v1", "api_key": "any", "max_retries": 0, "timeout": 20.0} | options
+        self._options: Object = {"base_url": f"{url}/v1", "api_key": "any", "max_retries": 0, "timeout": 20.0} | options
 
     def __call__(self, asked: str | list[Any], **members: Any) -> Answer:
         (answer,) = self.choices(asked, **members)
@@ -159,7 +159,8 @@ def _called(call: Object) -> Called:
 def fold(chunks: Iterable[ChatCompletionChunk]) -> list[Answer]:
     """The choices of a stream, whose order is checked: role first, one finish each, then the usage and nothing more."""
     answers: dict[int, Answer] = {}
-    ids, usages = set(), []
+    ids: set[tuple[str, int, str]] = set()
+    usages: list[CompletionUsage] = []
     for chunk in chunks:
         assert chunk.object == "chat.completion.chunk"
         assert not usages, "nothing comes after the usage"

@@ -297,11 +297,9 @@ def test_a_break_under_the_stream_helper(client: openai.OpenAI) -> None:
 
 
 def test_a_break_of_a_legacy_stream(client: openai.OpenAI) -> None:
-    texts = []
-    with (
-        pytest.raises(openai.APIError, match="Overloaded"),
-        client.completions.create(model=HAIKU, prompt="Hi [[simulate: error_event after=8]]", stream=True) as stream,
-    ):
+    texts: list[str] = []
+    wanted: Any = {"model": HAIKU, "prompt": "Hi [[simulate: error_event after=8]]", "stream": True}
+    with client.completions.create(**wanted) as stream, pytest.raises(openai.APIError, match="Overloaded"):
         for chunk in stream:
             assert chunk.choices[0].finish_reason is None
             texts.append(chunk.choices[0].text)

@@ -158,12 +158,8 @@ def test_one_call_at_a_time(ask: Asking, gateway: Gateway) -> None:
 
 
 def test_a_model_that_cannot_be_forced_is_asked(client: openai.OpenAI, gateway: Gateway) -> None:
-    raw = client.chat.completions.with_raw_response.create(
-        model=SONNET,
-        messages=QUESTION,
-        tools=[WEATHER],
-        tool_choice="required",  # type: ignore[list-item, arg-type]
-    )
+    wanted: Any = {"model": SONNET, "messages": QUESTION, "tools": [WEATHER], "tool_choice": "required"}
+    raw = client.chat.completions.with_raw_response.create(**wanted)
     body = gateway.simulator.requests[-1].body
     assert body.get("tool_choice", {"type": "auto"}) == {"type": "auto"}
     assert "must answer by calling" in body["system"][0]["text"]

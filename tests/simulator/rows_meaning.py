@@ -22,6 +22,7 @@ from tests.simulator.bodies import (
 )
 
 MESSAGES = [
+    (said("q", [CALL], [{**RESULT, "content": [text("")]}]), "messages: text content blocks must be non-empty"),
     (body(messages=[]), "messages: at least one message is required"),
     (body(messages=[{"role": "assistant", "content": "x"}, ASK]), 'messages: first message must use the "user" role'),
     (said(""), "messages.0: all messages must have non-empty content except for the optional final assistant message"),
@@ -87,6 +88,7 @@ MESSAGES = [
 ]  # fmt: skip
 
 SYSTEM = [
+    (body(model=OPUS_48, messages=[ASK, system("")]), "messages.1: system messages must have non-empty content"),
     (body(messages=[ASK, system("be brief")]), 'messages: Unexpected role "system". The Messages API accepts a top-'),
     (body(model="claude-sonnet-5", messages=[ASK, system("x")]), "role 'system' is not supported on this model"),
     (
@@ -109,6 +111,10 @@ SYSTEM = [
 ]
 
 PREFILL = [
+    (
+        said("q", [FORGED, text("a")], max_tokens=2000, thinking=BUDGET),
+        "messages: assistant message prefill is not supported when thinking is enabled",
+    ),
     (said("q", [*SEARCHED, text("so")], model=OPUS_48), "This model does not support assistant message prefill."),
     (
         said("q", "a", model=OPUS_46),

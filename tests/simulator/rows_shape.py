@@ -98,6 +98,19 @@ FOREIGN = [
 
 TOOLS = [
     (
+        body(
+            tools=[
+                {
+                    "type": "web_search_20250305",
+                    "name": "web_search",
+                    "allowed_domains": ["a.com"],
+                    "blocked_domains": ["b.com"],
+                }
+            ]
+        ),
+        "tools.0: only one of `allowed_domains` and `blocked_domains` can be specified",
+    ),
+    (
         body(tools=[{**TOOL, "name": "a.b"}]),
         "tools.0.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'",
     ),
@@ -142,6 +155,10 @@ TOOLS = [
 ]
 
 CACHE = [
+    (
+        said([text("a", **CACHED), text("b")], cache_control={"type": "ephemeral", "ttl": "1h"}),
+        "cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block.",
+    ),
     (said([text("", **CACHED)]), "messages.0.content.0: cache_control cannot be set for empty text blocks"),
     (body(messages=[], cache_control={"type": "ephemeral"}), "messages: at least one message is required"),
     (

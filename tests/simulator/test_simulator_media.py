@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
 import anthropic
+import msgspec
 import pytest
 
 from dragoman.models.cards import Card, bundled
@@ -96,6 +96,10 @@ REFUSED: list[tuple[Callable[[Png], dict[str, Any]], str]] = [
         "messages.0.content.0.image.source.url.url: Only HTTPS URLs are supported.",
     ),
     (lambda png: asked(pdf(GIF)), "messages.0.content.0.document.source.base64.data: The PDF specified was not valid."),
+    (
+        lambda png: asked({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": " "}}),
+        "messages.0.content.0.document.source.text.data: text documents must be non-empty",
+    ),
     (lambda png: asked(pdf("%%%")), "messages.0.content.0.document.source.base64.data: Invalid base64 data"),
 ]
 
@@ -124,16 +128,12 @@ def test_a_file_nobody_uploaded_is_not_found() -> None:
     assert caught.value.status == 404
 
 
-def test_a_model_without_pdf_says_so() -> None:
+def test_a_model_without_eyes_says_so(png: Png) -> None:
+    card = msgspec.structs.replace(CARDS["claude-opus-4-8"], image_input=False, pdf_input=False)
+    with pytest.raises(Refused, match="does not support image input"):
+        check(asked(image(png(5, 5))), Call(), {card.id: card})
     with pytest.raises(Refused, match="does not support PDF input"):
-        check(asked(pdf(PDF), model="claude-3-haiku-20240307"), Call(today=date(2026, 1, 1)), _revived())
-
-
-def _revived() -> dict[str, Card]:
-    import msgspec  # noqa: PLC0415
-
-    old = CARDS["claude-3-haiku-20240307"]
-    return {old.id: msgspec.structs.replace(old, status="active", retirement="not_sooner_than")}
+        check(asked(pdf(PDF)), Call(), {card.id: card})
 
 
 def test_media_are_described(sdk: anthropic.Anthropic, png: Png) -> None:

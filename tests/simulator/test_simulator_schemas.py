@@ -135,6 +135,15 @@ def test_refused_for_what_is_around_it(wrong: dict[str, Any], words: str) -> Non
     assert words in caught.value.message
 
 
+def test_the_old_spelling_needs_its_beta_and_keeps_the_rules() -> None:
+    plain = {"model": "claude-opus-4-8", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
+    call = Call(betas=frozenset({"structured-outputs-2025-11-13"}))
+    assert check({**plain, "output_format": {"type": "json_schema", "schema": obj()}}, call, CARDS)
+    for wrong in ({"type": "json_object"}, {"type": "json_schema", "schema": {"type": "object"}}):
+        with pytest.raises(Refused, match="json_schema|additionalProperties"):
+            check({**plain, "output_format": wrong}, call, CARDS)
+
+
 def test_a_model_without_structured_output_says_so() -> None:
     old = CARDS["claude-opus-4-1-20250805"]
     card = msgspec.structs.replace(old, status="active", retirement="not_sooner_than")

@@ -11,12 +11,12 @@ from tests.running import Gateway
 @pytest.mark.parametrize(
     ("path", "told", "allowed"),
     [
-        ("/api/chat", {"error": "/api/chat does not take GET"}, "POST"),
+        ("/api/chat", {"error": "/api/chat takes POST, not GET"}, "POST"),
         (
             "/v1/chat/completions",
             {
                 "error": {
-                    "message": "/v1/chat/completions does not take GET",
+                    "message": "/v1/chat/completions takes POST, not GET",
                     "type": "invalid_request_error",
                     "param": None,
                     "code": None,

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp
 
 from dragoman.config import Secret, Settings, Upstream
 from dragoman.dialects import ollama, registry
+from dragoman.errors import GatewayError
 from dragoman.models.catalogue import build
 from dragoman.relay.live import keep_current
 from dragoman.relay.relay import Relay
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.surfaces.exchange import Endpoint, Exchange
-from dragoman.surfaces.guard import Guard, method_not_allowed, not_found
+from dragoman.surfaces.guard import Guard, dialect_of, not_found
 from dragoman.surfaces.ollama import OllamaSurface
 from dragoman.surfaces.openai import OpenAISurface
 
@@ -25,14 +27,32 @@ def build_app(settings: Settings) -> ASGIApp:
     """The ASGI application for these settings.  Connections are opened by its lifespan."""
     catalogue = build(settings.aliases, default=settings.default_model, retired=settings.retired)
     relay = Relay(settings, catalogue, {})
-    routes: list[BaseRoute] = [
+    routes = [
         *OllamaSurface(relay).routes(),
         *OpenAISurface(relay).routes(),
         Route("/health", Endpoint(ollama, _health), methods=["GET"]),
     ]
     # A router and no application: endpoints answer for their own errors, and every layer costs at every token.
-    app = Router(routes, redirect_slashes=False, default=not_found, lifespan=lambda _: _lifespan(relay))
+    app = Router(
+        [*routes, *_wrong_ways(routes)], redirect_slashes=False, default=not_found, lifespan=lambda _: _lifespan(relay)
+    )
     return Guard(app, settings.api_keys, settings.origins)
+
+
+def _wrong_ways(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """The same paths for every other method.  A route that fits in full is taken before one whose path alone fits."""
+    allowed: dict[str, set[str]] = {}
+    for route in routes:
+        if isinstance(route, Route):
+            allowed.setdefault(route.path, set()).update(route.methods or ())
+    for path, methods in allowed.items():
+        yield Route(path, Endpoint(dialect_of(path), partial(_wrong_way, ", ".join(sorted(methods)))))
+
+
+async def _wrong_way(allowed: str, exchange: Exchange) -> None:
+    exchange.extra.append((b"allow", allowed.encode()))
+    path, method = exchange.scope["path"], exchange.scope["method"]
+    raise GatewayError("method_not_allowed", f"{path} takes {allowed}, not {method}")
 
 
 async def _health(exchange: Exchange) -> None:

@@ -266,6 +266,11 @@ class Endpoint:
             log.info("%s %s: %s: %s", exchange.id, scope["path"], error.kind, error.message)
             if not exchange.started:
                 await exchange.error(error)
+        except RecursionError:
+            if exchange.started:
+                raise
+            log.info("%s %s: nested too deeply", exchange.id, scope["path"])
+            await exchange.error(invalid("the request is nested too deeply"))
         except Exception:
             log.exception("%s %s: a fault of ours", exchange.id, scope["path"])
             if exchange.started:

@@ -15,10 +15,7 @@ from collections.abc import Iterable
 from fnmatch import translate as glob
 from urllib.parse import urlsplit
 
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.config import Secret
@@ -141,10 +138,3 @@ async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Any other path, in JSON: some clients fall over anything else."""
     exchange = Exchange(scope, receive, send, dialect_of(scope["path"]))
     await exchange.error(GatewayError("not_found", f"there is nothing at {scope['method']} {scope['path']}"))
-
-
-async def method_not_allowed(request: Request, error: Exception) -> Response:
-    """A path that is there, asked in the wrong way: JSON as well, and `allow` says which way is right."""
-    told = GatewayError("method_not_allowed", f"{request.url.path} does not take {request.method}")
-    body = dialect_of(request.url.path).encode_error(told)
-    return JSONResponse(body, 405, headers=error.headers if isinstance(error, HTTPException) else None)
