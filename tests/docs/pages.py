@@ -16,7 +16,7 @@ _ROW = re.compile(r"^\|(.*)\|$", re.MULTILINE)
 class Block(NamedTuple):
     """A fenced block.  `before` is the block it follows with nothing but blank lines between, if there is one.
 
-    A block without a language is taken for commands: what is not to be run has to say so.
+    A block without a language is "sh" when it begins with a command of ours, else "text".
     """
 
     page: str
@@ -43,9 +43,13 @@ def blocks() -> Iterator[Block]:
         for found in _FENCE.finditer(text):
             near = last if not text[end : found.start()].strip() else None
             line = text.count("\n", 0, found.start()) + 1
-            last = Block(str(page.relative_to(ROOT)), line, found[1] or "sh", found[2], near)
+            last = Block(str(page.relative_to(ROOT)), line, found[1] or _guess(found[2]), found[2], near)
             end = found.end()
             yield last
+
+
+def _guess(text: str) -> str:
+    return "sh" if re.match(r"\s*(make|dragoman|curl|python) ", text) else "text"
 
 
 def rows(name: str, after: str) -> list[list[str]]:

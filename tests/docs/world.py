@@ -42,7 +42,7 @@ class World:
         self._furnish()
 
     def _furnish(self) -> None:
-        """The files that examples speak of; a `make` that only says what it would do, a `curl` that minds the status."""
+        """The files that examples speak of; a `make` that only says what it would do; a `curl` that minds errors."""
         (self.place / "picture.png").write_bytes(base64.b64decode(red_square()))
         for name in ("anthropic.key", "client-keys"):
             (self.place / name).write_text("sk-test\n")

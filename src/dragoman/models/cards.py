@@ -115,18 +115,27 @@ def overlay(card: Card, live: Object) -> Card:
     changes: Object = {}
     if live.get("lifecycle") in ("active", "deprecated", "retired"):
         changes["status"] = live["lifecycle"]
-    if isinstance(retires := live.get("retires_at"), str):
-        changes |= {"retires_at": retires[:10], "retirement": "scheduled"}
+    if retires := _day(live.get("retires_at")):
+        changes |= {"retires_at": retires, "retirement": "scheduled"}
     for theirs, ours in _TEXTS.items():
         if isinstance(value := live.get(theirs), str) and value:
             changes[ours] = value
-    if isinstance(created := live.get("created_at"), str) and not card.released:
-        changes["released"] = created[:10]
+    if (created := _day(live.get("created_at"))) and not card.released:
+        changes["released"] = created
     for theirs, ours in (("max_input_tokens", "context_window"), ("max_tokens", "max_output_tokens")):
-        if isinstance(value := live.get(theirs), int) and value > 0:
+        if type(value := live.get(theirs)) is int and value > 0:
             changes[ours] = value
-    changes |= _capabilities(card, live.get("capabilities") or {})
+    if isinstance(told := live.get("capabilities"), dict):
+        changes |= _capabilities(card, told)
     return msgspec.structs.replace(card, **changes)
+
+
+def _day(value: object) -> str:
+    """The date of a timestamp, or "" where there is none."""
+    try:
+        return date.fromisoformat(value[:10]).isoformat() if isinstance(value, str) else ""
+    except ValueError:
+        return ""
 
 
 _TEXTS = {"display_name": "display_name", "line": "line"}

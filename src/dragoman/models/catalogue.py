@@ -110,7 +110,10 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     # --- the live list -----------------------------------------------------------------------
 
     def with_live(self, models: Iterable[Object]) -> Catalogue:
-        """This catalogue, corrected by the elements of the upstream's own `GET /v1/models`."""
+        """This catalogue, corrected by the elements of the upstream's own `GET /v1/models`.
+
+        A list without a single model says nothing, and changes nothing.
+        """
         cards = dict(self.cards)
         ids = set()
         for model in models:
@@ -120,7 +123,7 @@ class Catalogue(Struct, frozen=True, kw_only=True):
             known = known or replace(self.bundle.unknown, id=name, line=_line(name, self.cards))
             cards[normal(known.id)] = overlay(known, model)
             ids.add(known.id)
-        return replace(self, cards=cards, live=frozenset(ids))
+        return replace(self, cards=cards, live=frozenset(ids)) if ids else self
 
     # --- lifecycle ---------------------------------------------------------------------------
 

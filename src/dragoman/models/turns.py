@@ -67,7 +67,12 @@ def _cleaned(request: Request, card: Card, losses: Losses) -> list[Message]:
     """Every message without parts that are empty or that the target could not verify."""
     messages = []
     for message in request.messages:
-        content = [part for part in message.content if not _is_void(part, card, losses)]
+        content = [
+            part
+            for part in message.content
+            # Nearly every part there is, without a call.
+            if (type(part) is Text and part.text.strip()) or not _is_void(part, card, losses)
+        ]
         if len(content) != len(message.content):
             message = replace(message, content=content)
         if content:
@@ -132,7 +137,7 @@ def _merged(messages: list[Message]) -> list[Message]:
 
 def _paired(turns: list[Message], losses: Losses) -> list[Message]:
     """Each call has one result, in the next turn, first in it, under an id of the target's alphabet."""
-    if not any(isinstance(part, ToolCall | ToolResult) for turn in turns for part in turn.content):
+    if not any(isinstance(part, (ToolCall, ToolResult)) for turn in turns for part in turn.content):
         return turns
     out: list[Message] = []
     taken: set[str] = set()

@@ -45,8 +45,8 @@ class Recall:
         for message in request.messages:
             digest.message(message)
         key = digest.turn(content)
-        size = sum(len(part.text) + len(part.seal.value) for part in thoughts if part.seal) + 200
         kept = [part if isinstance(part, Thinking | Text) else _placeholder(part) for part in content]
+        size = len(_sorted(kept)) + 200
         self._forget(key)
         self._entries[key] = (self._clock() + self._max_age, size, kept)
         self._size += size

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
 from starlette.routing import BaseRoute, Route, Router
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.config import Secret, Settings, Upstream
 from dragoman.dialects import ollama, registry
@@ -36,7 +36,24 @@ def build_app(settings: Settings) -> ASGIApp:
     app = Router(
         [*routes, *_wrong_ways(routes)], redirect_slashes=False, default=not_found, lifespan=lambda _: _lifespan(relay)
     )
-    return Guard(app, settings.api_keys, settings.origins)
+    return Guard(_Direct(app, routes), settings.api_keys, settings.origins)
+
+
+class _Direct:
+    """Fixed paths by a look-up; the router, which tries one pattern after another, only for the rest."""
+
+    def __init__(self, router: ASGIApp, routes: Iterable[BaseRoute]) -> None:
+        self._router = router
+        self._endpoints = {
+            (route.path, method): route.app
+            for route in routes
+            if isinstance(route, Route) and "{" not in route.path
+            for method in route.methods or ()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._endpoints.get((scope["path"], scope["method"])) if scope["type"] == "http" else None
+        await (endpoint or self._router)(scope, receive, send)
 
 
 def _wrong_ways(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:

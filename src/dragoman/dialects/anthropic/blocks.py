@@ -45,16 +45,19 @@ def decode_content(content: JSON, at: str) -> list[Part]:
 
 def encode_content(parts: list[Part], origin: str, losses: Losses, at: str) -> list[Object]:
     """The blocks for `parts`; what this wire cannot say is reported with its path below `at`."""
-    blocks = []
+    blocks: list[Object] = []
     for index, part in enumerate(parts):
-        if (block := encode_part(part, origin, losses, path(at, index))) is not None:
+        if type(part) is Text and not (part.cache or part.citations or part.extra):
+            blocks.append({"type": "text", "text": part.text})  # nearly all there is
+        elif (block := encode_part(part, origin, losses, path(at, index))) is not None:
             blocks.append(block)
     return blocks
 
 
 def decode_block(block: Object, at: str) -> Part:
     """One content block.  Takes `block` apart."""
-    decode = _DECODERS.get(need(dict(block), "type", str, at))
+    kind = check(block.get("type"), str, path(at, "type"))
+    decode = _DECODERS.get(kind)
     return decode(block, at) if decode else Foreign(origin=NAME, extra=block)
 
 
