@@ -40,7 +40,8 @@ class Row(NamedTuple):
     ollama: int
 
 
-# Sources: anthropic.md §1.7, openai.md §2.1 and §12.5, ollama.md §3.3 of the protocol notes (November 2026).
+# https://platform.claude.com/docs/en/api/errors, https://platform.openai.com/docs/guides/error-codes, and what a real
+# Ollama server answers (November 2026).
 # "unreachable" and "upstream" are failures of the server behind us, "internal" is our own.
 TABLE: dict[Kind, Row] = {
     "invalid_request": Row(400, "invalid_request_error", 400, "invalid_request_error", None, 400),

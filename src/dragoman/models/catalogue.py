@@ -149,8 +149,9 @@ def build(
     bundle = bundled()
     names = {normal(alias): card.id for card in bundle.cards.values() for alias in card.aliases}
     names |= bundle.aliases
-    names |= {normal(alias): target for alias, target in (aliases or {}).items()}
-    cards = {normal(name): card for name, card in bundle.cards.items() if normal(name) not in (aliases or {})}
+    own = {normal(alias): target for alias, target in (aliases or {}).items()}
+    names |= own
+    cards = {normal(name): card for name, card in bundle.cards.items() if normal(name) not in own}
     return Catalogue(cards=cards, aliases=names, bundle=bundle, default=default, retired=retired)
 
 
