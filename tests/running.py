@@ -7,9 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
-from dragoman.config import Settings
+from dragoman.config import Secret, Settings, Upstream
 from dragoman.simulator import Simulator
+from dragoman.simulator.server import run_in_thread
 from dragoman.surfaces.server import make_server
 
 _PATIENCE = 10.0
@@ -48,3 +50,14 @@ def run_gateway(settings: Settings) -> Iterator[Gateway]:
     finally:
         server.should_exit = server.force_exit = True
         thread.join(_PATIENCE)
+
+
+@contextmanager
+def run_with_simulator(simulator: Simulator | None = None, **settings: Any) -> Iterator[Gateway]:
+    """A gateway before a simulator; what `settings` do not say is as quick and as strict as tests want it."""
+    with run_in_thread(simulator or Simulator()) as behind:
+        upstream = Upstream(name="anthropic", base_url=behind.url, key=Secret("sk-test"))
+        values: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "upstreams": (upstream,), "retries": 0}
+        with run_gateway(Settings(**(values | settings))) as gateway:
+            gateway.simulator = behind.simulator
+            yield gateway

@@ -13,8 +13,9 @@ import pytest
 from dragoman import Translation, translate
 from dragoman.config import Settings
 from dragoman.models.catalogue import build
+from dragoman.relay.relay import Relay
 from dragoman.simulator import scenario
-from dragoman.surfaces.app import build_app
+from dragoman.surfaces.app import all_routes
 from tests.docs.pages import ROOT, codes, rows
 from tests.docs.tables import PLACES, placed
 
@@ -44,8 +45,8 @@ def test_aliases() -> None:
 
 
 def test_endpoints() -> None:
-    app: Any = build_app(Settings(demo=True))
-    served = {(method, _plain(r.path)) for r in app._app.routes for method in (r.methods or set()) - {"HEAD"}}
+    routes: Any = all_routes(Relay(Settings(demo=True), build(), {}))
+    served = {(method, _plain(r.path)) for r in routes for method in (r.methods or set()) - {"HEAD"}}
     documented = {
         (methods, path) for methods, paths, _ in rows("README.md", "<!-- endpoints -->") for path in codes(paths)
     }

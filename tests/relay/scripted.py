@@ -11,7 +11,6 @@ the connection.  After its steps the connection waits for the next request.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import socket
 import struct
@@ -65,10 +64,11 @@ class Scripted:
         self.requests: list[Received] = []
         self.connections = 0
         self.left: list[float] = []
-        """When a peer left an answer that was being held, by `time.monotonic()`."""
+        """When a peer left in the middle of an answer asked for since `play`, by `time.monotonic()`."""
         self.departed = threading.Event()
         self.holding = threading.Event()
         self.listing: Answer = [response(b"{}", status="404 Not Found")]
+        self._plays = 0
         self._answers: list[Answer] = [[response(b"{}", status="404 Not Found")]]
 
     def play(self, *answers: Answer) -> None:
@@ -78,6 +78,7 @@ class Scripted:
         self.departed.clear()
         self.holding.clear()
         self._answers = list(answers)
+        self._plays += 1
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
@@ -87,7 +88,10 @@ class Scripted:
             while await self._exchange(reader, writer, number):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError):
-            self._note_departure()
+            pass
+        except asyncio.CancelledError:
+            writer.transport.abort()  # the test is over: what nobody read is not waited for
+            raise
         finally:
             writer.close()
 
@@ -102,9 +106,16 @@ class Scripted:
         else:
             answer = self._answers[min(len(self.requests), len(self._answers) - 1)]
             self.requests.append(Received(number, target, headers, body))
-        for step in answer:
-            if not await self._step(step, reader, writer):
-                return False
+        play = self._plays
+        try:
+            for step in answer:
+                if not await self._step(step, reader, writer):
+                    return False
+        except ConnectionError:
+            if play == self._plays:
+                self.left.append(time.monotonic())
+                self.departed.set()
+            raise
         return True
 
     async def _step(self, step: Step, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -121,17 +132,11 @@ class Scripted:
                 return False
             case Act.HOLD:
                 self.holding.set()
-                with contextlib.suppress(ConnectionError):
-                    await reader.read()
-                self._note_departure()
-                return False
+                await reader.read()
+                raise ConnectionResetError
             case _:
                 await step(writer)
         return True
-
-    def _note_departure(self) -> None:
-        self.left.append(time.monotonic())
-        self.departed.set()
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

@@ -138,7 +138,10 @@ def test_a_conversation_that_grows_finds_every_turn() -> None:
     messages = [user()]
     for round in range(5):
         seal = Seal("anthropic", f"SEAL {round}")
-        turn = [Thinking(text="", seal=seal), ToolCall(id=f"toolu_{round}", name="step", arguments=f'{{"n":{round}}}')]
+        turn: list[Part] = [
+            Thinking(text="", seal=seal),
+            ToolCall(id=f"toolu_{round}", name="step", arguments=f'{{"n":{round}}}'),
+        ]
         recall.remember(asking(*messages), turn)
         messages += [
             assistant(ToolCall(id=f"mine{round}", name="step", arguments=f'{{"n":{round}}}')),

@@ -1,4 +1,4 @@
-"""Clients of the official SDKs before the session's gateway, closed when a test is done with them."""
+"""Clients of the official SDKs before the shared gateway, closed when a test is done with them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import ollama
 import openai
 import pytest
 
-from dragoman.config import Secret, Settings, Upstream
 from dragoman.simulator import Simulator
-from dragoman.simulator.server import run_in_thread
 from tests.conftest import GatewayMaker
-from tests.running import Gateway, run_gateway
+from tests.running import Gateway, run_with_simulator
 from tests.sdks import asking_ollama, asking_openai
 
 
@@ -40,11 +38,7 @@ def other_gateway() -> Iterator[GatewayMaker]:
 
         def make(name: str, simulator: Simulator | None = None, **settings: Any) -> Gateway:
             if name not in started:
-                behind = stack.enter_context(run_in_thread(simulator or Simulator()))
-                upstream = Upstream(name="anthropic", base_url=behind.url, key=Secret("sk-test"))
-                values: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "upstreams": (upstream,), "retries": 0}
-                started[name] = stack.enter_context(run_gateway(Settings(**(values | settings))))
-                started[name].simulator = behind.simulator
+                started[name] = stack.enter_context(run_with_simulator(simulator, **settings))
             return started[name]
 
         yield make

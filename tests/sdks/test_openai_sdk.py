@@ -5,6 +5,7 @@ The Makefile runs the files `test_openai_sdk*.py` once under each major version.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any
 
@@ -85,6 +86,25 @@ def test_a_conversation_goes_on_from_its_own_answers(ask: Asking, gateway: Gatew
     first = ask("One")
     ask([user("One"), first.message(), user("Two")])
     assert gateway.simulator.requests[-1].body["messages"][1]["content"] == [{"type": "text", "text": first.text}]
+
+
+def test_many_conversations_at_once(gateway: Gateway) -> None:
+    """Every answer goes to the one who asked, whole and in order."""
+    count = 24
+
+    async def one(client: openai.AsyncOpenAI, number: int) -> str:
+        wanted: Any = {"model": HAIKU, "messages": [user(f"Number {number} [[simulate: auto pace=1]]")], "stream": True}
+        async with await client.chat.completions.create(**wanted) as stream:
+            return "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
+
+    async def everyone() -> list[str]:
+        http_client = openai.DefaultAsyncHttpxClient(verify=False)
+        options: Any = {"base_url": f"{gateway.url}/v1", "api_key": "any", "http_client": http_client}
+        async with openai.AsyncOpenAI(**options) as client:
+            return await asyncio.gather(*(one(client, number) for number in range(count)))
+
+    texts = asyncio.run(everyone())
+    assert [text.rpartition("You said: Number ")[2] for text in texts] == [str(number) for number in range(count)]
 
 
 # --- limits and settings -------------------------------------------------------------------------

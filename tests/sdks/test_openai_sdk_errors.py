@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from dragoman.config import Secret, Timeouts, Upstream
+from dragoman.simulator import Simulator
 from tests.conftest import GatewayMaker
 from tests.running import Gateway
 from tests.sdks.asking_openai import HAIKU, MODES, Asking
@@ -117,6 +118,14 @@ def test_the_gateway_s_own_keys(other_gateway: GatewayMaker, mode: str) -> None:
     assert (caught.value.code, caught.value.type) == ("invalid_api_key", "authentication_error")
     assert len(gateway.simulator.requests) == before, "nothing went upstream"
     assert Asking(gateway.url, mode, api_key="also right")("Hello").finish == "stop"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_key_that_the_upstream_refuses(other_gateway: GatewayMaker, mode: str) -> None:
+    gateway = other_gateway("refused", simulator=Simulator(keys=frozenset({"sk-another"})))
+    with pytest.raises(openai.AuthenticationError, match="key this gateway is configured with") as caught:
+        Asking(gateway.url, mode, api_key="sk-client")("Hello")
+    assert "sk-" not in caught.value.message
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -277,6 +277,50 @@ def test_thinking_goes_through_two_rounds(ask: Asking, gateway: Gateway) -> None
     assert [block["signature"] for block in blocks(gateway, "thinking")] == signatures
 
 
+@pytest.mark.parametrize("model", [HAIKU, OPUS, SONNET])
+def test_thinking_goes_through_a_loop_of_several_steps(ask: Asking, gateway: Gateway, model: str) -> None:
+    """A model that does not think between its calls has thought at the start of the turn, and that is enough."""
+    question = f"What is the weather in Paris and London? {ask.mode}, step by step"
+    history: list[Object] = [{"role": "user", "content": question}]
+    wanted: Any = {"model": model, "tools": [WEATHER], "reasoning_effort": "high"}
+    answer = ask(history, **wanted)
+    _, *rest = results(answer, "12 degrees", "rain")
+    function = {"name": "get_weather", "arguments": '{"city":"Rome"}'}
+    second = {"role": "assistant", "tool_calls": [{"id": "toolu_2", "type": "function", "function": function}]}
+    history += [answer.message(reasoning=False), *rest, second]
+    history.append({"role": "tool", "tool_call_id": "toolu_2", "content": "sun"})
+    assert "get_weather answered: sun" in ask(history, **wanted, extra_headers={"x-dragoman-strict": "1"}).text
+    body = gateway.simulator.requests[-1].body
+    assert body["thinking"]["type"] == ("enabled" if model == HAIKU else "adaptive")
+    kinds = [block["type"] for message in body["messages"] for block in message["content"]]
+    assert kinds == ["text", "thinking", *["tool_use"] * 2, *["tool_result"] * 2, "tool_use", "tool_result"]
+
+
+@pytest.mark.xfail(strict=True, reason="nothing yet lets go of thinking that is bound to other tools or instructions")
+@pytest.mark.parametrize(
+    ("change", "keeps"),
+    [
+        ("more tools", True),
+        ("more tools", False),
+        ("forced first", True),
+        ("forced first", False),
+        ("another system prompt", True),
+    ],
+)
+def test_thinking_bound_to_another_prompt_is_let_go(gateway: Gateway, change: str, keeps: bool) -> None:
+    """Agents add tools as they go, force the first call only, or write the time into their prompt."""
+    ask = Asking(gateway.url, "whole")
+    question: Object = {"role": "user", "content": f"Weather in Rome? {change} {keeps}"}
+    wanted: Any = {"model": SONNET, "reasoning_effort": "high"}
+    forced = {"tool_choice": "required"} if change == "forced first" else {}
+    answer = ask([{"role": "system", "content": "It is noon."}, question], tools=[WEATHER], **wanted, **forced)
+    now = "It is a minute past noon." if change == "another system prompt" else "It is noon."
+    tools = [WEATHER, CLOCK] if change == "more tools" else [WEATHER]
+    _, *rest = results(answer, "sun")
+    history: list[Object] = [{"role": "system", "content": now}, question, answer.message(reasoning=keeps), *rest]
+    assert "sun" in ask(history, tools=tools, **wanted).text
+
+
 def test_thinking_that_nobody_remembers_is_left_out(ask: Asking, gateway: Gateway) -> None:
     """A manual thinker whose tool loop lost its signature goes on without thinking, rather than fail."""
     call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Rome"}'}}

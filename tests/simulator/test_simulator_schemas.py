@@ -140,7 +140,7 @@ def test_the_old_spelling_needs_its_beta_and_keeps_the_rules() -> None:
     call = Call(betas=frozenset({"structured-outputs-2025-11-13"}))
     assert check({**plain, "output_format": {"type": "json_schema", "schema": obj()}}, call, CARDS)
     for wrong in ({"type": "json_object"}, {"type": "json_schema", "schema": {"type": "object"}}):
-        with pytest.raises(Refused, match="json_schema|additionalProperties"):
+        with pytest.raises(Refused, match=r"json_schema|additionalProperties"):
             check({**plain, "output_format": wrong}, call, CARDS)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from dragoman.conversation import Effort, Reasoning, Request, Thinking, ToolResult
+from dragoman.conversation import Effort, Message, Reasoning, Request, Thinking, ToolResult
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
 
@@ -78,15 +78,22 @@ def _manual(request: Request, asked: Reasoning, card: Card, losses: Losses) -> R
 
 
 def _loop_is_unsealed(request: Request, card: Card) -> bool:
-    """Whether the request continues a tool loop whose assistant turn has lost its signed reasoning."""
-    turns = request.messages
-    if not turns or not any(isinstance(part, ToolResult) for part in turns[-1].content):
+    """Whether the request continues a tool loop that does not begin with its signed reasoning.
+
+    A loop is one turn, however many calls it makes: a model that does not think between them thinks at its start.
+    """
+    begins: Message | None = None
+    if request.messages and request.messages[-1].role == "assistant":
         return False
-    for message in reversed(turns):
+    for message in reversed(request.messages):
         if message.role == "assistant":
-            first = message.content[0] if message.content else None
-            return not (isinstance(first, Thinking) and first.seal is not None and first.seal.origin == card.dialect)
-    return False
+            begins = message
+        elif not any(isinstance(part, ToolResult) for part in message.content):
+            break
+    if begins is None:
+        return False
+    first = begins.content[0] if begins.content else None
+    return not (isinstance(first, Thinking) and first.seal is not None and first.seal.origin == card.dialect)
 
 
 def _off(request: Request, asked: Reasoning, card: Card, losses: Losses, *, quiet: bool = False) -> Request:

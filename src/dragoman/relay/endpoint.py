@@ -11,6 +11,8 @@ from urllib.request import getproxies, proxy_bypass
 
 from dragoman.errors import GatewayError
 
+_MAX_GREETING = 64 * 1024
+
 
 class Endpoint(NamedTuple):
     """A server.  `path` is the prefix of all its paths, without a trailing slash."""
@@ -28,8 +30,12 @@ class Endpoint(NamedTuple):
     @property
     def host_header(self) -> str:
         default = 443 if self.tls else 80
-        name = f"[{self.host}]" if ":" in self.host else self.host
-        return name if self.port == default else f"{name}:{self.port}"
+        return self.host_name if self.port == default else f"{self.host_name}:{self.port}"
+
+    @property
+    def host_name(self) -> str:
+        """The host as it stands before a port."""
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     def target(self, path: str) -> str:
         """What stands in the request line: a plain proxy wants the whole URL."""
@@ -64,19 +70,37 @@ async def tunnel(endpoint: Endpoint, protocol: asyncio.Protocol, context: ssl.SS
     """Connect `protocol` to a TLS endpoint through its proxy (CONNECT)."""
     if endpoint.proxy is None or endpoint.proxy_address is None:
         raise ValueError("the endpoint has no proxy")
-    reader, writer = await asyncio.open_connection(*endpoint.proxy_address)
-    where = f"{endpoint.host}:{endpoint.port}"
-    authorization = proxy_authorization(endpoint.proxy)
-    writer.write(f"CONNECT {where} HTTP/1.1\r\nhost: {where}\r\n{authorization}\r\n".encode())
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        head = b""
-    if head[9:12] != b"200":
-        writer.close()
-        raise GatewayError("unreachable", f"the proxy {endpoint.proxy.hostname} refused to connect to {where}")
     loop = asyncio.get_running_loop()
-    transport = await loop.start_tls(writer.transport, protocol, context, server_hostname=endpoint.host)  # type: ignore[arg-type]
-    if transport is None:
-        raise ConnectionError("the proxy closed the connection")
+    where = f"{endpoint.host_name}:{endpoint.port}"
+    plain, greeting = await loop.create_connection(_Greeting, *endpoint.proxy_address)
+    try:
+        authorization = proxy_authorization(endpoint.proxy)
+        plain.write(f"CONNECT {where} HTTP/1.1\r\nhost: {where}\r\n{authorization}\r\n".encode())
+        if (await greeting.head)[9:12] != b"200":
+            raise GatewayError("unreachable", f"the proxy {endpoint.proxy.hostname} refused to connect to {where}")
+        transport = await loop.start_tls(plain, protocol, context, server_hostname=endpoint.host)  # type: ignore[arg-type]
+        if transport is None:
+            raise ConnectionError("the proxy closed the connection")
+    except BaseException:
+        plain.abort()
+        raise
     protocol.connection_made(transport)
+
+
+class _Greeting(asyncio.Protocol):
+    """What a proxy says before it becomes a wire: `head` is the head of its answer, empty if there is none."""
+
+    def __init__(self) -> None:
+        self.head: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._received = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if b"\r\n\r\n" in self._received and not self.head.done():
+            self.head.set_result(self._received)
+        elif len(self._received) > _MAX_GREETING:
+            self.connection_lost(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.head.done():
+            self.head.set_result(b"")

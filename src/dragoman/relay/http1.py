@@ -47,6 +47,7 @@ class Connection(asyncio.Protocol):
         self._complete = True
         self._until_close = False
         self._keep = False
+        self._paused = False
         self._inflate: Callable[[bytes], bytes] | None = None
         self._seen = 0.0
         self._patience = 0.0
@@ -68,7 +69,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        return self.alive and self._complete and self._keep and not self._until_close
+        return self.alive and self._complete and self._keep and not self._until_close and not self._paused
 
     async def send(self, request: bytes, patience: float) -> None:
         """Write the request and wait for the answer's head.  `patience`: seconds of silence to bear, here and later."""
@@ -98,11 +99,14 @@ class Connection(asyncio.Protocol):
             sink.end()
 
     def pause(self) -> None:
+        """Read no more until `resume`: whoever takes the answer is slow."""
         if self.alive:
+            self._paused = True
             self._transport.pause_reading()  # type: ignore[union-attr]
 
     def resume(self) -> None:
         if self.alive:
+            self._paused = False
             self._seen = self._loop.time()
             self._transport.resume_reading()  # type: ignore[union-attr]
 
@@ -183,7 +187,8 @@ class Connection(asyncio.Protocol):
         if left > 0:
             self._watchdog = self._loop.call_later(left, self._watch)
         else:
-            self._break(GatewayError("timeout", f"the upstream server was silent for {self._patience:g} seconds"))
+            who = "client took nothing" if self._paused else "upstream server was silent"
+            self._break(GatewayError("timeout", f"the {who} for {self._patience:g} seconds"))
             self.abort()
 
     def _disarm(self) -> None:
@@ -254,7 +259,7 @@ class Pool:
         if connection.reusable:
             connection.idle_since = now = asyncio.get_running_loop().time()
             self._idle.append(connection)
-            while self._idle[0].idle_since < now - _IDLE:  # what a burst left behind
+            while self._idle and self._idle[0].idle_since < now - _IDLE:  # what a burst left behind
                 self._idle.popleft().abort()
         else:
             connection.abort()

@@ -45,8 +45,8 @@ class Recall:
         for message in request.messages:
             digest.message(message)
         key = digest.turn(content)
-        kept = [part if isinstance(part, Thinking | Text) else _placeholder(part) for part in content]
-        size = len(_sorted(kept)) + 200
+        kept = [_kept(part) for part in content]
+        size = sum(map(_size, kept)) + 200
         self._forget(key)
         self._entries[key] = (self._clock() + self._max_age, size, kept)
         self._size += size
@@ -91,9 +91,26 @@ def _lost(message: Message) -> bool:
     return not any(isinstance(part, Thinking) and part.seal is not None for part in message.content)
 
 
-def _placeholder(part: Part) -> Part:
+def _kept(part: Part) -> Part:
     """Calls come back from the client under ids of its own; only their place is kept."""
-    return ToolCall(id="", name="", arguments="") if isinstance(part, ToolCall) else part
+    match part:
+        case ToolCall():
+            return ToolCall(id="", name="", arguments="")
+        case Text():
+            return Text(text=part.text)
+        case _:
+            return part
+
+
+def _size(part: Part) -> int:
+    """About how many bytes a part holds."""
+    match part:
+        case Text(text=text):
+            return len(text.encode("utf-8", "surrogatepass"))
+        case Thinking(text=text, seal=seal):
+            return len(text.encode("utf-8", "surrogatepass")) + len(seal.value if seal else "")
+        case _:
+            return 0
 
 
 def _woven(kept: Sequence[Part], sent: Sequence[Part]) -> Iterator[Part]:

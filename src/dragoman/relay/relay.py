@@ -161,9 +161,14 @@ class Stream:
             self._writing = asyncio.ensure_future(self._write(rest, self._writing))
 
     async def _write(self, rest: Awaitable[None], before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await before
-        await rest
+        try:
+            if before is not None:
+                await before
+            await rest
+        except Exception as error:
+            self._deliver = None
+            if not self._ended.done():
+                self._ended.set_exception(error)
         self._connection.resume()
 
 

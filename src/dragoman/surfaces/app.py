@@ -27,16 +27,21 @@ def build_app(settings: Settings) -> ASGIApp:
     """The ASGI application for these settings.  Connections are opened by its lifespan."""
     catalogue = build(settings.aliases, default=settings.default_model, retired=settings.retired)
     relay = Relay(settings, catalogue, {})
-    routes = [
-        *OllamaSurface(relay).routes(),
-        *OpenAISurface(relay).routes(),
-        Route("/health", Endpoint(ollama, _health), methods=["GET"]),
-    ]
+    routes = all_routes(relay)
     # A router and no application: endpoints answer for their own errors, and every layer costs at every token.
     app = Router(
         [*routes, *_wrong_ways(routes)], redirect_slashes=False, default=not_found, lifespan=lambda _: _lifespan(relay)
     )
     return Guard(_Direct(app, routes), settings.api_keys, settings.origins)
+
+
+def all_routes(relay: Relay) -> list[BaseRoute]:
+    """Every path that is served, with its methods."""
+    return [
+        *OllamaSurface(relay).routes(),
+        *OpenAISurface(relay).routes(),
+        Route("/health", Endpoint(ollama, _health), methods=["GET"]),
+    ]
 
 
 class _Direct:

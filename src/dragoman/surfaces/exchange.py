@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from typing import Any
 
 import msgspec
@@ -49,6 +49,7 @@ class Exchange:
         self._send = send
         self._done = False
         self._gone = False
+        self._behind = 0
 
     def header(self, name: bytes) -> str:
         """A request header, or ""."""
@@ -111,14 +112,28 @@ class Exchange:
     async def write(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
-    def write_now(self, data: bytes) -> Awaitable[None] | None:
-        """Write without a task switch.  What it returns must be awaited before the next write: the client is slow."""
-        step = self._send({"type": "http.response.body", "body": data, "more_body": True}).__await__()
+    def write_now(self, data: bytes) -> Coroutine[Any, Any, None] | None:
+        """Write without a task switch.  What it returns, if anything, is to be awaited: the client is slow.
+
+        Until that is done a further write does not begin; it waits its turn in what it returns itself.
+        """
+        if self._behind:
+            rest = self.write(data)
+        else:
+            step = self._send({"type": "http.response.body", "body": data, "more_body": True}).__await__()
+            try:
+                waiting = step.send(None)
+            except StopIteration:
+                return None
+            rest = _finish(step, waiting)
+        self._behind += 1
+        return self._caught_up(rest)
+
+    async def _caught_up(self, rest: Awaitable[None]) -> None:
         try:
-            waiting = step.send(None)
-        except StopIteration:
-            return None
-        return _finish(step, waiting)
+            await rest
+        finally:
+            self._behind -= 1
 
     async def end_stream(self) -> None:
         self._done = True
@@ -190,7 +205,12 @@ async def _until_gone(receive: Receive) -> None:
 async def _finish(step: Generator[Any, Any, Any], waiting: Any) -> None:
     """Drive a coroutine that stopped at `waiting` to its end."""
     while True:
-        await (asyncio.sleep(0) if waiting is None else waiting)
+        if waiting is None:
+            await asyncio.sleep(0)
+        else:
+            # A coroutine that stops marks its future as awaited; the mark is for one who is no longer there.
+            waiting._asyncio_future_blocking = False
+            await waiting
         try:
             waiting = step.send(None)
         except StopIteration:
