@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 Kind = Literal[
     "invalid_request",
     "context_length",
+    "unverified_thinking",
     "authentication",
     "billing",
     "permission",
@@ -46,6 +47,7 @@ class Row(NamedTuple):
 TABLE: dict[Kind, Row] = {
     "invalid_request": Row(400, "invalid_request_error", 400, "invalid_request_error", None, 400),
     "context_length": Row(400, "invalid_request_error", 400, "invalid_request_error", "context_length_exceeded", 400),
+    "unverified_thinking": Row(400, "invalid_request_error", 400, "invalid_request_error", None, 400),
     "authentication": Row(401, "authentication_error", 401, "authentication_error", "invalid_api_key", 401),
     "billing": Row(402, "billing_error", 429, "insufficient_quota", "insufficient_quota", 402),
     "permission": Row(403, "permission_error", 403, "permission_error", None, 403),

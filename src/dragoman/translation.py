@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Literal, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dragoman.conversation import Object, Request
 from dragoman.dialects.contract import ClientDialect, UpstreamDialect
@@ -65,11 +66,18 @@ def carry(
     losses: Losses,
     *,
     prompt_cache: Literal["auto", "off"] = "auto",
+    long_output: int | None = None,
 ) -> Carried:
-    """The client's request, fitted to the model of `card`, in the upstream's words.  Raises `GatewayError`."""
+    """The client's request, fitted to the model of `card`, in the upstream's words.  Raises `GatewayError`.
+
+    Above an output limit of `long_output` tokens the upstream is asked to stream, even when the client is not.
+    """
     fitted = fit(request, card, losses, prompt_cache=prompt_cache)
+    sent = fitted.request
+    if long_output is not None and not sent.stream and (sent.max_tokens or 0) > long_output:
+        sent = replace(sent, stream=True)
     report_leftovers(request, client, upstream, losses)
-    return Carried(upstream.encode_request(fitted.request, losses), fitted.request, fitted.restore)
+    return Carried(upstream.encode_request(sent, losses), sent, fitted.restore)
 
 
 def report_leftovers(request: Request, client: ClientDialect, upstream: UpstreamDialect, losses: Losses) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from dragoman import Translation, translate
 from dragoman.config import Settings
+from dragoman.errors import GatewayError
 from dragoman.models.catalogue import build
 from dragoman.relay.relay import Relay
 from dragoman.simulator import scenario
@@ -102,6 +103,10 @@ def _translate(source: str, members: dict[str, Any], model: str = "claude-haiku-
 @pytest.mark.parametrize(("source", "example", "outcome", "becomes"), _MEMBERS)
 def test_members(source: str, example: str, outcome: str, becomes: str) -> None:
     members = json.loads(codes(example)[0])
+    if outcome == "refused":
+        with pytest.raises(GatewayError):
+            _translate(source, members)
+        return
     told = _translate(source, members)
     plain = _translate(source, {"prompt": "Hi"} if source == "ollama_generate" else {})
     match outcome:

@@ -296,7 +296,6 @@ def test_thinking_goes_through_a_loop_of_several_steps(ask: Asking, gateway: Gat
     assert kinds == ["text", "thinking", *["tool_use"] * 2, *["tool_result"] * 2, "tool_use", "tool_result"]
 
 
-@pytest.mark.xfail(strict=True, reason="nothing yet lets go of thinking that is bound to other tools or instructions")
 @pytest.mark.parametrize(
     ("change", "keeps"),
     [

@@ -71,6 +71,7 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     effort: EffortCard
     thinking: ThinkingCard
     min_cacheable_tokens: int | None = None
+    image_types: tuple[str, ...] = ("image/jpeg", "image/png", "image/gif", "image/webp")
     image_max_edge_px: int | None = None
     image_max_tokens: int | None = None
     overflow: str = "stop_reason"

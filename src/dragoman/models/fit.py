@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from dragoman.conversation import Request
 from dragoman.losses import Losses
+from dragoman.models.attachments import check_attachments
 from dragoman.models.cards import Card
 from dragoman.models.formats import fit_format
 from dragoman.models.limits import fit_cache, fit_limit, fit_sampling, fit_stop
@@ -34,6 +35,7 @@ def fit(request: Request, card: Card, losses: Losses, *, prompt_cache: Literal["
 
     Raises `GatewayError` ("invalid_request") for what no model could answer.
     """
+    check_attachments(request, card)
     request = replace(request, model=card.id)
     request = fit_turns(request, card, losses)
     request = fit_thinking(request, card, losses)

@@ -15,9 +15,10 @@ from datetime import UTC, date, datetime
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from dragoman.config import Settings
-from dragoman.conversation import Event, Fault, Finish, PartStart, Reply, Request
+from dragoman.conversation import Event, Fault, Finish, Part, PartStart, Reply, Request, Thinking
 from dragoman.dialects.contract import ClientDialect, StreamDecoder
 from dragoman.errors import TABLE, GatewayError, Kind, invalid
 from dragoman.folding import Fold, unfold
@@ -48,14 +49,21 @@ _MAX_WAIT = 4.0
 
 
 class Call(Struct, frozen=True):
-    """A request ready to be sent.  `request` is the client's own, `body` the upstream's bytes."""
+    """A request ready to be sent.
 
+    `request` is the client's own, `wanted` the same with what is configured and remembered, `body` the upstream's
+    bytes.  `streamed`: the upstream streams, whatever the client asked for.
+    """
+
+    client: ClientDialect
     request: Request
+    wanted: Request
     resolution: Resolution
     losses: Losses
+    strict: bool
     body: bytes
     restore: Restore | None
-    max_tokens: int
+    streamed: bool
     recalls: bool
 
     @property
@@ -72,13 +80,15 @@ class Stream:
     The last event of all is a Finish or a Fault.
     """
 
-    def __init__(self, decoder: StreamDecoder, connection: Connection) -> None:
+    def __init__(self, server: UpstreamServer, connection: Connection) -> None:
+        decoder: StreamDecoder = server.dialect.Decoder()
         self.first: list[Event] = []
         self.restore: RestoreStream | None = None
         self.fold: Fold | None = None
+        self._hide = server.hide
         self._decoder = decoder
         self._feed = decoder.feed
-        self._connection = connection
+        self.connection = connection
         self._deliver: Deliver | None = None
         self._held: list[Event] = []
         self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -87,7 +97,7 @@ class Stream:
 
     async def begin(self, patience: float) -> None:
         """Read until there is something to say: `first`.  Raises `GatewayError` when that is a failure."""
-        self._connection.read_into(self, patience)
+        self.connection.read_into(self, patience)
         await self._begun
         self.first, self._held = self._held, []
         _raise_early_fault(self.first)
@@ -118,11 +128,14 @@ class Stream:
 
     def data(self, data: bytes) -> None:
         if events := self._feed(data):
-            self._got(events)
-            last = type(events[-1])
-            if last is Fault:
+            last = events[-1]
+            if type(last) is Fault:
+                events[-1] = Fault(last.kind, self._hide(last.message), last.retry_after)
+                self._got(events)
                 self._finish()
-            elif last is Finish:  # the end of the body frees the connection for the next call, but nobody needs it
+                return
+            self._got(events)
+            if type(last) is Finish:  # the end of the body frees the connection for the next call, but nobody needs it
                 asyncio.get_running_loop().call_later(_LINGER, self._finish)
 
     def end(self) -> None:
@@ -157,7 +170,7 @@ class Stream:
                 self._ended.set_exception(error)
             return
         if rest is not None:
-            self._connection.pause()
+            self.connection.pause()
             self._writing = asyncio.ensure_future(self._write(rest, self._writing))
 
     async def _write(self, rest: Awaitable[None], before: asyncio.Task[None] | None) -> None:
@@ -169,7 +182,7 @@ class Stream:
             self._deliver = None
             if not self._ended.done():
                 self._ended.set_exception(error)
-        self._connection.resume()
+        self.connection.resume()
 
 
 class Relay:
@@ -193,27 +206,55 @@ class Relay:
         With `strict`, a member that cannot be carried is an error rather than a line in the report.
         """
         resolution = self.catalogue.resolve(request.model, self.today())
-        card = resolution.card
-        losses = Losses(client.SPELLING)
         wanted = apply_override(self.recall.restore(request), self.settings.overrides, resolution)
-        server = self._server(card)
-        carried = carry(wanted, client, server.dialect, card, losses, prompt_cache=self.settings.prompt_cache)
-        if losses.dropped and (strict or self.settings.strict):
+        strict = strict or self.settings.strict
+        losses = Losses(client.SPELLING)
+        return self._carry(client, request, wanted, resolution=resolution, losses=losses, strict=strict)
+
+    def _carry(
+        self,
+        client: ClientDialect,
+        request: Request,
+        wanted: Request,
+        *,
+        resolution: Resolution,
+        losses: Losses,
+        strict: bool,
+    ) -> Call:
+        card = resolution.card
+        upstream = self._server(card).dialect
+        prompt_cache = self.settings.prompt_cache
+        carried = carry(wanted, client, upstream, card, losses, prompt_cache=prompt_cache, long_output=LONG_OUTPUT)
+        if losses.dropped and strict:
             told = "; ".join(f"{name}: {why}" for name, why in losses.dropped.items())
             raise invalid(f"strict mode: this cannot be carried to {card.id}: {told}", next(iter(losses.dropped)))
-        limit = carried.request.max_tokens or card.max_output_tokens
-        if limit > LONG_OUTPUT and not carried.body.get("stream"):
-            carried.body["stream"] = True
         reasoning = carried.request.reasoning
         thinks = card.thinking.default_on if reasoning is None else reasoning.mode in ("adaptive", "enabled")
         return Call(
+            client=client,
             request=request,
+            wanted=wanted,
             resolution=resolution,
             losses=losses,
+            strict=strict,
             body=_encode(carried.body),
             restore=carried.restore,
-            max_tokens=limit,
+            streamed=carried.request.stream,
             recalls=thinks and bool(request.tools),
+        )
+
+    def _unsealed(self, call: Call, error: GatewayError) -> Call:
+        """The same call without the thinking that was sent back: the model says it belongs to another conversation.
+
+        It happens when a client rewrites what came before (a clock in the system prompt, another set of tools).
+        """
+        messages = [replace(message, content=_unsealed(message.content)) for message in call.wanted.messages]
+        if error.kind != "unverified_thinking" or messages == call.wanted.messages:
+            raise error
+        call.losses.drop("thinking", "what came before it has changed since the model signed it")
+        wanted = replace(call.wanted, messages=messages)
+        return self._carry(
+            call.client, call.request, wanted, resolution=call.resolution, losses=call.losses, strict=call.strict
         )
 
     def _server(self, card: Card) -> UpstreamServer:
@@ -226,12 +267,11 @@ class Relay:
 
     async def reply(self, call: Call) -> Reply:
         """The whole answer.  Raises `GatewayError`."""
-        for wait in self._attempts():
-            try:
-                reply = await self._reply_once(call)
-                break
-            except GatewayError as error:
-                await self._wait_or_raise(error, wait)
+        try:
+            reply = await self._whole(call)
+        except GatewayError as error:
+            call = self._unsealed(call, error)
+            reply = await self._whole(call)
         if call.restore is not None:
             fold = Fold(reply.origin)
             fold.feed(call.restore.stream().feed(unfold(reply)))
@@ -240,32 +280,23 @@ class Relay:
             self.recall.remember(call.request, reply.content)
         return reply
 
-    async def _reply_once(self, call: Call) -> Reply:
+    async def _whole(self, call: Call) -> Reply:
         server = self._server(call.card)
-        connection = await server.post(call.body)
-        try:
-            if call.max_tokens > LONG_OUTPUT:
-                return await _folded(server, connection)
-            body = await server.whole(connection)
-        finally:
-            server.release(connection)
-        try:
-            return server.dialect.decode_reply(_decode(body))
-        except (msgspec.DecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
-            raise GatewayError("upstream", "the upstream server's answer is not a message") from error
+        for wait in self._attempts():
+            try:
+                return await _reply_once(server, call)
+            except GatewayError as error:
+                await self._wait_or_raise(error, wait)
+        raise AssertionError("the last attempt returns or raises")
 
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[Stream]:
         """The answer as it comes.  Raises `GatewayError` while nothing of it is there; after that it is a Fault."""
-        server = self._server(call.card)
-        for wait in self._attempts():
-            try:
-                connection = await server.post(call.body)
-                stream = Stream(server.dialect.Decoder(), connection)
-                await self._begin(server, stream, connection)
-                break
-            except GatewayError as error:
-                await self._wait_or_raise(error, wait)
+        try:
+            stream = await self._open(call)
+        except GatewayError as error:
+            call = self._unsealed(call, error)
+            stream = await self._open(call)
         try:
             if call.restore is not None:
                 stream.restore = call.restore.stream()
@@ -276,14 +307,16 @@ class Relay:
             if stream.fold is not None and stream.fold.finish is not None:
                 self.recall.remember(call.request, stream.fold.reply.content)
         finally:
-            server.release(connection)
+            self._server(call.card).release(stream.connection)
 
-    async def _begin(self, server: UpstreamServer, stream: Stream, connection: Connection) -> None:
-        try:
-            await stream.begin(server.timeouts.idle)
-        except BaseException:
-            server.release(connection)
-            raise
+    async def _open(self, call: Call) -> Stream:
+        server = self._server(call.card)
+        for wait in self._attempts():
+            try:
+                return await _open_once(server, call)
+            except GatewayError as error:
+                await self._wait_or_raise(error, wait)
+        raise AssertionError("the last attempt returns or raises")
 
     # --- trying again ----------------------------------------------------------------------------
 
@@ -296,6 +329,38 @@ class Relay:
             raise error
         log.info("trying again: %s", error.kind)
         await asyncio.sleep(max(wait, error.retry_after or 0))
+
+
+async def _reply_once(server: UpstreamServer, call: Call) -> Reply:
+    connection = await server.post(call.body)
+    try:
+        if call.streamed:
+            return await _folded(server, connection)
+        body = await server.whole(connection)
+    finally:
+        server.release(connection)
+    try:
+        return server.dialect.decode_reply(_decode(body))
+    except GatewayError as error:
+        error.message = server.hide(error.message)
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+        raise GatewayError("upstream", "the upstream server's answer is not a message") from error
+
+
+async def _open_once(server: UpstreamServer, call: Call) -> Stream:
+    connection = await server.post(call.body)
+    try:
+        stream = Stream(server, connection)
+        await stream.begin(server.timeouts.idle)
+    except BaseException:
+        server.release(connection)
+        raise
+    return stream
+
+
+def _unsealed(content: list[Part]) -> list[Part]:
+    return [part for part in content if not (isinstance(part, Thinking) and part.seal is not None)]
 
 
 def _raise_early_fault(events: list[Event]) -> None:
@@ -316,7 +381,7 @@ def _kind(kind: str) -> Kind:
 
 async def _folded(server: UpstreamServer, connection: Connection) -> Reply:
     """A streamed answer as the reply it adds up to."""
-    stream, fold = Stream(server.dialect.Decoder(), connection), Fold(server.dialect.NAME)
+    stream, fold = Stream(server, connection), Fold(server.dialect.NAME)
     await stream.begin(server.timeouts.idle)
     try:
         fold.feed(stream.first)

@@ -63,6 +63,7 @@ class UpstreamServer:
         self.name = upstream.name
         self.dialect = dialect
         self.timeouts = timeouts
+        self._secret = upstream.key.reveal() if upstream.key else ""
         endpoint = endpoint_of(upstream.base_url)
         self._pool = Pool(endpoint, timeouts.connect)
         lines = "".join(f"{name}: {value}\r\n" for name, value in _headers(upstream).items())
@@ -73,6 +74,10 @@ class UpstreamServer:
         self._post = f"POST {target} HTTP/1.1\r\nhost: {host}\r\n{lines}content-length: ".encode()
         models = endpoint.target("/v1/models?limit=1000")
         self._models = f"GET {models} HTTP/1.1\r\nhost: {host}\r\n{lines}\r\n".encode()
+
+    def hide(self, message: str) -> str:
+        """`message` without our key, which a careless server may repeat in its errors."""
+        return message.replace(self._secret, "…") if self._secret else message
 
     def close(self) -> None:
         self._pool.close()
@@ -126,6 +131,7 @@ class UpstreamServer:
         except GatewayError:
             body = b""
         error = self.dialect.decode_error(connection.status, body, retry_after(connection.headers))
+        error.message = self.hide(error.message)
         if error.kind == "authentication":
             error.message = f"{self.name} refused the key this gateway is configured with: {error.message}"
         return error

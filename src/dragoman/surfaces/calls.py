@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from dragoman.conversation import Event, Fault, Request
 from dragoman.dialects.contract import Stamp, StreamEncoder
 from dragoman.ids import fresh
 from dragoman.relay.relay import Call, Relay
-from dragoman.surfaces.exchange import Exchange, ascii_list
+from dragoman.surfaces.exchange import Exchange, Header, ascii_list
 
 log = logging.getLogger("dragoman.calls")
 
@@ -24,25 +25,26 @@ def stamp(prefix: str, model: str) -> Stamp:
 
 
 def prepare(exchange: Exchange, relay: Relay, request: Request) -> Call:
-    """Fit the request, and put the report of it into the answer's headers."""
+    """Fit the request; the answer's headers will tell how that went."""
     strict = exchange.header(b"x-dragoman-strict").lower() in _TRUE
     call = relay.prepare(exchange.dialect, request, strict=strict)
-    report(exchange, call)
+    exchange.report = partial(report, call)
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug("%s %s dropped=%s emulated=%s", exchange.id, call.card.id, call.losses.dropped, call.losses.emulated)
     return call
 
 
-def report(exchange: Exchange, call: Call) -> None:
-    extra = exchange.extra
-    extra.append((b"x-dragoman-model", call.card.id.encode()))
+def report(call: Call) -> list[Header]:
+    """Who answers, and what was lost on the way.  Read when the answer begins: trying again may lose more."""
+    headers: list[Header] = [(b"x-dragoman-model", call.card.id.encode())]
     if call.resolution.substituted:
         names = f"{call.resolution.asked} -> {call.card.id}; {call.resolution.substituted}"
-        extra.append((b"x-dragoman-substituted", ascii_list([names])))
+        headers.append((b"x-dragoman-substituted", ascii_list([names])))
     if call.losses.dropped:
-        extra.append((b"x-dragoman-dropped", ascii_list(call.losses.dropped)))
+        headers.append((b"x-dragoman-dropped", ascii_list(call.losses.dropped)))
     if call.losses.emulated:
-        extra.append((b"x-dragoman-emulated", ascii_list(call.losses.emulated)))
-    if log.isEnabledFor(logging.DEBUG):
-        log.debug("%s %s dropped=%s emulated=%s", exchange.id, call.card.id, call.losses.dropped, call.losses.emulated)
+        headers.append((b"x-dragoman-emulated", ascii_list(call.losses.emulated)))
+    return headers
 
 
 async def answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> None:

@@ -44,6 +44,7 @@ class Exchange:
         self.dialect = dialect
         self.id = fresh("req_")
         self.extra: list[Header] = []
+        self.report: Callable[[], list[Header]] = list
         self.started = False
         self._receive = receive
         self._send = send
@@ -140,7 +141,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _own_headers(self) -> list[Header]:
-        return [(b"x-request-id", self.id.encode()), (b"request-id", self.id.encode()), *self.extra]
+        return [(b"x-request-id", self.id.encode()), (b"request-id", self.id.encode()), *self.report(), *self.extra]
 
     # --- the client's departure ------------------------------------------------------------------
 

@@ -31,7 +31,14 @@ _LOCAL = r"https?://(localhost|127\.0\.0\.1|0\.0\.0\.0)(:\d+)?"
 _APPS = r"(app|file|tauri|vscode-webview|vscode-file)://.*"
 _EXTENSIONS = r"(chrome-extension|moz-extension|safari-extension|safari-web-extension|ms-browser-extension)://.*"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
-_EXPOSED = ("x-request-id", "x-dragoman-model", "x-dragoman-dropped", "x-dragoman-emulated", "x-dragoman-substituted")
+_EXPOSED = (
+    "x-request-id",
+    "retry-after",
+    "x-dragoman-model",
+    "x-dragoman-dropped",
+    "x-dragoman-emulated",
+    "x-dragoman-substituted",
+)
 
 
 def dialect_of(path: str) -> ClientDialect:
@@ -50,8 +57,8 @@ class Guard:
         self._origins = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
         self._app = app
         self._cors = CORSMiddleware(
-            app,
-            allow_origin_regex=self._origins.pattern,
+            self._admit,  # inside, so that a page can read why it was refused
+            allow_origin_regex=f"(?i){self._origins.pattern}",
             allow_methods=_METHODS,
             allow_headers=["*"],
             expose_headers=_EXPOSED,
@@ -62,31 +69,38 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = _clean(scope)
-        origin = host = credential = b""
+        _clean(scope)
+        origin = host = b""
         for name, value in scope["headers"]:
             if name == b"origin":
                 origin = value
             elif name == b"host":
                 host = value
-            elif name == b"x-api-key" or (name == b"authorization" and not credential):
-                credential = value
-        app = self._app
-        if origin and not _same(origin, host):
-            if not self._origins.fullmatch(str(origin, "latin-1")):
-                await _refuse(scope, receive, send, "permission", _foreign(origin))
-                return
-            app = self._cors
-        if self._keys and path not in OPEN_PATHS and scope["method"] != "OPTIONS" and not self._knows(credential):
-            await _refuse(scope, receive, send, "authentication", _NO_KEY if not credential else _BAD_KEY)
-            return
-        await app(scope, receive, send)
+        if not origin or _same(origin, host):
+            await self._admit(scope, receive, send)
+        elif self._origins.fullmatch(str(origin, "latin-1")):
+            await self._cors(scope, receive, send)
+        else:
+            await _refuse(scope, receive, send, "permission", _foreign(origin))
 
-    def _knows(self, credential: bytes) -> bool:
-        digests = [hashlib.sha256(candidate).digest() for candidate in _candidates(credential)]
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whoever has a key, where one is wanted."""
+        if self._keys and scope["path"] not in OPEN_PATHS and scope["method"] != "OPTIONS":
+            credentials = [value for name, value in scope["headers"] if name in _CREDENTIALS and value]
+            if not self._knows(credentials):
+                await _refuse(scope, receive, send, "authentication", _BAD_KEY if credentials else _NO_KEY)
+                return
+        await self._app(scope, receive, send)
+
+    def _knows(self, credentials: Iterable[bytes]) -> bool:
+        candidates = [candidate for credential in credentials for candidate in _candidates(credential)]
+        digests = [hashlib.sha256(candidate).digest() for candidate in candidates]
         # Every pair is compared, so that the time taken says nothing about which one fitted.
         return sum(hmac.compare_digest(digest, key) for digest in digests for key in self._keys) > 0
 
+
+# Some programs send a key of their own in one of them, whatever their user has put into the other.
+_CREDENTIALS = (b"x-api-key", b"authorization")
 
 _NO_KEY = "this gateway wants a key: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`"
 _BAD_KEY = "this gateway does not know the key that was sent"

@@ -23,6 +23,13 @@ _decode = msgspec.json.Decoder().decode
 # Wordings with which the API says that the conversation does not fit the model's window.
 _OVERFLOW = ("prompt is too long", "exceed context limit", "exceeds the context window")
 
+# Wordings with which it says that thinking which was sent back is not what it signed, or not where it was signed.
+_UNVERIFIED = (
+    "`signature` in `thinking`",
+    "bound to a different conversation",
+    "blocks in the latest assistant message",
+)
+
 _STATUS_KINDS: dict[int, Kind] = {
     400: "invalid_request",
     401: "authentication",
@@ -116,6 +123,8 @@ def error_kind(name: str, message: str, default: Kind) -> Kind:
     kind = ERROR_KINDS.get(name, default)
     if kind == "invalid_request" and any(phrase in message for phrase in _OVERFLOW):
         return "context_length"
+    if kind == "invalid_request" and any(phrase in message for phrase in _UNVERIFIED):
+        return "unverified_thinking"
     if kind == "invalid_request" and "credit balance is too low" in message:
         return "billing"
     if kind == "not_found" and message.startswith("model:"):

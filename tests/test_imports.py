@@ -1,0 +1,243 @@
+"""Imports run one way and in no circle: surfaces → relay → {dialects, models} → the core; and purity where it is owed.
+
+Every import of every file counts, those inside functions and under TYPE_CHECKING too.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+import dragoman
+
+ROOT = Path(dragoman.__file__).parent
+CORE = frozenset({"arguments", "conversation", "errors", "folding", "framing", "ids", "losses", "media"})
+
+# What each part of the house may import of the others, besides itself and the core.  The core imports the core.
+ALLOWED: Mapping[str, frozenset[str]] = {
+    "surfaces": frozenset({"relay", "dialects", "models", "config", "simulator"}),
+    "relay": frozenset({"dialects", "models", "config", "translation"}),
+    "translation": frozenset({"dialects", "models"}),
+    "dialects": frozenset(),
+    "models": frozenset(),
+    "config": frozenset(),
+    "simulator": frozenset({"models"}),
+    "cli": frozenset({"surfaces", "relay", "translation", "dialects", "models", "config", "simulator"}),
+    "__main__": frozenset({"cli"}),
+    "": frozenset({"translation"}),
+}
+# Narrower than a whole part: the simulator must not be judged by the code it judges.
+ONLY: Mapping[tuple[str, str], frozenset[str]] = {
+    ("simulator", "models"): frozenset({"dragoman.models.cards"}),
+    ("surfaces", "simulator"): frozenset({"dragoman.simulator", "dragoman.simulator.server"}),
+}
+# No I/O, no clock, no environment, no chance: what is allowed of the world outside is named here.
+PURE = ("dialects", "models", *sorted(CORE))
+OUTSIDE = frozenset(
+    [
+        "__future__",
+        "base64",
+        "binascii",
+        "bisect",
+        "collections",
+        "copy",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "enum",
+        "fnmatch",
+        "functools",
+        "hashlib",
+        "importlib.resources",
+        "itertools",
+        "json",
+        "math",
+        "msgspec",
+        "operator",
+        "re",
+        "string",
+        "textwrap",
+        "tomllib",
+        "types",
+        "typing",
+        "unicodedata",
+        "urllib.parse",
+    ]
+)
+
+
+class Import:
+    """One import: the module that imports, the module that is imported, and where."""
+
+    def __init__(self, importer: str, imported: str, line: int) -> None:
+        self.importer, self.imported, self.line = importer, imported, line
+
+    def __repr__(self) -> str:
+        return f"{self.importer}:{self.line} imports {self.imported}"
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package, by its full name."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = ["dragoman", *path.relative_to(ROOT).with_suffix("").parts]
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def part(module: str) -> str:
+    """The part of the house a module of ours lives in; "" is the package's own `__init__`."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def imports_of(source: str, importer: str) -> Iterator[Import]:
+    """The modules a source imports; `from package import module` names the module."""
+    package = importer if MODULES.get(importer, Path()).name == "__init__.py" else importer.rpartition(".")[0]
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                for alias in names:
+                    yield Import(importer, alias.name, node.lineno)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                base = module or ""
+                if level:
+                    above = package.split(".")[: len(package.split(".")) - level + 1]
+                    base = ".".join([*above, *filter(None, [module])])
+                for alias in names:
+                    inner = f"{base}.{alias.name}"
+                    yield Import(importer, inner if inner in MODULES else base, node.lineno)
+            case ast.Call(func=ast.Name(id="__import__") | ast.Attribute(attr="import_module")):
+                yield Import(importer, "a module whose name is made up at run time", node.lineno)
+
+
+IMPORTS = [found for name, path in MODULES.items() for found in imports_of(path.read_text("utf-8"), name)]
+OURS = [found for found in IMPORTS if found.imported.split(".")[0] == "dragoman"]
+
+
+def test_the_reader_of_imports_sees_every_kind() -> None:
+    source = (
+        "import os, dragoman.errors\nfrom dragoman import ids, translate\nfrom dragoman.relay import http1 as h\n"
+        "def f():\n    from . import reply\n    from ..contract import Stamp\nif TYPE_CHECKING:\n    import time\n"
+        "import_module('x')\n"
+    )
+    found = [found.imported for found in imports_of(source, "dragoman.dialects.ollama.stream")]
+    assert sorted(found) == sorted(
+        [
+            "os",
+            "dragoman.errors",
+            "dragoman.ids",
+            "dragoman",
+            "dragoman.relay.http1",
+            "dragoman.dialects.ollama.reply",
+            "dragoman.dialects.contract",
+            "time",
+            "a module whose name is made up at run time",
+        ]
+    )
+
+
+def test_every_part_has_its_rule() -> None:
+    assert {part(name) for name in MODULES} == set(ALLOWED) | CORE
+
+
+@pytest.mark.parametrize("name", sorted(set(ALLOWED) | CORE))
+def test_imports_run_one_way(name: str) -> None:
+    allowed = CORE if name in CORE else ALLOWED[name] | CORE | {name}
+    wrong = [found for found in OURS if part(found.importer) == name and part(found.imported) not in allowed]
+    assert not wrong
+
+
+@pytest.mark.parametrize(("name", "other"), ONLY)
+def test_imports_that_are_narrower(name: str, other: str) -> None:
+    found = [found for found in OURS if (part(found.importer), part(found.imported)) == (name, other)]
+    assert found, "the rule is about nothing any more"
+    assert not [each for each in found if each.imported not in ONLY[name, other]]
+
+
+def test_dialects_do_not_know_each_other() -> None:
+    """Only what two wires of one vendor share is shared: the legacy completions lean on the chat dialect."""
+
+    def wire(module: str) -> str:
+        return module.split(".")[2] if module.startswith("dragoman.dialects.") else ""
+
+    wires = {wire(name) for name, path in MODULES.items() if path.name == "__init__.py"} - {""}
+    pairs = {(wire(found.importer), wire(found.imported)) for found in OURS if wire(found.imported) in wires}
+    assert {pair for pair in pairs if pair[0] != pair[1] and pair[0]} == {("openai_completions", "openai_chat")}
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_what_must_be_pure_imports_nothing_of_the_world(name: str) -> None:
+    outside = [
+        found for found in IMPORTS if part(found.importer) == name and found.imported.split(".")[0] != "dragoman"
+    ]
+    wrong = [
+        found for found in outside if found.imported not in OUTSIDE and found.imported.split(".")[0] not in OUTSIDE
+    ]
+    assert not wrong
+
+
+CLOCKS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today")}
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_what_must_be_pure_asks_no_clock_and_waits_for_nobody(name: str) -> None:
+    wrong = []
+    for module, path in MODULES.items():
+        if part(module) != name:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.AsyncFunctionDef() | ast.Await() | ast.AsyncFor() | ast.AsyncWith():
+                    wrong.append(f"{module}:{node.lineno} is asynchronous")
+                case ast.Attribute(value=ast.Name(id=owner), attr=attribute) if (owner, attribute) in CLOCKS:
+                    wrong.append(f"{module}:{node.lineno} asks the clock")
+                case ast.Call(func=ast.Name(id="open" | "print" | "input" as called)):
+                    wrong.append(f"{module}:{node.lineno} calls {called}")
+    assert not wrong
+
+
+def test_no_circles() -> None:
+    """Between modules, counting only what runs on import: a name that is imported late closes no circle then."""
+    graph: dict[str, set[str]] = {name: set() for name in MODULES}
+    for name, path in MODULES.items():
+        for found in imports_of(path.read_text("utf-8"), name):
+            if found.imported in MODULES and found.imported != name:
+                graph[name].add(found.imported)
+    assert not [" → ".join(circle) for circle in circles(graph)]
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """A circle for every edge that closes one, by walking down."""
+    found: list[list[str]] = []
+    done: set[str] = set()
+
+    def walk(name: str, trail: list[str]) -> None:
+        if name in trail:
+            found.append([*trail[trail.index(name) :], name])
+        elif name not in done:
+            for other in sorted(graph[name]):
+                walk(other, [*trail, name])
+            done.add(name)
+
+    for name in sorted(graph):
+        walk(name, [])
+    return found
+
+
+def test_circles_are_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == [["b", "c", "b"]]
+
+
+def test_what_a_start_imports() -> None:
+    """pydantic and the SDKs are for tests: nothing of ours imports them, nor anything that is not a dependency."""
+    dependencies = {"aiohttp", "httptools", "msgspec", "rich", "starlette", "typer", "click", "uvicorn", "uvloop"}
+    names = {found.imported.split(".")[0] for found in IMPORTS} - set(sys.stdlib_module_names) - {"dragoman"}
+    assert names <= dependencies
