@@ -351,3 +351,15 @@ def test_failure_is_marked_whatever_the_content(content: list[Any], wire: Any) -
 
 def test_an_empty_assistant_message_has_content() -> None:
     assert encode([Message(role="assistant", content=[])]) == [{"role": "assistant", "content": ""}]
+
+
+def test_words_end_the_wait_for_results() -> None:
+    """A result without an id answers the last assistant turn, not one before it."""
+    call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    wire: list[Object] = [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "assistant", "content": "never mind"},
+        {"role": "tool", "content": "late"},
+    ]
+    *_, last = decode_messages(wire)
+    assert [part.id for part in last.content if isinstance(part, ToolResult)] != ["call_1"]

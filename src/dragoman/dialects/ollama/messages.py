@@ -61,6 +61,8 @@ def decode_messages(value: JSON, at: str = "messages") -> list[Message]:
 
 
 def _decode_message(role: Role, body: Object, at: str) -> Message:
+    if len(body) == 1 and type(plain := body.get("content")) is str and plain:
+        return Message(role=role, content=[Text(text=plain)])  # nearly every message
     content: list[Part] = []
     if role == "assistant" and (thinking := take(body, "thinking", str, at)):
         content.append(Thinking(text=thinking))

@@ -58,6 +58,9 @@ class _Waiting:
         return found
 
 
+_PLAIN = frozenset({"system", "developer", "user", "assistant"})
+
+
 def decode_messages(value: JSON, at: str = "messages") -> list[Message]:
     """The array `messages`; raises with the path of what is wrong."""
     waiting = _Waiting()
@@ -66,6 +69,10 @@ def decode_messages(value: JSON, at: str = "messages") -> list[Message]:
 
 def _decode_message(message: Object, at: str, waiting: _Waiting) -> Message:
     role = need(message, "role", str, at)
+    if len(message) == 1 and role in _PLAIN and type(text := message.get("content")) is str and text:
+        if role == "assistant":
+            waiting.ask([])
+        return Message(role=role, content=[Text(text=text)])  # type: ignore[arg-type]  # nearly every message
     content = decode_content(message.pop("content", None), path(at, "content"))
     if content and (cache := take_cache(message, at)):
         content[-1].cache = content[-1].cache or cache
