@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 
@@ -18,17 +18,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.config import Settings
-from dragoman.conversation import Event, Fault, Finish, Part, PartStart, Reply, Request, Thinking
-from dragoman.dialects.contract import ClientDialect, StreamDecoder
-from dragoman.errors import TABLE, GatewayError, Kind, invalid
+from dragoman.conversation import Part, Reply, Request, Thinking
+from dragoman.dialects.contract import ClientDialect
+from dragoman.errors import GatewayError, Kind, invalid
 from dragoman.folding import Fold, unfold
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
 from dragoman.models.catalogue import Catalogue, Resolution
-from dragoman.models.restore import Restore, RestoreStream
+from dragoman.models.restore import Restore
 from dragoman.relay.defaults import apply_override
-from dragoman.relay.http1 import Connection
 from dragoman.relay.recall import Recall
+from dragoman.relay.stream import Stream, folded
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.translation import carry
 
@@ -40,9 +40,6 @@ _decode = msgspec.json.Decoder().decode
 # The output limit above which an unstreamed call may run past every idle timeout on its way: it is streamed upstream
 # and folded here.  The official SDKs draw the line at the same place (ten minutes at 128,000 tokens an hour).
 LONG_OUTPUT = 21_333
-
-# How long (seconds) the end of an answer may lag behind its last event before it is taken for granted.
-_LINGER = 1.0
 
 _RETRIED: frozenset[Kind] = frozenset({"unreachable", "upstream", "overloaded"})
 _MAX_WAIT = 4.0
@@ -69,120 +66,6 @@ class Call(Struct, frozen=True):
     @property
     def card(self) -> Card:
         return self.resolution.card
-
-
-Deliver = Callable[[list[Event]], Awaitable[None] | None]
-
-
-class Stream:
-    """An answer that has begun.  `first` are its first events; `pump` delivers the rest, one list a network read.
-
-    The last event of all is a Finish or a Fault.
-    """
-
-    def __init__(self, server: UpstreamServer, connection: Connection) -> None:
-        decoder: StreamDecoder = server.dialect.Decoder()
-        self.first: list[Event] = []
-        self.restore: RestoreStream | None = None
-        self.fold: Fold | None = None
-        self._hide = server.hide
-        self._decoder = decoder
-        self._feed = decoder.feed
-        self.connection = connection
-        self._deliver: Deliver | None = None
-        self._held: list[Event] = []
-        self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._writing: asyncio.Task[None] | None = None
-
-    async def begin(self, patience: float) -> None:
-        """Read until there is something to say: `first`.  Raises `GatewayError` when that is a failure."""
-        self.connection.read_into(self, patience)
-        await self._begun
-        self.first, self._held = self._held, []
-        _raise_early_fault(self.first)
-
-    async def pump(self, deliver: Deliver) -> None:
-        """Call `deliver` with everything after `first`, until the end.
-
-        It runs inside the network's own callback.  What it returns, if anything, is awaited before the upstream is
-        read on: this is how a slow client slows the upstream down.
-        """
-        self._deliver = deliver
-        held, self._held = self._held, []
-        if held:
-            self._hand_over(held)
-        await self._ended
-        if self._writing is not None:
-            await self._writing
-
-    def seen(self, events: list[Event]) -> list[Event]:
-        """The events as the client sees them."""
-        if self.restore is not None:
-            events = self.restore.feed(events)
-        if self.fold is not None:
-            self.fold.feed(events)
-        return events
-
-    # --- the connection's sink -------------------------------------------------------------------
-
-    def data(self, data: bytes) -> None:
-        if events := self._feed(data):
-            last = events[-1]
-            if type(last) is Fault:
-                events[-1] = Fault(last.kind, self._hide(last.message), last.retry_after)
-                self._got(events)
-                self._finish()
-                return
-            self._got(events)
-            if type(last) is Finish:  # the end of the body frees the connection for the next call, but nobody needs it
-                asyncio.get_running_loop().call_later(_LINGER, self._finish)
-
-    def end(self) -> None:
-        if events := self._decoder.close():
-            self._got(events)
-        self._finish()
-
-    def broken(self, error: GatewayError) -> None:
-        self._got([Fault(error.kind, error.message, error.retry_after)])
-        self._finish()
-
-    def _got(self, events: list[Event]) -> None:
-        if self._deliver is None:
-            self._held += events
-            if not self._begun.done():
-                self._begun.set_result(None)
-        else:
-            self._hand_over(events)
-
-    def _finish(self) -> None:
-        if not self._ended.done():
-            self._ended.set_result(None)
-
-    def _hand_over(self, events: list[Event]) -> None:
-        if self._deliver is None:
-            return
-        try:
-            rest = self._deliver(self.seen(events))
-        except Exception as error:
-            self._deliver = None
-            if not self._ended.done():
-                self._ended.set_exception(error)
-            return
-        if rest is not None:
-            self.connection.pause()
-            self._writing = asyncio.ensure_future(self._write(rest, self._writing))
-
-    async def _write(self, rest: Awaitable[None], before: asyncio.Task[None] | None) -> None:
-        try:
-            if before is not None:
-                await before
-            await rest
-        except Exception as error:
-            self._deliver = None
-            if not self._ended.done():
-                self._ended.set_exception(error)
-        self.connection.resume()
 
 
 class Relay:
@@ -335,7 +218,7 @@ async def _reply_once(server: UpstreamServer, call: Call) -> Reply:
     connection = await server.post(call.body)
     try:
         if call.streamed:
-            return await _folded(server, connection)
+            return await folded(server, connection)
         body = await server.whole(connection)
     finally:
         server.release(connection)
@@ -361,34 +244,3 @@ async def _open_once(server: UpstreamServer, call: Call) -> Stream:
 
 def _unsealed(content: list[Part]) -> list[Part]:
     return [part for part in content if not (isinstance(part, Thinking) and part.seal is not None)]
-
-
-def _raise_early_fault(events: list[Event]) -> None:
-    """A failure before anything was said is an ordinary error, with its own status."""
-    for event in events:
-        match event:
-            case Fault(kind=kind, message=message, retry_after=after):
-                raise GatewayError(_kind(kind), message, retry_after=after)
-            case PartStart():
-                return
-            case _:
-                pass
-
-
-def _kind(kind: str) -> Kind:
-    return kind if kind in TABLE else "upstream"
-
-
-async def _folded(server: UpstreamServer, connection: Connection) -> Reply:
-    """A streamed answer as the reply it adds up to."""
-    stream, fold = Stream(server, connection), Fold(server.dialect.NAME)
-    await stream.begin(server.timeouts.idle)
-    try:
-        fold.feed(stream.first)
-        await stream.pump(fold.feed)
-    except LookupError as error:
-        raise GatewayError("upstream", "the upstream sent events in an order that makes no sense") from error
-    if fold.finish is None:
-        fault = fold.fault or Fault("upstream", "the upstream ended its answer before it was complete")
-        raise GatewayError(_kind(fault.kind), fault.message, retry_after=fault.retry_after)
-    return fold.reply

@@ -94,7 +94,7 @@ def encode_think(reasoning: Reasoning | None, losses: Losses) -> bool | Effort |
 def decode_format(value: JSON) -> Format | None:
     """`format`: "json", or a schema, which may be in the style of OpenAPI (Home Assistant's)."""
     match value:
-        case None | "":
+        case None | "" | "default":  # n8n's word for none
             return None
         case "json":
             return Format(kind="json")

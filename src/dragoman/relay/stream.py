@@ -1,0 +1,161 @@
+"""An answer as it arrives: the network's bytes become events, and each read is handed over in the turn it came in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from dragoman.conversation import Event, Fault, Finish, PartStart, Reply
+from dragoman.dialects.contract import StreamDecoder
+from dragoman.errors import TABLE, GatewayError, Kind
+from dragoman.folding import Fold
+from dragoman.models.restore import RestoreStream
+from dragoman.relay.http1 import Connection
+from dragoman.relay.upstreams import UpstreamServer
+
+# How long (seconds) the end of an answer may lag behind its last event before it is taken for granted.
+_LINGER = 1.0
+
+Deliver = Callable[[list[Event]], Awaitable[None] | None]
+
+
+class Stream:
+    """An answer that has begun.  `first` are its first events; `pump` delivers the rest, one list a network read.
+
+    The last event of all is a Finish or a Fault.
+    """
+
+    def __init__(self, server: UpstreamServer, connection: Connection) -> None:
+        decoder: StreamDecoder = server.dialect.Decoder()
+        self.first: list[Event] = []
+        self.restore: RestoreStream | None = None
+        self.fold: Fold | None = None
+        self._hide = server.hide
+        self._decoder = decoder
+        self._feed = decoder.feed
+        self.connection = connection
+        self._deliver: Deliver | None = None
+        self._held: list[Event] = []
+        self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._writing: asyncio.Task[None] | None = None
+
+    async def begin(self, patience: float) -> None:
+        """Read until there is something to say: `first`.  Raises `GatewayError` when that is a failure."""
+        self.connection.read_into(self, patience)
+        await self._begun
+        self.first, self._held = self._held, []
+        _raise_early_fault(self.first)
+
+    async def pump(self, deliver: Deliver) -> None:
+        """Call `deliver` with everything after `first`, until the end.
+
+        It runs inside the network's own callback.  What it returns, if anything, is awaited before the upstream is
+        read on: this is how a slow client slows the upstream down.
+        """
+        self._deliver = deliver
+        held, self._held = self._held, []
+        if held:
+            self._hand_over(held)
+        await self._ended
+        if self._writing is not None:
+            await self._writing
+
+    def seen(self, events: list[Event]) -> list[Event]:
+        """The events as the client sees them."""
+        if self.restore is not None:
+            events = self.restore.feed(events)
+        if self.fold is not None:
+            self.fold.feed(events)
+        return events
+
+    # --- the connection's sink -------------------------------------------------------------------
+
+    def data(self, data: bytes) -> None:
+        if events := self._feed(data):
+            last = events[-1]
+            if type(last) is Fault:
+                events[-1] = Fault(last.kind, self._hide(last.message), last.retry_after)
+                self._got(events)
+                self._finish()
+                return
+            self._got(events)
+            if type(last) is Finish:  # the end of the body frees the connection for the next call, but nobody needs it
+                asyncio.get_running_loop().call_later(_LINGER, self._finish)
+
+    def end(self) -> None:
+        if events := self._decoder.close():
+            self._got(events)
+        self._finish()
+
+    def broken(self, error: GatewayError) -> None:
+        self._got([Fault(error.kind, error.message, error.retry_after)])
+        self._finish()
+
+    def _got(self, events: list[Event]) -> None:
+        if self._deliver is None:
+            self._held += events
+            if not self._begun.done():
+                self._begun.set_result(None)
+        else:
+            self._hand_over(events)
+
+    def _finish(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _hand_over(self, events: list[Event]) -> None:
+        if self._deliver is None:
+            return
+        try:
+            rest = self._deliver(self.seen(events))
+        except Exception as error:
+            self._deliver = None
+            if not self._ended.done():
+                self._ended.set_exception(error)
+            return
+        if rest is not None:
+            self.connection.pause()
+            self._writing = asyncio.ensure_future(self._write(rest, self._writing))
+
+    async def _write(self, rest: Awaitable[None], before: asyncio.Task[None] | None) -> None:
+        try:
+            if before is not None:
+                await before
+            await rest
+        except Exception as error:
+            self._deliver = None
+            if not self._ended.done():
+                self._ended.set_exception(error)
+        self.connection.resume()
+
+
+def _raise_early_fault(events: list[Event]) -> None:
+    """A failure before anything was said is an ordinary error, with its own status."""
+    for event in events:
+        match event:
+            case Fault(kind=kind, message=message, retry_after=after):
+                raise GatewayError(known_kind(kind), message, retry_after=after)
+            case PartStart():
+                return
+            case _:
+                pass
+
+
+def known_kind(kind: str) -> Kind:
+    return kind if kind in TABLE else "upstream"
+
+
+async def folded(server: UpstreamServer, connection: Connection) -> Reply:
+    """A streamed answer as the reply it adds up to."""
+    stream, fold = Stream(server, connection), Fold(server.dialect.NAME)
+    await stream.begin(server.timeouts.idle)
+    try:
+        fold.feed(stream.first)
+        await stream.pump(fold.feed)
+    except LookupError as error:
+        raise GatewayError("upstream", "the upstream sent events in an order that makes no sense") from error
+    if fold.finish is None:
+        fault = fold.fault or Fault("upstream", "the upstream ended its answer before it was complete")
+        raise GatewayError(known_kind(fault.kind), fault.message, retry_after=fault.retry_after)
+    return fold.reply

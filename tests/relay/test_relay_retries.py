@@ -1,0 +1,114 @@
+"""Before its first byte a broken upstream is tried again; after that, never."""
+
+from __future__ import annotations
+
+import pytest
+
+from dragoman.simulator import Simulator
+from tests.conftest import GatewayMaker
+from tests.relay.failures import EARLY, ONLY_STREAMS, SAID, Early
+from tests.relay.scripted import (
+    Act,
+    Scripted,
+    error_body,
+    ok_message,
+    ok_stream,
+    response,
+)
+from tests.relay.setting import MODES, Mode, Setting, client, judge
+from tests.surfaces.speaking import SURFACES, Surface
+
+each_surface = pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.name)
+each_mode = pytest.mark.parametrize("mode", MODES)
+
+
+# --- trying again ------------------------------------------------------------------------------------
+
+
+RETRIED = [fault for fault in EARLY if fault.retried]
+
+
+@pytest.mark.parametrize(
+    ("fault", "mode"),
+    [
+        *((fault, "streamed") for fault in (*RETRIED, *ONLY_STREAMS)),
+        *(
+            (fault, mode)
+            for fault in RETRIED
+            if fault.name[:3] in ("res", "200", "529")
+            for mode in ("folded", "whole")
+        ),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_an_early_failure_is_tried_again(persistent: Setting, mode: Mode, fault: Early) -> None:
+    good = ok_message("Hello") if mode == "whole" else ok_stream("Hel", "lo")
+    persistent.play_afresh(fault.script(mode != "whole"), [good])
+    surface = SURFACES[0]
+    answer = persistent.ask(surface, mode)
+    assert answer.status_code == 200
+    frames = surface.frames(answer.content) if mode == "streamed" else [answer.json()]
+    assert "".join(map(surface.text, frames)) == "Hello"
+    assert surface.finishes(frames[-1])
+    assert len(persistent.upstream.requests) == 2
+    first, second = persistent.upstream.requests
+    assert first.body == second.body
+
+
+def test_attempts_are_counted(persistent: Setting) -> None:
+    persistent.play_afresh([Act.RESET])
+    judge(SURFACES[2], persistent.ask(SURFACES[2], "streamed"), (502,))
+    assert len(persistent.upstream.requests) == 3
+
+
+@pytest.mark.parametrize("fault", [f for f in EARLY if not f.retried], ids=lambda fault: fault.name)
+@each_mode
+def test_what_would_fail_again_is_not_tried_again(persistent: Setting, mode: Mode, fault: Early) -> None:
+    persistent.upstream.play(fault.script(mode != "whole"))
+    judge(SURFACES[0], persistent.ask(SURFACES[0], mode), (fault.ollama,))
+    assert len(persistent.upstream.requests) == 1
+
+
+def test_a_long_wait_is_left_to_the_client(persistent: Setting) -> None:
+    busy = response(error_body("overloaded_error"), status="529 Overloaded", headers="retry-after: 60\r\n")
+    persistent.upstream.play([busy])
+    answer = persistent.ask(SURFACES[2], "streamed")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+    assert len(persistent.upstream.requests) == 1
+
+
+@each_surface
+def test_nothing_is_tried_again_once_the_client_has_words(persistent: Setting, surface: Surface) -> None:
+    persistent.upstream.play([SAID, 0.1, Act.RESET], [ok_stream("Hello")])
+    judge(surface, persistent.ask(surface, "streamed"), (200,))
+    assert len(persistent.upstream.requests) == 1
+
+
+@each_surface
+def test_an_unstreamed_answer_that_breaks_late_is_tried_again(persistent: Setting, surface: Surface) -> None:
+    persistent.upstream.play([SAID, 0.02, Act.RESET], [ok_stream("Hello")])
+    answer = persistent.ask(surface, "folded")
+    assert (answer.status_code, surface.text(answer.json())) == (200, "Hello")
+    assert len(persistent.upstream.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("scenario", "surface", "mode"),
+    [
+        *(("error times=2", surface, "streamed") for surface in SURFACES),
+        ("overloaded times=2 retry_after=0", SURFACES[0], "streamed"),
+        *(("reset times=2", SURFACES[2], mode) for mode in MODES),
+        ("error_event after=0 times=2", SURFACES[2], "folded"),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_the_simulator_fails_twice_and_then_answers(
+    make_gateway: GatewayMaker, scenario: str, surface: Surface, mode: Mode
+) -> None:
+    gateway = make_gateway(simulator=Simulator(scenario=scenario), retries=2, refresh=0)
+    with client() as http:
+        answer = Setting(gateway, Scripted(), http).ask(surface, mode)
+    assert answer.status_code == 200
+    frames = surface.frames(answer.content) if mode == "streamed" else [answer.json()]
+    assert any(map(surface.finishes, frames))
+    assert len(gateway.simulator.requests) == 3
