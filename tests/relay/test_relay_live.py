@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.request import urlopen
 
 import httpx
 import pytest
@@ -27,8 +28,8 @@ def upstream() -> Iterator[Scripted]:
 
 
 def names(gateway: Gateway) -> set[str]:
-    answer = httpx.get(f"{gateway.url}/v1/models", trust_env=False)
-    return {model["id"] for model in answer.json()["data"]}
+    with urlopen(f"{gateway.url}/v1/models", timeout=PATIENCE) as answer:  # noqa: S310  loopback
+        return {model["id"] for model in json.load(answer)["data"]}
 
 
 def until(condition: Callable[[], bool]) -> bool:

@@ -37,7 +37,7 @@ from tests.surfaces.speaking import SURFACES, Surface
 each_surface = pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.name)
 
 PACE = 0.05
-TOKENS = 40
+TOKENS = 30
 PROMPT_LIMIT = 0.010
 GONE_LIMIT = 0.100
 
@@ -161,7 +161,7 @@ def test_when_the_client_leaves_the_upstream_call_ends(
     gateway = make_gateway(simulator=Simulator(scenario=scenario), refresh=0)
     limit = 1000 if moment == "during an unstreamed call" else None
     delays = []
-    for _ in range(5):
+    for _ in range(3):
         gateway.simulator.departed.clear()
         with asking(gateway, surface.path, surface.body(stream=stream, limit=limit)) as sock:
             underway(gateway)

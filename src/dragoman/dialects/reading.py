@@ -37,7 +37,10 @@ def check(value: JSON, kind: type[T], at: str) -> T:
     if type(value) is kind:
         return value
     if kind is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise invalid(f"{at} is out of range", at) from None
     if kind is int and type(value) is float and value.is_integer():
         return int(value)  # type: ignore[return-value]
     raise invalid(f"{at} must be {_WORDS[kind]}, not {_WORDS.get(type(value), 'that')}", at)

@@ -141,10 +141,14 @@ class Relay:
         )
 
     def _server(self, card: Card) -> UpstreamServer:
+        return self.server(card.dialect)
+
+    def server(self, dialect: str) -> UpstreamServer:
+        """The server that speaks `dialect`.  Raises `GatewayError` when there is none."""
         for server in self.servers.values():
-            if card.dialect == server.dialect.NAME:
+            if dialect == server.dialect.NAME:
                 return server
-        raise GatewayError("unreachable", f"no upstream server is configured for {card.id}")
+        raise GatewayError("unreachable", f"no upstream server that speaks the {dialect} API is configured")
 
     # --- the call --------------------------------------------------------------------------------
 

@@ -72,6 +72,8 @@ class UpstreamServer:
         host = endpoint.host_header
         target = endpoint.target(_PATHS[upstream.dialect])
         self._post = f"POST {target} HTTP/1.1\r\nhost: {host}\r\n{lines}content-length: ".encode()
+        self._endpoint = endpoint
+        self._own = _headers(upstream)
         models = endpoint.target("/v1/models?limit=1000")
         self._models = f"GET {models} HTTP/1.1\r\nhost: {host}\r\n{lines}\r\n".encode()
 
@@ -88,6 +90,19 @@ class UpstreamServer:
         Raises `GatewayError` for an answer that is not a success and for every failure to get one.
         """
         return await self._call(b"%b%d\r\n\r\n%b" % (self._post, len(body), body))
+
+    async def forward(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Connection:
+        """A client's own request, under our key, with the head of whatever answer there is.  Give it back as above."""
+        lines = "".join(f"{name}: {value}\r\n" for name, value in {**self._own, **headers, **self._key()}.items())
+        if self._endpoint.proxy is not None and not self._endpoint.tls:
+            lines += proxy_authorization(self._endpoint.proxy)
+        head = f"{method} {self._endpoint.target(path)} HTTP/1.1\r\nhost: {self._endpoint.host_header}\r\n{lines}"
+        request = b"%bcontent-length: %d\r\n\r\n%b" % (head.encode("latin-1"), len(body), body)
+        return await self._pool.call(request, self.timeouts.first_byte)
+
+    def _key(self) -> dict[str, str]:
+        """The header with our key, which no header of a client may replace."""
+        return {name: value for name, value in self._own.items() if name in ("x-api-key", "authorization")}
 
     def release(self, connection: Connection) -> None:
         """A connection whose answer was not read to its end is cut, which ends the call upstream."""
@@ -137,7 +152,7 @@ class UpstreamServer:
         return error
 
 
-def _headers(upstream: Upstream) -> Mapping[str, str]:
+def _headers(upstream: Upstream) -> dict[str, str]:
     headers = {"content-type": "application/json", "accept-encoding": "identity", "user-agent": "dragoman"}
     if upstream.dialect == "anthropic":
         # The version that lets older models keep their sampling settings.

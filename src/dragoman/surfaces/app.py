@@ -17,6 +17,7 @@ from dragoman.models.catalogue import build
 from dragoman.relay.live import keep_current
 from dragoman.relay.relay import Relay
 from dragoman.relay.upstreams import UpstreamServer
+from dragoman.surfaces.anthropic import AnthropicSurface
 from dragoman.surfaces.exchange import Endpoint, Exchange
 from dragoman.surfaces.guard import Guard, dialect_of, not_found
 from dragoman.surfaces.ollama import OllamaSurface
@@ -40,6 +41,7 @@ def all_routes(relay: Relay) -> list[BaseRoute]:
     return [
         *OllamaSurface(relay).routes(),
         *OpenAISurface(relay).routes(),
+        *AnthropicSurface(relay).routes(),
         Route("/health", Endpoint(ollama, _health), methods=["GET"]),
     ]
 

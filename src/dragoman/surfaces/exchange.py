@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -104,11 +104,23 @@ class Exchange:
             self.extra.append((b"x-should-retry", b"false"))
         await self.reply(self.dialect.encode_error(error), status)
 
+    async def relay(self, status: int, headers: Sequence[Header], data: bytes) -> None:
+        """An upstream's answer as it is."""
+        self._done = self.started = True
+        length = (b"content-length", b"%d" % len(data))
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": [*headers, length, *self._more(headers)]}
+        )
+        await self._send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else data})
+
     async def begin_stream(self) -> None:
+        await self.begin(200, ((b"content-type", self.dialect.STREAM_TYPE.encode()),))
+
+    async def begin(self, status: int, headers: Sequence[Header]) -> None:
+        """The head of an answer whose body comes piece by piece."""
         self.started = True
-        content_type = (b"content-type", self.dialect.STREAM_TYPE.encode())
-        headers = [content_type, *_STREAM_HEADERS, *self._own_headers()]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        own = [*headers, *_STREAM_HEADERS, *self._more(headers)]
+        await self._send({"type": "http.response.start", "status": status, "headers": own})
 
     async def write(self, data: bytes) -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
@@ -139,6 +151,11 @@ class Exchange:
     async def end_stream(self) -> None:
         self._done = True
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _more(self, headers: Sequence[Header]) -> list[Header]:
+        """Our own headers, but for those that are there: an upstream's request id is worth more than ours."""
+        given = {name for name, _ in headers}
+        return [header for header in self._own_headers() if header[0] not in given]
 
     def _own_headers(self) -> list[Header]:
         return [(b"x-request-id", self.id.encode()), (b"request-id", self.id.encode()), *self.report(), *self.extra]

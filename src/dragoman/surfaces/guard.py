@@ -43,7 +43,7 @@ _EXPOSED = (
 
 def dialect_of(path: str) -> ClientDialect:
     """The dialect in which a path's errors are told."""
-    if path.startswith(("/v1/messages", "/v1/v1/messages")):
+    if path.startswith(("/v1/messages", "/v1/files", "/v1/v1/")):
         return anthropic
     return openai_chat if path.startswith(("/v1", "/chat", "/completions", "/models", "/embeddings")) else ollama
 
@@ -121,7 +121,10 @@ def _clean(scope: Scope) -> str:
 
 
 def _same(origin: bytes, host: bytes) -> bool:
-    return urlsplit(str(origin, "latin-1")).netloc == str(host, "latin-1")
+    try:
+        return urlsplit(str(origin, "latin-1")).netloc == str(host, "latin-1")
+    except ValueError:  # it is no URL at all
+        return False
 
 
 def _candidates(credential: bytes) -> list[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -183,7 +182,7 @@ class OllamaSurface:
                 "size": 0,
                 "digest": digest(card),
                 "details": details(card),
-                "expires_at": rfc3339(now + (_FOREVER if math.isinf(left) else min(timedelta(seconds=left), _FOREVER))),
+                "expires_at": rfc3339(now + timedelta(seconds=min(left, _FOREVER.total_seconds()))),
                 "size_vram": 0,
                 "context_length": card.context_window,
             }

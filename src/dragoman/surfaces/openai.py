@@ -10,11 +10,12 @@ from msgspec.structs import replace
 from starlette.routing import BaseRoute, Route
 
 from dragoman.conversation import Object, Request
-from dragoman.dialects import openai_chat, openai_completions
+from dragoman.dialects import anthropic, openai_chat, openai_completions
 from dragoman.dialects.reading import take
 from dragoman.errors import GatewayError, invalid
 from dragoman.models.catalogue import Entry
 from dragoman.relay.relay import Relay
+from dragoman.surfaces.anthropic import model_list, model_object
 from dragoman.surfaces.calls import answer, prepare, stamp
 from dragoman.surfaces.exchange import Endpoint, Exchange
 from dragoman.surfaces.fanout import answer_all
@@ -90,11 +91,19 @@ class OpenAISurface:
 
     async def _models(self, exchange: Exchange) -> None:
         entries = visible(self._relay)
+        if exchange.header(b"anthropic-version"):
+            exchange.dialect = anthropic
+            await exchange.reply(model_list(entries, str(exchange.scope["query_string"], "latin-1")))
+            return
         await exchange.reply({"object": "list", "data": [_model_object(entry) for entry in entries]})
 
     async def _model(self, exchange: Exchange) -> None:
         name = unquote(exchange.scope["path_params"]["id"])
         card = self._relay.catalogue.find(name, self._relay.today())
+        if exchange.header(b"anthropic-version"):
+            exchange.dialect = anthropic
+            await exchange.reply(model_object(name, card))
+            return
         if card is None:
             raise GatewayError("model_not_found", f"The model '{name}' does not exist", param="model")
         await exchange.reply(_model_object(Entry(name, card)))

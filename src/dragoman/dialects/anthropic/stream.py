@@ -204,8 +204,7 @@ class Encoder:
             case Finish():
                 return self._finish(event)
             case Fault(kind=kind, message=message):
-                name = TABLE[kind].anthropic_type if kind in TABLE else "api_error"
-                return _frame("error", {"error": {"type": name, "message": message}})
+                return encode_fault(kind, message)
         return b""
 
     def _message_start(self, usage: Usage) -> bytes:
@@ -251,6 +250,12 @@ class Encoder:
         }
         usage = encode_usage(event.usage or Usage())
         return _frame("message_delta", {"delta": delta, "usage": usage}) + _frame("message_stop", {})
+
+
+def encode_fault(kind: str, message: str) -> bytes:
+    """The event that ends a broken answer."""
+    name = TABLE[kind].anthropic_type if kind in TABLE else "api_error"
+    return _frame("error", {"error": {"type": name, "message": message}})
 
 
 def _frame(name: str, rest: Object) -> bytes:

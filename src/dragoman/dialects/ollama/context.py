@@ -51,7 +51,7 @@ def decode_context(value: JSON) -> list[Message] | None:
         if not inflater.eof or len(inflater.unused_data) >= _WIDTH:
             return None
         turns = _decode(text)
-    except (AttributeError, TypeError, OverflowError, zlib.error, msgspec.DecodeError):
+    except (AttributeError, TypeError, OverflowError, zlib.error, msgspec.DecodeError, UnicodeDecodeError):
         return None
     return [Message(role=turn.role, content=[Text(text=turn.text)] if turn.text else []) for turn in turns]
 

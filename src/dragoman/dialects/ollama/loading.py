@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import Literal
 
@@ -35,7 +36,7 @@ def keep_alive_seconds(value: JSON) -> float | None:
         case bool():
             pass
         case int() | float() if not math.isnan(value):
-            return math.inf if value < 0 else float(value)
+            return math.inf if value < 0 or value > sys.float_info.max else float(value)
         case str() if (text := value.strip()) and _NUMBER.fullmatch(text):
             return keep_alive_seconds(float(text))
         case str() if found := _DURATION.fullmatch(value.strip()):

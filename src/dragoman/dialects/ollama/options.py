@@ -6,7 +6,7 @@ Unknown options never fail, options of the wrong type fail as they do in Ollama.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 
 from dragoman.conversation import JSON, Object, Request
@@ -92,7 +92,7 @@ def _said(name: str, value: float) -> bool:
 def _typed(name: str, value: JSON) -> JSON:
     """`value` as the type of option `name`; like Ollama, an integer is any number with its fraction cut off."""
     kind = _TYPES.get(name)
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     match kind:
         case "integer" if number:
             return int(value)

@@ -1,0 +1,87 @@
+"""Bytes that go through stay as they are, but for the model."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dragoman.errors import GatewayError
+from dragoman.relay.passthrough import model_of, reply_headers, request_headers, with_model
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.text(), values, max_size=6), st.text(max_size=20), st.booleans(), st.sampled_from([None, 1]))
+def test_every_other_member_is_byte_for_byte_the_same(
+    members: dict[str, object], model: str, ascii_only: bool, indent: int | None
+) -> None:
+    members.pop("model", None)
+    pieces = [
+        f"{json.dumps(name)}:{json.dumps(value, ensure_ascii=ascii_only, indent=indent)}"
+        for name, value in [("first", 1), *members.items()]
+    ]
+    names = ["first", *members]
+    if len(set(names)) < len(names):
+        return
+    wire = "{" + ",".join([*pieces, f'"model":{json.dumps(model)}', '"last":[ ]']) + "}"
+    body = wire.encode("utf-8", "surrogatepass")
+    if any(0xD800 <= ord(char) <= 0xDFFF for char in wire):
+        return
+    assert model_of(body) == model
+    patched = with_model(body, "other").decode()
+    decoded = json.loads(patched)
+    assert decoded.pop("model") == "other"
+    original = json.loads(wire)
+    del original["model"]
+    assert list(decoded) == list(original)
+    assert decoded == original
+    for piece, name in zip(pieces, names, strict=True):
+        raw = (
+            piece.split(":", 1)[1]
+            if name == "first"
+            else json.dumps(members[name], ensure_ascii=ascii_only, indent=indent)
+        )
+        assert raw in patched
+    assert '"last":[ ]' in patched
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"model":1}', b'{"messages":[]}', b"\xff"])
+def test_a_body_without_a_model_is_refused(body: bytes) -> None:
+    with pytest.raises(GatewayError) as caught:
+        model_of(body)
+    assert caught.value.kind == "invalid_request"
+
+
+def test_keys_and_cookies_stay_here() -> None:
+    sent = [
+        (b"anthropic-beta", b"a"),
+        (b"anthropic-beta", b"b"),
+        (b"anthropic-version", b"2026-10-21"),
+        (b"x-api-key", b"secret"),
+        (b"authorization", b"Bearer secret"),
+        (b"cookie", b"c"),
+        (b"x-forwarded-for", b"1"),
+        (b"content-type", b"application/json"),
+    ]
+    assert request_headers(sent) == {
+        "anthropic-beta": "a, b",
+        "anthropic-version": "2026-10-21",
+        "content-type": "application/json",
+    }
+
+
+def test_what_matters_comes_back() -> None:
+    came = {"content-type": "t", "anthropic-ratelimit-requests-limit": "1", "set-cookie": "c", "request-id": "req_1"}
+    assert [name for name, _ in reply_headers(came.items())] == [
+        b"content-type",
+        b"anthropic-ratelimit-requests-limit",
+        b"request-id",
+    ]
