@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from dragoman.simulator import Simulator
-from tests.conftest import GatewayMaker
 from tests.relay.failures import EARLY, ONLY_STREAMS, SAID, Early
 from tests.relay.scripted import (
     Act,
-    Scripted,
     error_body,
     ok_message,
     ok_stream,
     response,
 )
-from tests.relay.setting import MODES, Mode, Setting, client, judge
+from tests.relay.setting import MODES, SHORT, Mode, Setting, client, judge
+from tests.running import Gateway, run_with_simulator
 from tests.surfaces.speaking import SURFACES, Surface
 
 each_surface = pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.name)
@@ -92,6 +92,12 @@ def test_an_unstreamed_answer_that_breaks_late_is_tried_again(persistent: Settin
     assert len(persistent.upstream.requests) == 2
 
 
+@pytest.fixture(scope="module")
+def retrying() -> Iterator[Gateway]:
+    with run_with_simulator(retries=2, refresh=0) as gateway:
+        yield gateway
+
+
 @pytest.mark.parametrize(
     ("scenario", "surface", "mode"),
     [
@@ -103,13 +109,13 @@ def test_an_unstreamed_answer_that_breaks_late_is_tried_again(persistent: Settin
     ],
     ids=lambda value: getattr(value, "name", value),
 )
-def test_the_simulator_fails_and_then_answers(
-    make_gateway: GatewayMaker, scenario: str, surface: Surface, mode: Mode
-) -> None:
-    gateway = make_gateway(simulator=Simulator(scenario=scenario), retries=2, refresh=0)
+def test_the_simulator_fails_and_then_answers(retrying: Gateway, scenario: str, surface: Surface, mode: Mode) -> None:
+    words = f"Hi [[simulate: {scenario} id={surface.name}-{mode}]]"  # the id keeps the counters of the rows apart
+    before = len(retrying.simulator.requests)
     with client() as http:
-        answer = Setting(gateway, Scripted(), http).ask(surface, mode)
+        body = surface.body(words, stream=mode == "streamed", limit=SHORT if mode == "whole" else None)
+        answer = http.post(retrying.url + surface.path, json=body)
     assert answer.status_code == 200
     frames = surface.frames(answer.content) if mode == "streamed" else [answer.json()]
     assert any(map(surface.finishes, frames))
-    assert len(gateway.simulator.requests) == (3 if "times=2" in scenario else 2)
+    assert len(retrying.simulator.requests) - before == (3 if "times=2" in scenario else 2)

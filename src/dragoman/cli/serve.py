@@ -58,6 +58,7 @@ def banner(chosen: Settings, address: str) -> str:
     rows = (
         ("Ollama", url),
         ("OpenAI", f"{url}/v1"),
+        ("Anthropic", url),
         ("behind it", behind),
         ("models", f"{len(catalogue.entries(today))} names; default {default}"),
     )

@@ -66,7 +66,10 @@ def fit_ending(request: Request, card: Card, losses: Losses) -> Request:
 def _cleaned(request: Request, card: Card, losses: Losses) -> list[Message]:
     """Every message without parts that are empty or that the target could not verify."""
     messages = []
-    for message in request.messages:
+    for index, message in enumerate(request.messages):
+        if message.name:
+            losses.drop(f"messages[{index}].name", "the Messages API has no names of speakers")
+            message = replace(message, name="")
         content = [
             part
             for part in message.content
@@ -123,12 +126,17 @@ def _spoken_by_user(message: Message) -> Message:
 def _merged(messages: list[Message]) -> list[Message]:
     """Neighbours of one role as one turn.  The leading system messages stay apart: they become blocks of their own."""
     turns: list[Message] = []
+    joined = False  # whether the last turn is one of ours, whose content may grow
     for message in messages:
         role: Role = "system" if message.role == "developer" else message.role
         if turns and turns[-1].role == role and role != "system":
-            turns[-1] = replace(turns[-1], content=turns[-1].content + message.content)
+            if not joined:
+                turns[-1] = replace(turns[-1], content=list(turns[-1].content))
+            turns[-1].content.extend(message.content)
+            joined = True
         else:
             turns.append(message if message.role == role else replace(message, role=role))
+            joined = False
     return turns
 
 
@@ -186,22 +194,23 @@ def _answered(content: list[Part], pending: list[tuple[str, ToolCall]], losses: 
     """The user's turn after `pending` calls: their results first and complete, then everything else."""
     results: dict[str, ToolResult] = {}
     rest: list[Part] = []
+    # Calls that share an id are answered in order; one more answer replaces the last.
+    waiting: dict[str, list[str]] = {}
+    for known, call in reversed(pending):
+        waiting.setdefault(known, []).append(call.id)
     for part in content:
         if not isinstance(part, ToolResult):
             rest.append(part)
-        elif (call := _match(part, pending, results)) is None:
+        elif (same := waiting.get(part.id)) is None:
             losses.emulate(f"messages[{index}]", "a tool result without its call is passed on as text")
             rest += _as_text(part)
         else:
-            results[call.id] = replace(part, id=call.id, content=_result_content(part, rest))
+            id = same.pop() if len(same) > 1 else same[0]
+            if id in results:
+                losses.drop(f"messages[{index}]", "a tool call has two results; the last one stays")
+            results[id] = replace(part, id=id, content=_result_content(part, rest))
     answers = [results.get(call.id) or _missing(call, losses) for _, call in pending]
     return [*answers, *rest] or [Text(text=_OPENING)]
-
-
-def _match(result: ToolResult, pending: list[tuple[str, ToolCall]], results: dict[str, ToolResult]) -> ToolCall | None:
-    """The call a result answers.  Calls that share an id are answered in order; one more answer replaces the last."""
-    same = [call for known, call in pending if known == result.id]
-    return next((call for call in same if call.id not in results), same[-1] if same else None)
 
 
 def _result_content(result: ToolResult, rest: list[Part]) -> list[Part]:

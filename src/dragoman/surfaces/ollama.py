@@ -41,8 +41,16 @@ _ABSENT: tuple[tuple[str, str, str], ...] = (
 )
 
 
+# A client may call a model by any name, and ask that it stays for ever.
+_MAX_LOADED = 1000
+_MAX_NAME = 256
+
+
 class Loaded:
-    """Which models clients believe to be loaded, and until when (Unix seconds, may be infinite)."""
+    """Which models clients believe to be loaded, and until when (Unix seconds, may be infinite).
+
+    At most `_MAX_LOADED` of them, those called last; a name no program would show is not kept.
+    """
 
     def __init__(self, clock: Callable[[], float], default: float) -> None:
         self._clock = clock
@@ -51,10 +59,12 @@ class Loaded:
 
     def touch(self, name: str, card: Card, keep_alive: float | None) -> None:
         seconds = self._default if keep_alive is None else keep_alive
-        if seconds == 0:
-            self._until.pop(tagged(name), None)
-        else:
-            self._until[tagged(name)] = (card, self._clock() + seconds)
+        self._until.pop(tagged(name), None)
+        if seconds == 0 or len(name) > _MAX_NAME:
+            return
+        self._until[tagged(name)] = (card, self._clock() + seconds)
+        if len(self._until) > _MAX_LOADED:
+            del self._until[next(iter(self._until))]
 
     def now(self) -> list[tuple[str, Card, float]]:
         """Name, card and time left in seconds; the longest first."""

@@ -12,23 +12,10 @@ do not count (some programs write the time into theirs), so the ids of a convers
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-
-from msgspec import Struct
 
 from dragoman.conversation import Media, Message, Part, Refusal, Text, ToolCall, ToolResult
+from dragoman.dialects.waiting import Waiting
 from dragoman.ids import mint
-
-
-class _Pending(Struct):
-    """A call as the client wrote it (`wire_id` may be empty), and the id it has in the conversation."""
-
-    wire_id: str
-    call: ToolCall
-    answered: bool = False
-
-
-_Matches = Callable[[_Pending, ToolResult], bool]
 
 
 class Pairing:
@@ -37,7 +24,7 @@ class Pairing:
     def __init__(self) -> None:
         self._messages: list[Message] = []
         self._used: set[str] = set()
-        self._pending: list[_Pending] = []
+        self._pending = Waiting()
         self._known: dict[str, str] = {}
         self._digest = hashlib.blake2b(digest_size=16)
         self._digested = 0
@@ -51,20 +38,21 @@ class Pairing:
         """A message that is not a run of results.  Calls of neighbouring assistant messages are pending together."""
         if message.role == "assistant":
             if not (self._messages and self._messages[-1].role == "assistant"):
-                self._pending = []
+                self._pending = Waiting()
             for position, call in enumerate(p for p in message.content if isinstance(p, ToolCall)):
                 self._add_call(call, position)
         self._messages.append(message)
 
     def add_results(self, results: list[ToolResult]) -> None:
         """A run of tool results, which become one user message.  Their `id` and `name` are the client's, or empty."""
-        paired: list[_Pending | None] = [None] * len(results)
-        for matches in (_same_id, _same_name, _any):
+        paired: list[ToolCall | None] = [None] * len(results)
+        for evidence in ("id", "name", "place"):
             for place, result in enumerate(results):
-                if paired[place] is None and not self._is_repeat(result):
-                    paired[place] = self._answer(result, matches)
-        for place, (result, pending) in enumerate(zip(results, paired, strict=True)):
-            self._identify(result, pending, place)
+                # A second result for an answered call must not take the place of another call's result.
+                if paired[place] is None and not self._pending.all_answered(result.id):
+                    paired[place] = self._find(result, evidence)
+        for place, (result, call) in enumerate(zip(results, paired, strict=True)):
+            self._identify(result, call, place)
         self._messages.append(Message(role="user", content=list(results)))
 
     def _add_call(self, call: ToolCall, position: int) -> None:
@@ -72,26 +60,23 @@ class Pairing:
         if not wire_id or wire_id in self._used:
             call.id = self._mint(position, call.name, call.arguments)
         self._used.add(call.id)
-        self._pending.append(_Pending(wire_id, call))
+        self._pending.add(call, wire_id)
         if wire_id:
             self._known[wire_id] = call.id
 
-    def _is_repeat(self, result: ToolResult) -> bool:
-        """A second result for an answered call: it must not take the place of another call's result."""
-        same = [p.answered for p in self._pending if _same_id(p, result)]
-        return bool(same) and all(same)
+    def _find(self, result: ToolResult, evidence: str) -> ToolCall | None:
+        match evidence:
+            case "id":
+                return self._pending.with_id(result.id) if result.id else None
+            case "name":
+                return self._pending.with_name(result.name) if result.name else None
+            case _:
+                return self._pending.next()
 
-    def _answer(self, result: ToolResult, matches: _Matches) -> _Pending | None:
-        for pending in self._pending:
-            if not pending.answered and matches(pending, result):
-                pending.answered = True
-                return pending
-        return None
-
-    def _identify(self, result: ToolResult, pending: _Pending | None, place: int) -> None:
-        if pending is not None:
-            result.id = pending.call.id
-            result.name = pending.call.name
+    def _identify(self, result: ToolResult, call: ToolCall | None, place: int) -> None:
+        if call is not None:
+            result.id = call.id
+            result.name = call.name
         elif result.id:
             result.id = self._known.setdefault(result.id, result.id)
         else:
@@ -107,18 +92,6 @@ class Pairing:
         while (minted := mint("call_", self._digest.hexdigest(), *parts, attempt)) in self._used:
             attempt += 1
         return minted
-
-
-def _same_id(pending: _Pending, result: ToolResult) -> bool:
-    return bool(result.id) and pending.wire_id == result.id
-
-
-def _same_name(pending: _Pending, result: ToolResult) -> bool:
-    return bool(result.name) and pending.call.name == result.name
-
-
-def _any(pending: _Pending, result: ToolResult) -> bool:
-    return True
 
 
 def _words(message: Message) -> str:

@@ -37,27 +37,6 @@ _Placed = Sequence[tuple[Part, str]]
 # --- decode -------------------------------------------------------------------------------------
 
 
-class _Waiting:
-    """The calls of the last assistant turn that have no result yet."""
-
-    def __init__(self) -> None:
-        self._calls: list[ToolCall] = []
-
-    def ask(self, calls: list[ToolCall]) -> None:
-        self._calls = list(calls)
-
-    def answer(self, call_id: str, name: str) -> ToolCall | None:
-        """The call that a result belongs to: by id; without one by name, and else the first that waits."""
-        if call_id:
-            found = next((call for call in self._calls if call.id == call_id), None)
-        else:
-            named = (call for call in self._calls if call.name == name)
-            found = next(named, self._calls[0] if self._calls else None)
-        if found is not None:
-            self._calls.remove(found)
-        return found
-
-
 _PLAIN = frozenset({"system", "developer", "user", "assistant"})
 
 
