@@ -39,7 +39,7 @@ ONLY: Mapping[tuple[str, str], frozenset[str]] = {
 # No I/O, no clock, no environment, no chance: what is allowed of the world outside is named here.
 PURE = ("dialects", "models", *sorted(CORE))
 _OUTSIDE = """__future__ base64 binascii bisect collections copy dataclasses datetime decimal enum fnmatch functools
-hashlib importlib.resources itertools json math msgspec operator re string textwrap tomllib types typing unicodedata
+hashlib importlib.resources itertools json math msgspec operator re string sys textwrap tomllib types typing unicodedata
 urllib.parse zlib"""
 OUTSIDE = frozenset(_OUTSIDE.split())
 # `ids.fresh` makes up an id; who must be pure uses `ids.mint`.
@@ -176,6 +176,8 @@ def test_what_must_be_pure_asks_no_clock_and_waits_for_nobody(name: str) -> None
                     wrong.append(f"{module}:{node.lineno} is asynchronous")
                 case ast.Attribute(value=ast.Name(id=owner), attr=attribute) if (owner, attribute) in CLOCKS:
                     wrong.append(f"{module}:{node.lineno} asks the clock")
+                case ast.Attribute(value=ast.Name(id="sys"), attr=attribute) if attribute != "float_info":
+                    wrong.append(f"{module}:{node.lineno} reads sys.{attribute}")
                 case ast.Call(func=ast.Name(id="open" | "print" | "input" as called)):
                     wrong.append(f"{module}:{node.lineno} calls {called}")
     assert not wrong

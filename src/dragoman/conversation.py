@@ -212,7 +212,11 @@ class Usage(Struct, kw_only=True, omit_defaults=True):
 
 
 class Reply(Struct, kw_only=True, omit_defaults=True):
-    """A finished answer.  `explanation` says why, when `reason` is "refusal"."""
+    """A finished answer.  `explanation` says why, when `reason` is "refusal".
+
+    `began` and `spoke` are when the answer and its first part arrived, by the monotonic clock in nanoseconds; 0 when
+    nobody looked.
+    """
 
     origin: str
     id: str
@@ -222,6 +226,8 @@ class Reply(Struct, kw_only=True, omit_defaults=True):
     stop_sequence: str | None = None
     explanation: str = ""
     usage: Usage = field(default_factory=Usage)
+    began: int = 0
+    spoke: int = 0
     extra: Object = field(default_factory=dict)
 
 

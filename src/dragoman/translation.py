@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Literal, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dragoman.conversation import Object, Request
+from dragoman.conversation import Foreign, Object, Part, Request, ToolResult
 from dragoman.dialects.contract import ClientDialect, UpstreamDialect
 from dragoman.losses import Losses
 from dragoman.models import catalogue
@@ -90,7 +90,37 @@ def report_leftovers(request: Request, client: ClientDialect, upstream: Upstream
         if name in client.EMULATED:
             losses.emulate(name, client.EMULATED[name])
         elif name not in client.HANDLED:
-            losses.drop(name, f"the {upstream.NAME} API has no such member")
+            losses.drop(name, _NO_MEMBER.format(upstream.NAME))
+    for place, name in _inner_leftovers(request, client.HANDLED):
+        losses.drop(f"{place}.{name}", _NO_MEMBER.format(upstream.NAME))
+
+
+_NO_MEMBER = "the {} API has no such member"
+
+
+def _inner_leftovers(request: Request, handled: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Members, each with where it stands, of messages, parts and tools that only their own dialect knows."""
+    for index, message in enumerate(request.messages):
+        place = f"messages[{index}]"
+        yield from ((place, name) for name in message.extra)
+        yield from _part_leftovers(message.content, f"{place}.content")
+    for index, tool in enumerate(request.tools):
+        if tool.extra and not tool.hosted:  # a hosted tool is reported whole, a grammar is put into words
+            known = handled | {"format", "grammar"} if tool.freeform else handled
+            said = (name for name, value in tool.extra.items() if value not in _NOTHING and name not in known)
+            yield from ((f"tools[{index}]", name) for name in said)
+
+
+def _part_leftovers(content: list[Part], at: str) -> Iterator[tuple[str, str]]:
+    for index, part in enumerate(content):
+        if part.extra and type(part) is not Foreign:  # a foreign block is reported whole
+            yield from ((f"{at}[{index}]", name) for name, value in part.extra.items() if value not in _NOTHING)
+        if type(part) is ToolResult:
+            yield from _part_leftovers(part.content, f"{at}[{index}].content")
+
+
+# What SDKs write for a member that was not given.
+_NOTHING = (None, "", [], {})
 
 
 def translate(

@@ -99,6 +99,27 @@ def test_results_are_quoted(sdk: anthropic.Anthropic) -> None:
     assert text_of(split).endswith("You said: so?")
 
 
+@pytest.mark.parametrize(
+    ("members", "calls"),
+    [
+        ({"tool_choice": {"type": "any"}}, ["clock"]),
+        ({"tool_choice": {"type": "tool", "name": "get_weather"}}, ["get_weather"]),
+        ({"system": "You must answer by calling one of the tools, not with text."}, ["clock"]),
+        ({"system": "You must answer by calling the tool get_weather, not with text."}, ["get_weather"]),
+        ({"tool_choice": {"type": "none"}, "system": "You must answer by calling one of the tools."}, []),
+        ({"tool_choice": {"type": "auto"}}, []),
+    ],
+)
+def test_forced_to_call_it_calls_after_results_too(
+    sdk: anthropic.Anthropic, members: dict[str, Any], calls: list[str]
+) -> None:
+    first = ask(sdk, "weather in Rome", tools=[WEATHER, CLOCK])
+    (call,) = (block for block in first.content if block.type == "tool_use")
+    results = [{"type": "tool_result", "tool_use_id": call.id, "content": "18 °C"}]
+    answer = ask(sdk, "weather in Rome", first.content, results, tools=[WEATHER, CLOCK], **members)
+    assert [name for name, _ in calls_of(answer)] == calls
+
+
 def test_tools_anthropic_defines_get_their_own_input(sdk: anthropic.Anthropic) -> None:
     answer = ask(sdk, "list the files", tools=[{"type": "bash_20250124", "name": "bash"}])
     assert calls_of(answer) == [("bash", {"command": "echo hello"})]

@@ -23,6 +23,10 @@ class Waiting:
         self._by_name: dict[str, deque[_Entry]] = {}
         self._all: deque[_Entry] = deque()
 
+    def clear(self) -> None:
+        if self._all or self._by_name:
+            self._by_id, self._by_name, self._all = {}, {}, deque()
+
     def add(self, call: ToolCall, id: str) -> None:
         """`id` is what the client calls it, and may be empty."""
         entry = _Entry(call)

@@ -31,6 +31,9 @@ def fit_format(request: Request, card: Card, losses: Losses) -> tuple[Request, S
     if wanted.kind == "json":
         losses.emulate("format", "Claude has no JSON mode without a schema: it is asked for JSON")
         return instruct(replace(request, format=None), _ONE_VALUE.format(kind="object")), "json"
+    if wanted.description and "description" not in wanted.schema:
+        wanted = replace(wanted, schema={"description": wanted.description, **wanted.schema})
+        request = replace(request, format=wanted)
     try:
         return _constrained(request, card, losses)
     except UnfitError as why:

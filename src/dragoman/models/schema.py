@@ -14,6 +14,8 @@ from dragoman.conversation import JSON, Object
 
 # What one request may hold in all, by the same page.
 MAX_OPTIONAL, MAX_UNIONS = 24, 16
+# References put in place can make a small schema grow without end; the API refuses far smaller ones.
+MAX_NODES = 2000
 
 _FORMATS = frozenset(["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"])
 _KEPT = frozenset({"title", "description", "default", "const"})
@@ -48,6 +50,7 @@ class _Transform:
         self._moved = moved
         self._refs: dict[str, Object] = {}
         self._open: list[str] = []
+        self._nodes = 0
         self.optional = 0
         self.unions = 0
 
@@ -55,6 +58,9 @@ class _Transform:
         return {name: self._refs[name] for name in sorted(self._refs)} or None
 
     def schema(self, node: JSON) -> Object:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise UnfitError("it is too large")
         if not isinstance(node, dict):
             raise UnfitError("a part of it allows anything")
         if "$ref" in node:
@@ -113,6 +119,8 @@ class _Transform:
         out = {k: v for k, v in node.items() if k in _KEPT}
         values = node.get("enum")
         if values is not None or "const" in node:
+            if not isinstance(values, list | None):
+                raise UnfitError("an enum of it is not an array")
             if any(isinstance(v, dict | list) for v in values or [node.get("const")]):
                 raise UnfitError("an enum of it holds objects or arrays")
             return self._describe(out | ({"enum": values} if values is not None else {}), node, {"enum", "type"})
@@ -133,7 +141,7 @@ class _Transform:
         properties = node.get("properties")
         if not isinstance(properties, dict) or (not properties and node.get("additionalProperties") is not False):
             raise UnfitError("an object of it is free-form")
-        required = [name for name in node.get("required") or [] if name in properties]
+        required = [name for name in _names(node.get("required")) if name in properties]
         self.optional += len(properties) - len(set(required))
         return {
             "type": "object",
@@ -180,8 +188,8 @@ def _undescribed(branch: JSON) -> JSON:
 
 def _string(node: Object) -> Object:
     out: Object = {}
-    if node.get("format") in _FORMATS and node.get("type") == "string":
-        out["format"] = node["format"]
+    if isinstance(form := node.get("format"), str) and form in _FORMATS and node.get("type") == "string":
+        out["format"] = form
     if isinstance(pattern := node.get("pattern"), str) and not _REFUSED_REGEX.search(pattern):
         out["pattern"] = pattern
     return out
@@ -190,18 +198,21 @@ def _string(node: Object) -> Object:
 def _merge(node: Object, branches: list[JSON]) -> Object:
     """`allOf` as one schema: members together, required together, first word wins otherwise."""
     out = {k: v for k, v in node.items() if k != "allOf"}
+    properties = dict(_table(out.get("properties")))
+    required = dict.fromkeys(_names(out.get("required")))
     for branch in branches:
         if not isinstance(branch, dict):
             raise UnfitError("allOf holds something that is not a schema")
         for key, value in branch.items():
             match key:
                 case "properties" if isinstance(value, dict):
-                    out[key] = {**out.get(key, {}), **value}
+                    properties.update(value)
+                    out[key] = properties
                 case "required" if isinstance(value, list):
-                    out[key] = [*out.get(key, []), *(v for v in value if v not in out.get(key, []))]
+                    required.update(dict.fromkeys(_names(value)))
                 case _:
                     out.setdefault(key, value)
-    return out
+    return out | {"required": list(required)} if required else out
 
 
 def tool_schema(schema: Object | None) -> tuple[Object, list[str]]:
@@ -216,17 +227,26 @@ def tool_schema(schema: Object | None) -> tuple[Object, list[str]]:
     for key in merged:
         branches = list(_branches(schema[key]))
         joined = _merge({}, branches)
-        out["properties"] = {**joined.get("properties", {}), **out.get("properties", {})}
-        common = joined.get("required", [])
+        out["properties"] = {**_table(joined.get("properties")), **_table(out.get("properties"))}
+        common = set(_names(joined.get("required")))
         if key != "allOf":
-            common = [name for name in common if all(name in (b.get("required") or []) for b in branches)]
-        out["required"] = [*out.get("required", []), *(n for n in common if n not in out.get("required", []))]
+            common = common.intersection(*(_names(branch.get("required")) for branch in branches))
+        own = _names(out.get("required"))
+        out["required"] = [*own, *(n for n in _names(joined.get("required")) if n in common and n not in own)]
         if "$defs" in joined:
-            out["$defs"] = {**joined["$defs"], **out.get("$defs", {})}
+            out["$defs"] = {**_table(joined["$defs"]), **_table(out.get("$defs"))}
     if out.get("type") != "object":
         out = {"type": "object"} | {k: v for k, v in out.items() if k != "type"}
     out.setdefault("properties", {})
     return out, merged
+
+
+def _table(value: JSON) -> Object:
+    return value if isinstance(value, dict) else {}
+
+
+def _names(value: JSON) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
 
 
 def _branches(value: JSON) -> Iterator[Object]:

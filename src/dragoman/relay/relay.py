@@ -162,18 +162,18 @@ class Relay:
         if call.restore is not None:
             fold = Fold(reply.origin)
             fold.feed(call.restore.stream().feed(unfold(reply)))
-            reply = fold.reply
+            reply = replace(fold.reply, began=reply.began, spoke=reply.spoke)
         if call.recalls:
             self.recall.remember(call.request, reply.content)
         return reply
 
     async def _whole(self, call: Call) -> Reply:
         server = self._server(call.card)
-        for wait in self._attempts():
+        for attempt in range(self.settings.retries + 1):
             try:
                 return await _reply_once(server, call)
             except GatewayError as error:
-                await self._wait_or_raise(error, wait)
+                await self._wait_or_raise(error, attempt)
         raise AssertionError("the last attempt returns or raises")
 
     @asynccontextmanager
@@ -198,21 +198,19 @@ class Relay:
 
     async def _open(self, call: Call) -> Stream:
         server = self._server(call.card)
-        for wait in self._attempts():
+        for attempt in range(self.settings.retries + 1):
             try:
                 return await _open_once(server, call)
             except GatewayError as error:
-                await self._wait_or_raise(error, wait)
+                await self._wait_or_raise(error, attempt)
         raise AssertionError("the last attempt returns or raises")
 
     # --- trying again ----------------------------------------------------------------------------
 
-    def _attempts(self) -> list[float | None]:
-        """How long to wait after each attempt, in seconds; None: it was the last."""
-        return [0.25 * 2**n * random.uniform(0.75, 1.25) for n in range(self.settings.retries)] + [None]
-
-    async def _wait_or_raise(self, error: GatewayError, wait: float | None) -> None:
-        if wait is None or error.kind not in _RETRIED or (error.retry_after or 0) > _MAX_WAIT:
+    async def _wait_or_raise(self, error: GatewayError, attempt: int) -> None:
+        """Wait before the next attempt, or raise `error` when there is none: `attempt` counts from 0."""
+        wait = 0.25 * 2**attempt * random.uniform(0.75, 1.25)
+        if attempt >= self.settings.retries or error.kind not in _RETRIED or (error.retry_after or 0) > _MAX_WAIT:
             raise error
         log.info("trying again: %s", error.kind)
         await asyncio.sleep(max(wait, error.retry_after or 0))
@@ -231,7 +229,7 @@ async def _reply_once(server: UpstreamServer, call: Call) -> Reply:
     except GatewayError as error:
         error.message = server.hide(error.message)
         raise
-    except (msgspec.DecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, AttributeError) as error:
         raise GatewayError("upstream", "the upstream server's answer is not a message") from error
 
 

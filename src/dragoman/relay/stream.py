@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from dragoman.conversation import Event, Fault, Finish, PartStart, Reply
@@ -150,12 +151,23 @@ async def folded(server: UpstreamServer, connection: Connection) -> Reply:
     """A streamed answer as the reply it adds up to."""
     stream, fold = Stream(server, connection), Fold(server.dialect.NAME)
     await stream.begin(server.timeouts.idle)
+    began = time.perf_counter_ns()
+    spoke = 0
+
+    def take(events: list[Event]) -> None:
+        nonlocal spoke
+        fold.feed(events)
+        if not spoke and any(type(event) is PartStart for event in events):
+            spoke = time.perf_counter_ns()
+
     try:
-        fold.feed(stream.first)
-        await stream.pump(fold.feed)
+        take(stream.first)
+        await stream.pump(take)
     except LookupError as error:
         raise GatewayError("upstream", "the upstream sent events in an order that makes no sense") from error
     if fold.finish is None:
         fault = fold.fault or Fault("upstream", "the upstream ended its answer before it was complete")
         raise GatewayError(known_kind(fault.kind), fault.message, retry_after=fault.retry_after)
-    return fold.reply
+    reply = fold.reply
+    reply.began, reply.spoke = began, spoke
+    return reply

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -120,7 +121,7 @@ class UpstreamServer:
             if error.kind in ("not_found", "model_not_found", "method_not_allowed"):
                 return None
             raise
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         data = document.get("data") if isinstance(document, dict) else None
         return [model for model in data if isinstance(model, dict)] if isinstance(data, list) else None
@@ -164,8 +165,9 @@ def _headers(upstream: Upstream) -> dict[str, str]:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """`retry-after` in seconds; None when absent, or a date."""
+    """`retry-after` in seconds; None when absent, a date, or no number of seconds at all."""
     try:
-        return max(float(headers["retry-after"]), 0.0)
+        seconds = float(headers["retry-after"])
     except (KeyError, ValueError):
         return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None

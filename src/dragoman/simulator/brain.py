@@ -3,6 +3,7 @@
 * A plain question gets a sentence that says who answers, and the question back.
 * With tools, and a last turn that is not their results, it calls them: every tool whose name is in the question, else
   the first one; "Paris and London" makes two calls of one tool.  With `[[simulate: text]]` it does not.
+* Forced to call by `tool_choice`, or told to, it goes on after results with a tool that this turn has not called yet.
 * Results are quoted.  Images and documents are described by type and size.
 * `output_config.format` gets JSON that fits the schema; an instruction to answer in JSON gets an object.
 * A prefilled answer is continued.
@@ -30,6 +31,7 @@ _LONGEST_ECHO = 4000
 _LONGEST_SUBJECT = 1000  # of the question, where its subject is looked for
 _MOST_CALLS = 8
 _WANTS_JSON = re.compile(r"(?i)\b(?:reply|respond|answer|output|return)\b[^.]{0,80}\bJSON\b")
+_MUST_CALL = re.compile(r"(?i)\bmust answer by calling (?:one of the tools|the tool ([\w-]+))")
 _NAME = r"[A-Z][\w'-]*(?: [A-Z][\w'-]*)*"
 _LIST = re.compile(rf"{_NAME}(?:, {_NAME})*,? and {_NAME}")
 _QUOTED = re.compile(r'["“]([^"”]{1,200})["”]')
@@ -69,11 +71,11 @@ def respond(approved: Approved) -> Answer:
     if last["role"] == "assistant":
         return _continue(last, body)
     wanted = (body.get("output_config") or {}).get("format") or body.get("output_format")
-    if not answers_calls(body["messages"]):
-        if calls := choose_calls(body):
-            return Answer([*think(approved), *calls], "tool_use")
-        if not client_tools(body) and _hosted_search(body):
-            return search(approved)
+    read = answers_calls(body["messages"])
+    if (not read or _choice(body)["type"] in ("any", "tool")) and (calls := choose_calls(body)):
+        return Answer([*think(approved), *calls], "tool_use")
+    if not read and not client_tools(body) and _hosted_search(body):
+        return search(approved)
     words = _json_answer(wanted["schema"], body) if wanted else _sentence(approved)
     return Answer([*think(approved), text(words)])
 
@@ -166,13 +168,16 @@ def _continue(last: Object, body: Object) -> Answer:
 
 def choose_calls(body: Object) -> list[Part]:
     """The tool calls this request leads to; none when there are no tools to call or none may be called."""
-    choice = body.get("tool_choice") or {"type": "auto"}
+    choice = _choice(body)
     tools = [tool for tool in client_tools(body) if not tool.get("defer_loading")]
     if choice["type"] == "none" or not tools:
         return []
     asked = question(body)
+    done = _called(body["messages"])
     if choice["type"] == "tool":
         tools = [tool for tool in tools if tool_name(tool) == choice["name"]]
+    elif done:
+        tools = [tool for tool in tools if tool_name(tool) not in done][:1] or tools[:1]
     else:
         tools = [tool for tool in tools if _mentioned(tool_name(tool), asked)] or tools[:1]
     subjects = _subjects(asked) if len(tools) == 1 else [_subject(asked)]
@@ -180,6 +185,25 @@ def choose_calls(body: Object) -> list[Part]:
     if choice.get("disable_parallel_tool_use"):
         calls = calls[:1]
     return make_calls(body, calls)
+
+
+def _choice(body: Object) -> Object:
+    """The `tool_choice`; an instruction to call has the same force, as with models that cannot be forced."""
+    choice: Object = body.get("tool_choice") or {"type": "auto"}
+    if choice["type"] != "auto" or (told := _MUST_CALL.search(_instructions(body))) is None:
+        return choice
+    return choice | ({"type": "tool", "name": told[1]} if told[1] else {"type": "any"})
+
+
+def _called(messages: list[Object]) -> set[str]:
+    """Names of the tools called since the user last said anything beside their results."""
+    names: set[str] = set()
+    for message in reversed(messages):
+        kinds = {block["type"] for block in blocks(message)}
+        if message["role"] == "user" and "tool_result" not in kinds:
+            break
+        names |= {block["name"] for block in blocks(message) if block["type"] == "tool_use"}
+    return names
 
 
 def make_calls(body: Object, calls: list[tuple[Object, str]]) -> list[Part]:

@@ -282,6 +282,8 @@ def _decompress(data: bytes, encoding: str, limit: int) -> bytes:
                 raise invalid(f"the request body is not valid {name}") from None
             if len(out) > limit:
                 raise _too_large(limit)
+            if not machine.eof or machine.unused_data:
+                raise invalid(f"the request body is not one whole {name} stream")
             return out
         case other:
             raise invalid(f"content-encoding {other!r} is not supported; send gzip, deflate or identity")

@@ -33,7 +33,7 @@ _encode = msgspec.json.Encoder().encode
 _ELSEWHERE = "this gateway has no models of its own to {verb}: it passes calls on to Claude"
 _ABSENT: tuple[tuple[str, str, str], ...] = (
     ("/api/create", "POST", _ELSEWHERE.format(verb="create")),
-    ("/api/copy", "POST", _ELSEWHERE.format(verb="copy; an alias in dragoman.toml gives a model another name")),
+    ("/api/copy", "POST", _ELSEWHERE.format(verb="copy (an alias in dragoman.toml gives a model another name)")),
     ("/api/delete", "DELETE", _ELSEWHERE.format(verb="delete")),
     ("/api/push", "POST", _ELSEWHERE.format(verb="push")),
     ("/api/blobs/{digest:path}", "POST", "this gateway keeps no blobs"),

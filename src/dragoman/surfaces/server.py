@@ -96,7 +96,7 @@ def _bind(host: str, port: int) -> socket.socket:
 def set_up_logging(settings: Settings) -> None:
     """One handler for our own logs and uvicorn's warnings, on stderr.  Bodies and secrets are never logged."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_JSONLines() if settings.log_format == "json" else logging.Formatter(_CONSOLE))
+    handler.setFormatter(_JSONLines() if settings.log_format == "json" else _Console(_CONSOLE))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
@@ -104,6 +104,23 @@ def set_up_logging(settings: Settings) -> None:
 
 
 _CONSOLE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+# Messages quote what clients sent, which may be anything and of any length.
+_MAX_MESSAGE = 2000
+
+
+def _message(record: logging.LogRecord) -> str:
+    text = record.getMessage()
+    return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "..."
+
+
+class _Console(logging.Formatter):
+    """One line a record, before its traceback: nobody outside writes lines of his own into the log."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in _message(record))
+        return super().formatMessage(record)
 
 
 class _JSONLines(logging.Formatter):
@@ -114,7 +131,7 @@ class _JSONLines(logging.Formatter):
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

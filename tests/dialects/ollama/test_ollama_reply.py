@@ -266,3 +266,11 @@ def test_decode_error(status: int, body: dict[str, Any] | bytes, kind: str, mess
 )
 def test_encode_error_is_one_flat_string(error: GatewayError, text: str) -> None:
     assert ollama.encode_error(error) == {"error": text}
+
+
+def test_an_unstreamed_answer_is_timed_like_a_streamed_one() -> None:
+    reply = Reply(origin="anthropic", id="a", model="m", content=[Text(text="hi")], began=150, spoke=400)
+    stamp = Stamp(id="", model="m", created=0, started=100, clock=lambda: 1000)
+    body = ollama.encode_reply(reply, ollama.decode_request({"model": "m", "messages": []}), stamp)
+    timed = [body[f"{name}_duration"] for name in ("load", "prompt_eval", "eval", "total")]
+    assert timed == [50, 250, 600, 900]

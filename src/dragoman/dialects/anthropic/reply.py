@@ -108,7 +108,7 @@ def decode_error(status: int, body: bytes, retry_after: float | None) -> Gateway
     message = ""
     try:
         document = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         document = None
     if isinstance(document, dict) and isinstance(detail := document.get("error"), dict):
         message = str(detail.get("message") or "")

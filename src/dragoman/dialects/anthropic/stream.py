@@ -64,7 +64,7 @@ class Decoder:
         try:
             for frame in self._frames.feed(data):
                 self._event(_decode(frame), out)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._fault("upstream", "the upstream sent an event that is not JSON", out)
         except FrameTooLargeError as error:
             self._fault("upstream", f"the upstream sent too much at once: {error}", out)

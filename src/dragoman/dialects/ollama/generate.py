@@ -94,7 +94,7 @@ def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
         "response": text,
         **members,
         "done": True,
-        **final_members(reply.reason, reply.usage, whole(stamp)),
+        **final_members(reply.reason, reply.usage, whole(reply, stamp)),
         **_closing(request, text),
     }
 

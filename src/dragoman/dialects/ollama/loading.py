@@ -36,7 +36,7 @@ def keep_alive_seconds(value: JSON) -> float | None:
             return None
         case bool():
             pass
-        case int() | float() if not math.isnan(value):
+        case int() | float():  # JSON has no NaN
             return math.inf if value < 0 or value > sys.float_info.max else float(value)
         case str() if (text := value.strip()) and _NUMBER.fullmatch(text):
             return keep_alive_seconds(float(text))

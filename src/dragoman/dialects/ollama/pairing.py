@@ -38,7 +38,7 @@ class Pairing:
         """A message that is not a run of results.  Calls of neighbouring assistant messages are pending together."""
         if message.role == "assistant":
             if not (self._messages and self._messages[-1].role == "assistant"):
-                self._pending = Waiting()
+                self._pending.clear()
             for position, call in enumerate(p for p in message.content if isinstance(p, ToolCall)):
                 self._add_call(call, position)
         self._messages.append(message)

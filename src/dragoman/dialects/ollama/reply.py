@@ -50,7 +50,7 @@ def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
         "created_at": created_at(stamp),
         "message": message,
         "done": True,
-        **final_members(reply.reason, reply.usage, whole(stamp)),
+        **final_members(reply.reason, reply.usage, whole(reply, stamp)),
     }
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
+from dragoman.conversation import Reply
 from dragoman.dialects.contract import Stamp
 
 SECOND = 1_000_000_000
@@ -25,9 +26,12 @@ def measured(load: int, prompt: int, eval: int) -> Durations:
     return Durations(load + prompt + eval, load, prompt, eval)
 
 
-def whole(stamp: Stamp) -> Durations:
-    """Of an answer that came in one piece only the total is known; it counts as generation."""
-    return measured(1, 1, stamp.clock() - stamp.started - 2)
+def whole(reply: Reply, stamp: Stamp) -> Durations:
+    """Of an unstreamed answer.  Where it is not known when it began and spoke, all of the time counts as generation."""
+    total = stamp.clock() - stamp.started
+    load = max((reply.began or stamp.started) - stamp.started, 1)
+    prompt = max((reply.spoke or reply.began) - reply.began, 1)
+    return measured(load, prompt, total - load - prompt)
 
 
 def created_at(stamp: Stamp) -> str:

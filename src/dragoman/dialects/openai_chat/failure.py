@@ -95,7 +95,7 @@ def decode_error(status: int, body: bytes, retry_after: float | None) -> Gateway
     """An upstream's answer with an error status.  `retry_after` is in seconds."""
     try:
         value: JSON = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = body.decode("utf-8", "replace").strip()[:500]
     words, message, param = _read(value)
     kind = _kind(words, message, status)

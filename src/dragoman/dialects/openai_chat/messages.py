@@ -27,6 +27,7 @@ from dragoman.dialects.openai_chat.reasoning import decode_reasoning, encode_rea
 from dragoman.dialects.openai_chat.tools import decode_calls, encode_call
 from dragoman.dialects.openai_chat.vocabulary import NAME, TOOL_ERROR
 from dragoman.dialects.reading import need, objects, path, take
+from dragoman.dialects.waiting import Waiting
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 
@@ -42,15 +43,15 @@ _PLAIN = frozenset({"system", "developer", "user", "assistant"})
 
 def decode_messages(value: JSON, at: str = "messages") -> list[Message]:
     """The array `messages`; raises with the path of what is wrong."""
-    waiting = _Waiting()
+    waiting = Waiting()
     return [_decode_message(message, where, waiting) for message, where in objects(value, at)]
 
 
-def _decode_message(message: Object, at: str, waiting: _Waiting) -> Message:
+def _decode_message(message: Object, at: str, waiting: Waiting) -> Message:
     role = need(message, "role", str, at)
     if len(message) == 1 and role in _PLAIN and type(text := message.get("content")) is str and text:
         if role == "assistant":
-            waiting.ask([])
+            waiting.clear()
         return Message(role=role, content=[Text(text=text)])  # type: ignore[arg-type]  # nearly every message
     content = decode_content(message.pop("content", None), path(at, "content"))
     if content and (cache := take_cache(message, at)):
@@ -61,7 +62,9 @@ def _decode_message(message: Object, at: str, waiting: _Waiting) -> Message:
             return Message(role=role, content=content, name=name, extra=_rest(message))
         case "assistant":
             calls = decode_calls(message, at, at)
-            waiting.ask(calls)
+            waiting.clear()
+            for call in calls:
+                waiting.add(call, call.id)
             parts = decode_answer(message, at, content) + list[Part](calls)
             return Message(role=role, content=parts, name=name, extra=_rest(message))
         case "tool" | "function":
@@ -82,8 +85,8 @@ def decode_answer(message: Object, at: str, content: list[Part]) -> list[Part]:
     return parts
 
 
-def _decode_result(call_id: str, name: str, content: list[Part], at: str, waiting: _Waiting) -> ToolResult:
-    call = waiting.answer(call_id, name)
+def _decode_result(call_id: str, name: str, content: list[Part], at: str, waiting: Waiting) -> ToolResult:
+    call = waiting.with_id(call_id) if call_id else waiting.with_name(name) or waiting.next()
     failed = False
     if content and isinstance(first := content[0], Text) and first.text.startswith(TOOL_ERROR):
         failed, first.text = True, first.text.removeprefix(TOOL_ERROR)

@@ -8,14 +8,10 @@ from __future__ import annotations
 from dragoman import ids
 from dragoman.conversation import JSON, Object, Request, Tool, ToolCall, ToolChoice
 from dragoman.dialects.openai_chat.parts import encode_cache, take_cache
-from dragoman.dialects.openai_chat.vocabulary import NAME
+from dragoman.dialects.openai_chat.vocabulary import DEPRECATED, NAME
 from dragoman.dialects.reading import check, choose, json_text, need, objects, path, take
 from dragoman.errors import invalid
 from dragoman.losses import Losses
-
-_DEPRECATED = "deprecated_function"
-"""Marks, in `Tool.extra`, a tool given as one of `functions`: the answer is then a `function_call`."""
-
 
 # --- tools --------------------------------------------------------------------------------------
 
@@ -25,7 +21,7 @@ def decode_tools(body: Object) -> list[Tool]:
     tools = [_decode_tool(tool, at) for tool, at in objects(body.pop("tools", None) or [], "tools")]
     for function, at in objects(body.pop("functions", None) or [], "functions"):
         tool = _decode_function(function, at)
-        tool.extra[_DEPRECATED] = True
+        tool.extra[DEPRECATED] = True
         tools.append(tool)
     return tools
 
@@ -46,7 +42,7 @@ def encode_tools(request: Request, losses: Losses) -> list[Object]:
 
 def uses_functions(request: Request) -> bool:
     """Whether the client speaks the deprecated `functions` and so reads only `message.function_call`."""
-    return request.origin == NAME and any(_DEPRECATED in tool.extra for tool in request.tools)
+    return request.origin == NAME and any(DEPRECATED in tool.extra for tool in request.tools)
 
 
 def _decode_tool(tool: Object, at: str) -> Tool:
@@ -90,7 +86,7 @@ def _encode_tool(tool: Tool, own: bool) -> Object:
     if tool.strict is not None:
         inner["strict"] = tool.strict
     if own:
-        inner |= {key: value for key, value in tool.extra.items() if key != _DEPRECATED}
+        inner |= {key: value for key, value in tool.extra.items() if key != DEPRECATED}
     kind = "custom" if tool.freeform else "function"
     wire: Object = {"type": kind, kind: inner}
     if tool.cache:
@@ -125,7 +121,7 @@ def decode_choice(body: Object, tools: list[Tool]) -> ToolChoice | None:
             raise invalid(f"{key} is only allowed when tools are given", key)
     if not tools:
         return None
-    if any(_DEPRECATED in tool.extra for tool in tools):
+    if any(DEPRECATED in tool.extra for tool in tools):
         parallel = False  # a `function_call` answer has room for one
     if parallel is False:
         choice = choice or ToolChoice()

@@ -23,8 +23,11 @@ SPELLING: Mapping[str, str] = MappingProxyType(
     }
 )
 
-HANDLED = frozenset({"n", "stream_options"})
-"""Members of `Request.extra` that the client half itself honours: they are not losses, whatever the target."""
+DEPRECATED = "deprecated_function"
+"""Marks, in `Tool.extra`, a tool given as one of `functions`: the answer is then a `function_call`."""
+
+HANDLED = frozenset({"n", "stream_options", DEPRECATED})
+"""Members of `extra` that the client half itself honours: they are not losses, whatever the target."""
 
 EMULATED: Mapping[str, str] = MappingProxyType({})
 """Members of `Request.extra` that `decode_request` has already turned into something else, and how."""
