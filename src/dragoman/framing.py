@@ -51,16 +51,21 @@ class SSE:
 
     def __init__(self, limit: int = MAX_FRAME) -> None:
         self._lines = _Lines(limit)
+        self._limit = limit
         self._data: list[bytes] = []
+        self._size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         frames: list[bytes] = []
         for line in self._lines.feed(data):
             if line.startswith(b"data:"):
+                if self._data and (self._size := self._size + len(line)) > self._limit:
+                    raise FrameTooLargeError(f"an event of the stream is over {self._limit} bytes")
                 self._data.append(line[5:].strip())
             elif self._data and (not line or line == b"\r"):
                 frames.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
                 self._data.clear()
+                self._size = 0
         return frames
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dragoman.conversation import Foreign, Object, Part, Request, ToolResult
+from dragoman.conversation import JSON, Foreign, Object, Part, Request, ToolResult
 from dragoman.dialects.contract import ClientDialect, UpstreamDialect
 from dragoman.losses import Losses
 from dragoman.models import catalogue
@@ -120,7 +119,7 @@ def _part_leftovers(content: list[Part], at: str) -> Iterator[tuple[str, str]]:
 
 
 # What SDKs write for a member that was not given.
-_NOTHING = (None, "", [], {})
+_NOTHING: tuple[JSON, ...] = (None, "", [], {})
 
 
 def translate(
@@ -139,7 +138,7 @@ def translate(
     """
     client, upstream = _pick(sources(), source, "source"), _pick(targets(), target, "target")
     losses = Losses(client.SPELLING)
-    request = client.decode_request(copy.deepcopy(dict(body)))
+    request = client.decode_request(_own(body))
     request.model = model or request.model
     if target != "anthropic":
         report_leftovers(request, client, upstream, losses)
@@ -147,6 +146,13 @@ def translate(
     resolution = catalogue.build().resolve(request.model, today or datetime.now(UTC).date())
     carried = carry(request, client, upstream, resolution.card, losses)
     return Translation(carried.body, resolution.card.id, losses.dropped, losses.emulated, resolution.substituted)
+
+
+def _own(value: Any) -> Any:
+    """A copy to take apart.  An object that stands in several places becomes several."""
+    if isinstance(value, Mapping):
+        return {key: _own(member) for key, member in value.items()}
+    return [_own(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _pick(known: Mapping[str, D], name: str, what: str) -> D:

@@ -320,6 +320,23 @@ def test_thinking_bound_to_another_prompt_is_let_go(gateway: Gateway, change: st
     assert "sun" in ask(history, tools=tools, **wanted).text
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+def test_strict_mode_does_not_refuse_what_the_client_never_sent(gateway: Gateway, keeps: bool) -> None:
+    """The gateway remembered the thinking; an agent that has one more tool now could do nothing about a refusal."""
+    ask = Asking(gateway.url, "whole")
+    wanted: Any = {"model": SONNET, "extra_headers": {"x-dragoman-strict": "1"}}
+    question: Object = {"role": "user", "content": f"Weather in Rome? strictly {keeps}"}
+    answer = ask([question], tools=[WEATHER], **wanted)
+    _, *rest = results(answer, "sun")
+    history = [question, answer.message(reasoning=keeps), *rest]
+    if keeps:
+        with pytest.raises(openai.BadRequestError, match="strict mode.*thinking"):
+            ask(history, tools=[WEATHER, CLOCK], **wanted)
+    else:
+        assert "sun" in ask(history, tools=[WEATHER, CLOCK], **wanted).text
+    assert "sun" in ask(history, tools=[WEATHER, CLOCK], model=SONNET).text
+
+
 def test_thinking_that_nobody_remembers_is_left_out(ask: Asking, gateway: Gateway) -> None:
     """A manual thinker whose tool loop lost its signature goes on without thinking, rather than fail."""
     call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Rome"}'}}

@@ -81,7 +81,12 @@ class Passing:
         return broken
 
     def data(self, data: bytes) -> None:
-        if (rest := self._write(data)) is not None:
+        try:
+            rest = self._write(data)
+        except Exception as error:
+            self._fail(error)
+            return
+        if rest is not None:
             self._connection.pause()
             self._writing = asyncio.ensure_future(self._wait(rest, self._writing))
 
@@ -96,7 +101,15 @@ class Passing:
             self._ended.set_result(error)
 
     async def _wait(self, rest: Awaitable[None], before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await before
-        await rest
+        try:
+            if before is not None:
+                await before
+            await rest
+        except Exception as error:
+            self._fail(error)
         self._connection.resume()
+
+    def _fail(self, error: Exception) -> None:
+        """Our own end is broken: nothing more can be written."""
+        if not self._ended.done():
+            self._ended.set_exception(error)

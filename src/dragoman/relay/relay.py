@@ -130,15 +130,20 @@ class Relay:
         """The same call without the thinking that was sent back: the model says it belongs to another conversation.
 
         It happens when a client rewrites what came before (a clock in the system prompt, another set of tools).
+        Strict mode minds only thinking that the client itself sent: what was remembered for it is no part of its request.
         """
         messages = [replace(message, content=_unsealed(message.content)) for message in call.wanted.messages]
         if error.kind != "unverified_thinking" or messages == call.wanted.messages:
             raise error
-        call.losses.drop("thinking", "what came before it has changed since the model signed it")
+        why = "what came before it has changed since the model signed it"
+        if any(_unsealed(message.content) != message.content for message in call.request.messages):
+            call.losses.drop("thinking", why)
         wanted = replace(call.wanted, messages=messages)
-        return self._carry(
+        again = self._carry(
             call.client, call.request, wanted, resolution=call.resolution, losses=call.losses, strict=call.strict
         )
+        call.losses.drop("thinking", why)
+        return again
 
     def _server(self, card: Card) -> UpstreamServer:
         return self.server(card.dialect)

@@ -7,8 +7,10 @@ is gone is translated: its successor may refuse what the old one took.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
 
 from dragoman.conversation import Object
 from dragoman.dialects import anthropic
@@ -83,13 +85,24 @@ class AnthropicSurface:
         await exchange.watched(_pass(exchange, self._relay.server("anthropic"), body))
 
 
+def _target(scope: Scope) -> str:
+    """The path and query as they go on.
+
+    The path comes decoded: spaces and line ends in it would make another request of ours, under our key, and dots
+    would lead out of what is passed on.
+    """
+    path = scope["path"].replace("/v1/v1/", "/v1/", 1)
+    if not {".", ".."}.isdisjoint(path.split("/")):
+        raise GatewayError("not_found", f"there is nothing at {scope['path']}")
+    query = str(scope["query_string"], "latin-1")
+    return quote(path, safe="/:@!$&'()*+,;=") + (f"?{query}" if query else "")
+
+
 async def _pass(exchange: Exchange, server: UpstreamServer, body: bytes) -> None:
     """The request as it came, under our key; the answer as it comes."""
-    path = exchange.scope["path"].replace("/v1/v1/", "/v1/", 1)
-    query = str(exchange.scope["query_string"], "latin-1")
     connection = await server.forward(
         exchange.scope["method"],
-        f"{path}?{query}" if query else path,
+        _target(exchange.scope),
         request_headers(exchange.scope["headers"]),
         body,
     )
@@ -98,6 +111,8 @@ async def _pass(exchange: Exchange, server: UpstreamServer, body: bytes) -> None
             await _stream(exchange, server, connection)
         else:
             data = await server.whole(connection)
+            if connection.status >= 400:
+                data = server.hide(str(data, "utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
             await exchange.relay(connection.status, reply_headers(connection.headers.items()), data)
     finally:
         server.release(connection)

@@ -22,6 +22,9 @@ class Durations(NamedTuple):
 
 
 def measured(load: int, prompt: int, eval: int) -> Durations:
+    """Of an answer that came all at once nothing but the total is known; it counts as generation."""
+    if eval <= 0:
+        load, prompt, eval = 0, 0, load + prompt
     load, prompt, eval = max(load, 1), max(prompt, 1), max(eval, 1)
     return Durations(load + prompt + eval, load, prompt, eval)
 

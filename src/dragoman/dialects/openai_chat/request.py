@@ -101,10 +101,8 @@ def decode_sampling(body: Object, request: Request) -> None:
     request.seed = take(body, "seed", int)
     if (stop := body.pop("stop", None)) is not None:
         request.stop = [word for word in strings(stop, "stop") if word]
-    identifier, user = take(body, "safety_identifier", str), take(body, "user", str)
-    request.user = identifier or user or None
-    if user and user != request.user:
-        body["user"] = user  # there is one place for both
+    named = [take(body, key, str) for key in ("safety_identifier", "user")]
+    request.user = next(filter(None, named), None)
 
 
 def decode_extra(body: Object, stream: bool) -> Object:

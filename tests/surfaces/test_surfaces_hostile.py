@@ -1,0 +1,211 @@
+"""What nobody sends by accident: numbers out of range, broken schemas, names of no use, floods of small things.
+
+Each is a bad request or an ordinary answer, never our fault, and never holds up the others.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import time
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from dragoman import translate
+from dragoman.config import Settings
+from dragoman.models.cards import bundled
+from dragoman.surfaces.ollama import Loaded
+from dragoman.surfaces.server import set_up_logging
+from tests.running import Gateway, run_with_simulator
+from tests.surfaces.speaking import MODEL
+
+CHAT, OLLAMA = "/v1/chat/completions", "/api/chat"
+HI = [{"role": "user", "content": "Hi"}]
+HUGE = 10**400
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Gateway]:
+    with run_with_simulator(refresh=0) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def http(gateway: Gateway) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=gateway.url, timeout=20, trust_env=False) as client:
+        yield client
+
+
+def post(http: httpx.Client, path: str, **members: Any) -> httpx.Response:
+    return http.post(path, json={"model": MODEL, "messages": HI, "stream": False, **members})
+
+
+# --- numbers -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p", "min_p", "frequency_penalty", "n", "top_logprobs"])
+def test_numbers_no_float_can_hold(http: httpx.Client, name: str) -> None:
+    answer = post(http, CHAT, **{name: HUGE})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == name
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p", "top_k", "num_predict", "num_ctx", "seed"])
+def test_options_no_float_can_hold(http: httpx.Client, name: str) -> None:
+    answer = post(http, OLLAMA, options={name: HUGE})
+    assert answer.status_code == 400
+    assert name in answer.json()["error"]
+
+
+@pytest.mark.parametrize("keep_alive", [HUGE, 1e15, 1e300, "9" * 400, "99999999999h", "-1h"])
+def test_a_model_may_stay_for_ages(http: httpx.Client, keep_alive: Any) -> None:
+    assert post(http, OLLAMA, keep_alive=keep_alive).status_code == 200
+    loaded = http.get("/api/ps")
+    assert loaded.status_code == 200
+    assert loaded.json()["models"][0]["expires_at"].startswith("23")  # the farthest there is: not in this century
+
+
+def test_a_malformed_duration_is_read_once() -> None:
+    from dragoman.dialects.ollama import keep_alive_seconds  # noqa: PLC0415
+    from dragoman.errors import GatewayError  # noqa: PLC0415
+
+    begun = time.process_time()
+    with pytest.raises(GatewayError):
+        keep_alive_seconds("9" * 50_000 + "x")
+    assert time.process_time() - begun < 2
+
+
+# --- schemas -----------------------------------------------------------------------------------------
+
+BROKEN: list[Any] = [
+    {"type": "object", "properties": {"a": {"type": "string", "format": {}}}, "required": ["a"]},
+    {"type": "object", "properties": {"a": {"type": "string"}}, "required": 5},
+    {"type": "object", "properties": {"a": {"type": "string"}}, "required": [["a"]]},
+    {"enum": 5},
+    {"properties": {"a": {"enum": 7, "const": 3}}},
+    {"allOf": [{"properties": 5}, {"properties": {"a": {}}}]},
+    {"allOf": [{"required": 5}, {"required": ["a"]}]},
+    {"allOf": [{"$defs": 5}]},
+    {"anyOf": [{"properties": 5}]},
+    {"anyOf": [{"required": 5, "properties": {}}, {"required": ["x"]}]},
+    {"anyOf": [{"required": ["a"]}], "required": 5, "properties": 5, "$defs": 5},
+]
+
+
+@pytest.mark.parametrize("schema", BROKEN, ids=json.dumps)
+def test_a_schema_that_is_none(http: httpx.Client, schema: Any) -> None:
+    for strict in (True, False):
+        tool = {"type": "function", "function": {"name": "f", "strict": strict, "parameters": schema}}
+        assert post(http, CHAT, tools=[tool]).status_code in (200, 400)
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    assert post(http, CHAT, response_format=wanted).status_code in (200, 400)
+    assert post(http, OLLAMA, format=schema).status_code in (200, 400)
+
+
+def test_references_do_not_multiply() -> None:
+    """Forty lines that would become 2**40."""
+    twice = {
+        f"a{n}": {
+            "type": "object",
+            "properties": {name: {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}]} for name in ("x", "y")},
+        }
+        for n in range(40)
+    }
+    schema = {"properties": {"a": {"allOf": [{"$ref": "#/$defs/a0"}]}}, "$defs": twice | {"a40": {"type": "string"}}}
+    translation = translate({"model": MODEL, "messages": list(HI), "format": schema}, source="ollama")
+    assert "too large" in translation.emulated["format"]
+
+
+# --- floods ------------------------------------------------------------------------------------------
+
+
+def test_many_messages_of_one_speaker_are_joined_in_good_time() -> None:
+    messages = [{"role": "user", "content": "Hi"} for _ in range(40_000)]
+    begun = time.process_time()
+    body = translate({"model": MODEL, "messages": messages}, source="openai_chat").body
+    assert time.process_time() - begun < 4
+    assert len(body["messages"]) == 1 and len(body["messages"][0]["content"]) == 40_000
+
+
+@pytest.mark.parametrize("source", ["ollama", "openai_chat"])
+@pytest.mark.parametrize("named", [True, False])
+def test_many_results_find_their_calls_in_good_time(source: str, named: bool) -> None:
+    count = 10_000
+    calls = [
+        {"type": "function", "function": {"name": "f", "arguments": "{}"}} | ({"id": f"c{n}"} if named else {})
+        for n in range(count)
+    ]
+    results = [
+        {"role": "tool", "content": f"r{n}"} | ({"tool_call_id": f"c{n}"} if named else {}) for n in range(count)
+    ]
+    messages = [
+        *HI,
+        {"role": "assistant", "content": "", "tool_calls": calls},
+        *(reversed(results) if named else results),
+    ]
+    begun = time.process_time()
+    body = translate({"model": MODEL, "messages": messages}, source=source).body
+    assert time.process_time() - begun < 6
+    asked, answered = (turn["content"] for turn in body["messages"][1:])
+    assert [part["tool_use_id"] for part in answered] == [part["id"] for part in asked]
+    assert [part["content"][0]["text"] for part in answered] == [f"r{n}" for n in range(count)]
+
+
+def test_only_so_many_names_are_kept_as_loaded() -> None:
+    card = next(iter(bundled().cards.values()))
+    loaded = Loaded(lambda: 0.0, 300.0)
+    for number in range(5000):
+        loaded.touch(f"name-{number}", card, float("inf"))
+    loaded.touch("x" * 10_000, card, float("inf"))
+    names = [name for name, _, _ in loaded.now()]
+    assert len(names) == 1000
+    assert "name-4999:latest" in names and "name-0:latest" not in names
+
+
+# --- the envelope ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://a]b", "null", "http://\xff"])
+def test_an_origin_that_is_no_address(http: httpx.Client, origin: str) -> None:
+    answer = http.get("/api/tags", headers={b"origin": origin.encode("latin-1")})
+    assert answer.status_code == 403
+    assert "origin" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+@pytest.mark.parametrize("spoil", [lambda data: data[:-6], lambda data: data + data])
+def test_a_packed_body_is_whole(http: httpx.Client, pack: Any, spoil: Any) -> None:
+    """Cut off, or with more behind it: what was read is not all that was sent."""
+    encoding = "gzip" if pack is gzip.compress else "deflate"
+    data = pack(json.dumps({"model": MODEL, "messages": HI}).encode())
+    assert http.post(CHAT, content=data, headers={"content-encoding": encoding}).status_code == 200
+    assert http.post(CHAT, content=spoil(data), headers={"content-encoding": encoding}).status_code == 400
+
+
+def test_a_context_that_is_not_text(http: httpx.Client) -> None:
+    data = zlib.compress(b'[["user","\xff"]]')
+    data += bytes(-len(data) % 3)
+    context = [0xD7A60A, *(int.from_bytes(data[i : i + 3], "big") for i in range(0, len(data), 3))]
+    answer = http.post("/api/generate", json={"model": MODEL, "prompt": "Hi", "stream": False, "context": context})
+    assert answer.status_code == 200
+    assert "context" in answer.headers["x-dragoman-dropped"]
+
+
+def test_nobody_writes_lines_into_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    root, ours = logging.getLogger(), logging.getLogger("dragoman")
+    handlers, levels = root.handlers, (root.level, ours.level)
+    try:
+        set_up_logging(Settings())
+        ours.info("%s: no such model", "a\n2026-01-01 INFO all is well\x1b[31m" + "x" * 100_000)
+        root.handlers[0].flush()
+    finally:
+        root.handlers = handlers
+        root.setLevel(levels[0])
+        ours.setLevel(levels[1])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert len(line) < 3000 and "\x1b" not in line and "a\\n2026" in line
