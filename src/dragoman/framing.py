@@ -59,9 +59,11 @@ class SSE:
         frames: list[bytes] = []
         for line in self._lines.feed(data):
             if line.startswith(b"data:"):
-                if self._data and (self._size := self._size + len(line)) > self._limit:
-                    raise FrameTooLargeError(f"an event of the stream is over {self._limit} bytes")
                 self._data.append(line[5:].strip())
+                if len(self._data) > 1:
+                    self._size += len(line)
+                    if self._size > self._limit:
+                        raise FrameTooLargeError(f"an event of the stream is over {self._limit} bytes")
             elif self._data and (not line or line == b"\r"):
                 frames.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
                 self._data.clear()
