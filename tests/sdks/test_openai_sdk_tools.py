@@ -330,7 +330,7 @@ def test_strict_mode_does_not_refuse_what_the_client_never_sent(gateway: Gateway
     _, *rest = results(answer, "sun")
     history = [question, answer.message(reasoning=keeps), *rest]
     if keeps:
-        with pytest.raises(openai.BadRequestError, match="strict mode.*thinking"):
+        with pytest.raises(openai.BadRequestError, match=r"strict mode.*thinking"):
             ask(history, tools=[WEATHER, CLOCK], **wanted)
     else:
         assert "sun" in ask(history, tools=[WEATHER, CLOCK], **wanted).text

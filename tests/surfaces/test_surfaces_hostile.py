@@ -21,6 +21,7 @@ from dragoman.config import Settings
 from dragoman.models.cards import bundled
 from dragoman.surfaces.ollama import Loaded
 from dragoman.surfaces.server import set_up_logging
+from tests.relay.scripted import gateway_before, response, scripted
 from tests.running import Gateway, run_with_simulator
 from tests.surfaces.speaking import MODEL
 
@@ -209,3 +210,36 @@ def test_nobody_writes_lines_into_the_log(capsys: pytest.CaptureFixture[str]) ->
         ours.setLevel(levels[1])
     (line,) = capsys.readouterr().err.splitlines()
     assert len(line) < 3000 and "\x1b" not in line and "a\\n2026" in line
+
+
+# --- paths that are passed on ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ("/v1/files/a%20b", "/v1/files/a%20b"),
+        ("/v1/files/a%20HTTP/1.1%0dEvil:%201", "/v1/files/a%20HTTP/1.1%0DEvil:%201"),
+        ("/v1/files/a%3Fb%23c", "/v1/files/a%3Fb%23c"),
+        ("/v1/files/%C3%A9?x=%0a", "/v1/files/%C3%A9?x=%0a"),
+        ("/v1/v1/messages/batches/a:cancel", "/v1/messages/batches/a:cancel"),
+    ],
+)
+def test_a_path_goes_on_as_one_path(asked: str, sent: str) -> None:
+    """It comes decoded; a space or a line end in it would end the request line upstream, which has our key."""
+    with scripted() as upstream:
+        upstream.play([response(b"{}")])
+        with gateway_before(upstream) as gateway:
+            assert httpx.post(gateway.url + asked, trust_env=False).status_code == 200
+        (request,) = upstream.requests
+    assert request.target == sent
+    assert "evil" not in request.headers
+
+
+@pytest.mark.parametrize("path", ["/v1/files/%2e%2e/organizations", "/v1/files/x/%2E", "/v1/files/x%0d%0aEvil:%201"])
+def test_no_path_leads_out_of_what_is_passed_on(path: str) -> None:
+    with scripted() as upstream:
+        upstream.play([response(b"{}")])
+        with gateway_before(upstream) as gateway:
+            assert httpx.post(gateway.url + path, trust_env=False).status_code == 404
+        assert not upstream.requests

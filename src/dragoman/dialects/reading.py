@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from dragoman.arguments import json_text as json_text  # noqa: PLC0414
-from dragoman.arguments import parse_arguments as parse_arguments  # noqa: PLC0414
 from dragoman.conversation import JSON, Object
 from dragoman.errors import invalid
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dragoman import media
-from dragoman.conversation import Media, Part, Request, ToolResult
+from dragoman.conversation import Foreign, Media, Part, Request, ToolResult
 from dragoman.errors import GatewayError, invalid
 from dragoman.models.cards import Card
 
@@ -16,6 +16,9 @@ from dragoman.models.cards import Card
 def check_attachments(request: Request, card: Card) -> None:
     """Raises `GatewayError` ("invalid_request") for the first part of the client's messages the model cannot take."""
     for index, message in enumerate(request.messages):
+        if message.content and all(type(part) is Foreign and part.origin != card.dialect for part in message.content):
+            at = f"messages[{index}].content"
+            raise invalid(f"{at}: there is nothing in it that {card.id} could read", at)
         for part, at in _media(message.content, f"messages[{index}].content"):
             if (refusal := _refusal(part, request.origin, card, at)) is not None:
                 raise refusal

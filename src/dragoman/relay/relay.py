@@ -130,7 +130,7 @@ class Relay:
         """The same call without the thinking that was sent back: the model says it belongs to another conversation.
 
         It happens when a client rewrites what came before (a clock in the system prompt, another set of tools).
-        Strict mode minds only thinking that the client itself sent: what was remembered for it is no part of its request.
+        Strict mode minds only thinking that the client itself sent: what was remembered is no part of its request.
         """
         messages = [replace(message, content=_unsealed(message.content)) for message in call.wanted.messages]
         if error.kind != "unverified_thinking" or messages == call.wanted.messages:

@@ -25,13 +25,25 @@ async def answer_all(
     merge: Callable[[list[Object]], Object],
 ) -> None:
     """Answer every request; choice i of the answer is the reply to request i."""
-    calls = [prepare(exchange, relay, request) for request in requests[:1]]
-    calls += [relay.prepare(exchange.dialect, request) for request in requests[1:]]
+    calls = _prepare_all(exchange, relay, requests)
     if requests[0].stream:
         fan = FanOut([choice(index) for index in range(len(calls))], tail)
         await exchange.watched(_stream_all(exchange, relay, calls, fan))
     else:
         await exchange.watched(_merge_all(exchange, relay, calls, mark, merge))
+
+
+def _prepare_all(exchange: Exchange, relay: Relay, requests: Sequence[Request]) -> list[Call]:
+    """A call for each; a request that stands there many times is fitted and held once.  All losses are told."""
+    prepared: dict[int, Call] = {}
+    for request in requests:
+        if id(request) not in prepared:
+            prepared[id(request)] = prepare(exchange, relay, request)
+    *others, told = prepared.values()
+    for call in others:
+        told.losses.dropped.update(call.losses.dropped)
+        told.losses.emulated.update(call.losses.emulated)
+    return [prepared[id(request)] for request in requests]
 
 
 async def _merge_all(

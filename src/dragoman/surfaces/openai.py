@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from urllib.parse import unquote
 
-from msgspec.structs import replace
 from starlette.routing import BaseRoute, Route
 
 from dragoman.conversation import Object, Request
@@ -117,7 +116,7 @@ def _completion_requests(body: Object) -> Sequence[Request]:
         requests += [request] * (request.extra.get("n") or 1)
     if len(requests) > MAX_CHOICES:
         raise invalid(f"prompts times n is {len(requests)}; at most {MAX_CHOICES} are answered at once", "n")
-    return [replace(request) for request in requests]
+    return requests
 
 
 def _model_object(entry: Entry) -> Object:

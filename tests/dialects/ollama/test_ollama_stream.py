@@ -142,7 +142,9 @@ def test_durations_are_what_was_measured() -> None:
 def test_an_answer_that_came_all_at_once_was_not_generated_in_no_time() -> None:
     stamp = Stamp(id="x", model="m", created=0, started=0, clock=lambda: 2000)
     encoder = ollama.Encoder(REQUEST, stamp)
-    lines = judged(encoder.feed([Start("", ""), *part(0, Text(text=""), "Hi"), Finish("stop", Usage(input=3, output=4))]))
+    lines = judged(
+        encoder.feed([Start("", ""), *part(0, Text(text=""), "Hi"), Finish("stop", Usage(input=3, output=4))])
+    )
     times = {name: value for name, value in lines[-1].items() if name.endswith("_duration")}
     assert times == {"load_duration": 1, "prompt_eval_duration": 1, "eval_duration": 2000, "total_duration": 2002}
 

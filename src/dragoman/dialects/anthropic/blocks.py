@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Literal, TypeVar
 
 from dragoman import media
+from dragoman.arguments import json_text, parse_arguments
 from dragoman.conversation import (
     JSON,
     Citation,
@@ -26,7 +27,7 @@ from dragoman.conversation import (
     ToolResult,
 )
 from dragoman.dialects.anthropic.vocabulary import NAME
-from dragoman.dialects.reading import check, json_text, need, objects, parse_arguments, path, take
+from dragoman.dialects.reading import check, need, objects, path, take
 from dragoman.losses import Losses
 
 P = TypeVar("P", Text, Thinking, Media, ToolCall, ToolResult)

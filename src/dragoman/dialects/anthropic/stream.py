@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from dragoman.arguments import parse_arguments
 from dragoman.conversation import (
     ArgumentsDelta,
     CitationDelta,
@@ -36,7 +37,6 @@ from dragoman.dialects.anthropic.blocks import decode_block, decode_citation, en
 from dragoman.dialects.anthropic.reply import error_kind, stop_details
 from dragoman.dialects.anthropic.vocabulary import NAME, REASONS, STOP_REASONS, decode_usage, encode_usage
 from dragoman.dialects.contract import Stamp
-from dragoman.dialects.reading import parse_arguments
 from dragoman.errors import TABLE, GatewayError
 from dragoman.framing import SSE, FrameTooLargeError, sse
 from dragoman.losses import Losses

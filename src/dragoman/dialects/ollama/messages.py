@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import cast, get_args
 
 from dragoman import media
+from dragoman.arguments import json_text, parse_arguments
 from dragoman.conversation import (
     JSON,
     Foreign,
@@ -27,7 +28,7 @@ from dragoman.conversation import (
 )
 from dragoman.dialects.ollama.pairing import Pairing
 from dragoman.dialects.ollama.vocabulary import NAME
-from dragoman.dialects.reading import json_text, need, objects, parse_arguments, path, strings, take
+from dragoman.dialects.reading import need, objects, path, strings, take
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 

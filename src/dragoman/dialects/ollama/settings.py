@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dragoman.arguments import json_text
 from dragoman.conversation import JSON, Effort, Format, Object, Reasoning, Request
 from dragoman.dialects.ollama.options import decode_options, encode_options
 from dragoman.dialects.ollama.vocabulary import LEVELS, THINK_LEVELS
-from dragoman.dialects.reading import json_text, take
+from dragoman.dialects.reading import take
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 

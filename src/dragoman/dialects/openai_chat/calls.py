@@ -10,9 +10,9 @@ from __future__ import annotations
 import msgspec
 
 from dragoman import ids
+from dragoman.arguments import json_text
 from dragoman.conversation import JSON, ArgumentsDelta, Object, ToolCall
 from dragoman.dialects.openai_chat.opening import Parts
-from dragoman.dialects.reading import json_text
 
 _CALL = "call"
 _decode = msgspec.json.Decoder().decode

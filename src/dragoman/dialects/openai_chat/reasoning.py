@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import msgspec
 
+from dragoman.arguments import json_text
 from dragoman.conversation import Object, Part, Seal, Thinking
 from dragoman.dialects.openai_chat.vocabulary import ANTHROPIC_FORMAT, NAME
-from dragoman.dialects.reading import json_text, objects, path, take
+from dragoman.dialects.reading import objects, path, take
 
 _SIGNER = "anthropic"
 _OURS = "dragoman-"

@@ -6,10 +6,11 @@ https://platform.openai.com/docs/guides/function-calling
 from __future__ import annotations
 
 from dragoman import ids
+from dragoman.arguments import json_text
 from dragoman.conversation import JSON, Object, Request, Tool, ToolCall, ToolChoice
 from dragoman.dialects.openai_chat.parts import encode_cache, take_cache
 from dragoman.dialects.openai_chat.vocabulary import DEPRECATED, NAME
-from dragoman.dialects.reading import check, choose, json_text, need, objects, path, take
+from dragoman.dialects.reading import check, choose, need, objects, path, take
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 
