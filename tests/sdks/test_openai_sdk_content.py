@@ -77,8 +77,9 @@ def test_a_pdf(ask: Asking, gateway: Gateway) -> None:
 
 def test_a_part_that_claude_cannot_hear_is_refused(client: openai.OpenAI) -> None:
     sound = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+    messages: Any = asked(sound)
     with pytest.raises(openai.BadRequestError, match="does not take audio") as caught:
-        client.chat.completions.create(model=HAIKU, messages=asked(sound))
+        client.chat.completions.create(model=HAIKU, messages=messages)
     assert caught.value.param == "messages[0].content[1]"
 
 
