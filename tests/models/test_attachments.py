@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from dragoman.conversation import Media, Message
+from dragoman.conversation import Foreign, Media, Message
 from dragoman.errors import GatewayError
 from tests.models.building import assistant, call, card_with, fitted, request, result, user
 
@@ -54,3 +54,14 @@ def test_what_can_be_taken_goes_on(part: Media) -> None:
     _, body, losses = fitted(request(user("a", part)), CARD)
     assert len(body["messages"][0]["content"]) == 2
     assert not losses.dropped
+
+
+def test_a_message_of_nothing_it_can_read_is_refused() -> None:
+    """Beside a text such a block is left out, which is reported; alone it would leave an empty turn."""
+    video = Foreign(origin="openai_chat", extra={"type": "video_url"})
+    _, body, losses = fitted(request(user("a", video)), CARD)
+    assert [block["type"] for block in body["messages"][0]["content"]] == ["text"]
+    assert "messages[0].content[1]" in losses.dropped
+    with pytest.raises(GatewayError) as caught:
+        fitted(request(user("a"), assistant("b"), user(video)), CARD)
+    assert (caught.value.kind, caught.value.param) == ("invalid_request", "messages[2].content")

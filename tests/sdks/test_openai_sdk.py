@@ -154,9 +154,9 @@ def test_settings_are_carried_or_reported(client: openai.OpenAI, gateway: Gatewa
 
 def test_two_choices(ask: Asking, gateway: Gateway) -> None:
     one = ask("Hello")
-    before = len(gateway.simulator.requests)
+    gateway.simulator.requests.clear()  # it keeps only the last thousand, and others ask it too
     two = ask.choices("Hello", n=2)
-    assert len(gateway.simulator.requests) == before + 2
+    assert len(gateway.simulator.requests) == 2
     assert [answer.text for answer in two] == [one.text, one.text]
     assert [answer.finish for answer in two] == ["stop", "stop"]
     assert two[0].spent.prompt_tokens == 2 * one.spent.prompt_tokens

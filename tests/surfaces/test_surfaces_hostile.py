@@ -168,6 +168,31 @@ def test_only_so_many_names_are_kept_as_loaded() -> None:
     assert "name-4999:latest" in names and "name-0:latest" not in names
 
 
+def test_what_any_prompt_lost_is_told(http: httpx.Client) -> None:
+    """Only the second one loses something: the empty one becomes an opening line, which is reported."""
+    body = {"model": MODEL, "prompt": ["Hi", ""]}
+    answer = http.post("/v1/completions", json=body)
+    assert answer.status_code == 200
+    assert answer.headers["x-dragoman-emulated"] == "prompt"
+    assert [choice["index"] for choice in answer.json()["choices"]] == [0, 1]
+
+
+def test_many_choices_are_fitted_once(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dragoman.relay.relay import Relay  # noqa: PLC0415
+
+    prepared: list[object] = []
+    original = Relay.prepare
+
+    def counted(self: Relay, *arguments: Any, **named: Any) -> Any:
+        prepared.append(arguments)
+        return original(self, *arguments, **named)
+
+    monkeypatch.setattr(Relay, "prepare", counted)
+    assert len(post(http, CHAT, n=5).json()["choices"]) == 5
+    assert len(http.post("/v1/completions", json={"model": MODEL, "prompt": ["a", "b"], "n": 2}).json()["choices"]) == 4
+    assert len(prepared) == 1 + 2
+
+
 # --- the envelope ------------------------------------------------------------------------------------
 
 
