@@ -120,6 +120,26 @@ def test_forced_to_call_it_calls_after_results_too(
     assert [name for name, _ in calls_of(answer)] == calls
 
 
+@pytest.mark.parametrize(
+    ("members", "calls"),
+    [
+        ({"tool_choice": {"type": "any"}}, ["get_weather"]),
+        ({"system": "You must answer by calling one of the tools, not with text."}, []),
+    ],
+)
+def test_told_to_call_it_ends_when_it_has_called_them_all(
+    sdk: anthropic.Anthropic, members: dict[str, Any], calls: list[str]
+) -> None:
+    first = ask(sdk, "weather in Rome and Oslo", tools=[WEATHER])
+    results = [
+        {"type": "tool_result", "tool_use_id": block.id, "content": "18 °C"}
+        for block in first.content
+        if block.type == "tool_use"
+    ]
+    answer = ask(sdk, "weather in Rome and Oslo", first.content, results, tools=[WEATHER], **members)
+    assert [name for name, _ in calls_of(answer)] == calls
+
+
 def test_tools_anthropic_defines_get_their_own_input(sdk: anthropic.Anthropic) -> None:
     answer = ask(sdk, "list the files", tools=[{"type": "bash_20250124", "name": "bash"}])
     assert calls_of(answer) == [("bash", {"command": "echo hello"})]

@@ -177,10 +177,13 @@ def choose_calls(body: Object) -> list[Part]:
     if choice["type"] == "tool":
         tools = [tool for tool in tools if tool_name(tool) == choice["name"]]
     elif done:
-        tools = [tool for tool in tools if tool_name(tool) not in done][:1] or tools[:1]
+        fresh = [tool for tool in tools if tool_name(tool) not in done]
+        if not fresh and choice != body.get("tool_choice"):
+            return []  # told to call, not forced: it has called them all
+        tools = fresh[:1] or tools[-1:]
     else:
         tools = [tool for tool in tools if _mentioned(tool_name(tool), asked)] or tools[:1]
-    subjects = _subjects(asked) if len(tools) == 1 else [_subject(asked)]
+    subjects = _subjects(asked) if len(tools) == 1 and not done else [_subject(asked)]
     calls = [(tool, subject) for tool in tools for subject in subjects][:_MOST_CALLS]
     if choice.get("disable_parallel_tool_use"):
         calls = calls[:1]
