@@ -10,12 +10,13 @@ import contextlib
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from bench import measure, report
-from bench.gateways import DRAGOMAN, LITELLM, NGINX, Gateway, Running, running
+from bench.gateways import DRAGOMAN, LITELLM, NGINX, NGINX_KEPT, Gateway, Running, running
 from bench.measure import CouldNotMeasureError, Stage
 from bench.report import Round, Row
 
@@ -37,9 +38,10 @@ def main() -> int:
     try:
         with measure.stage(_EVENTS) as stage:
             if args.quick:
-                rows = _side_by_side(stage, rounds=1, dialects=1)
+                rows = _side_by_side(stage, (NGINX, DRAGOMAN), rounds=1, dialects=1)
             else:
-                rows = _side_by_side(stage, args.rounds, dialects=2) + _alone(stage, LITELLM)
+                rows = _side_by_side(stage, (NGINX, NGINX_KEPT, DRAGOMAN), args.rounds, dialects=2)
+                rows += _alone(stage, LITELLM)
     except (CouldNotMeasureError, RuntimeError) as error:
         print(f"Could not measure: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 1
@@ -56,14 +58,14 @@ def _introduce() -> None:
         print("This machine is busy with something else: nginx profits from that (it reads bursts), Python does not.")
 
 
-def _side_by_side(stage: Stage, rounds: int, dialects: int) -> list[Row]:
-    """nginx and dragoman in turn, as often as there are rounds, so that a slow moment of the machine meets both.
+def _side_by_side(stage: Stage, gateways: Iterable[Gateway], rounds: int, dialects: int) -> list[Row]:
+    """The gateways in turn, as often as there are rounds, so that a slow moment of the machine meets all.
 
     Each is asked in so many of its dialects.
     """
     with contextlib.ExitStack() as stack:
         places: list[tuple[Running, Row]] = []
-        for gateway in filter(_here, (NGINX, DRAGOMAN)):
+        for gateway in filter(_here, gateways):
             startups = [_startup(gateway, stage) for _ in range(rounds)]
             place = stack.enter_context(running(gateway, stage.port))
             places += [(place, _row(stage, place, dialect, startups)) for dialect in gateway.dialects[:dialects]]

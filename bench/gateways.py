@@ -104,8 +104,20 @@ def _healthy(process: subprocess.Popen[bytes], port: int, path: str) -> bool:
 
 
 def _nginx(port: int, upstream: int, scratch: Path) -> tuple[list[str], dict[str, str]]:
+    """Plain pass-through: `proxy_pass`, as anybody would write it."""
+    return _start_nginx(port, scratch, "", f"proxy_pass http://127.0.0.1:{upstream}; proxy_http_version 1.1;")
+
+
+def _nginx_kept(port: int, upstream: int, scratch: Path) -> tuple[list[str], dict[str, str]]:
+    """The same, tuned: connections to the upstream are kept."""
+    pool = f"upstream kept {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000; }}"
+    there = 'proxy_pass http://kept; proxy_http_version 1.1; proxy_set_header Connection "";'
+    return _start_nginx(port, scratch, pool, there)
+
+
+def _start_nginx(port: int, scratch: Path, pool: str, there: str) -> tuple[list[str], dict[str, str]]:
     config = scratch / "nginx.conf"
-    config.write_text(_NGINX.format(port=port, upstream=upstream, scratch=scratch))
+    config.write_text(_NGINX.format(port=port, scratch=scratch, pool=pool, there=there))
     return [shutil.which("nginx") or "nginx", "-p", str(scratch), "-c", str(config), "-e", "stderr"], {}
 
 
@@ -120,12 +132,12 @@ http {{
   access_log off; keepalive_requests 1000000; client_max_body_size 32m; client_body_buffer_size 64k;
   client_body_temp_path {scratch}/body; proxy_temp_path {scratch}/proxy; fastcgi_temp_path {scratch}/fastcgi;
   uwsgi_temp_path {scratch}/uwsgi; scgi_temp_path {scratch}/scgi;
-  upstream anthropic {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000; }}
+  {pool}
   server {{
     listen 127.0.0.1:{port} backlog=1024;
     location = /health {{ return 200; }}
     location / {{
-      proxy_pass http://anthropic; proxy_http_version 1.1; proxy_set_header Connection "";
+      {there}
       proxy_buffering off; proxy_read_timeout 60s;
     }}
   }}
@@ -185,6 +197,9 @@ general_settings:
 """
 
 NGINX = Gateway(name="nginx", dialects=("anthropic",), health="/health", command=_nginx, missing=_nginx_missing)
+NGINX_KEPT = Gateway(
+    name="nginx tuned", dialects=("anthropic",), health="/health", command=_nginx_kept, missing=_nginx_missing
+)
 DRAGOMAN = Gateway(
     name="dragoman", dialects=("ollama", "openai"), health="/health", command=_dragoman, missing=lambda: ""
 )

@@ -118,6 +118,8 @@ ON: dict[str, Any] = {"enabled": True, "visible": True}
             {"reasoning_effort": "high", "thinking": {"type": "enabled", "budget_tokens": 4096}},
             Reasoning(effort="high", budget=4096, **ON),
         ),
+        ({"think": True}, Reasoning(enabled=True, visible=True)),
+        ({"think": False}, Reasoning(enabled=False)),
         ({"include_reasoning": False, "reasoning_effort": "low"}, Reasoning(enabled=True, effort="low", visible=False)),
     ],
 )

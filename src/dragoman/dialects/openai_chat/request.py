@@ -156,6 +156,8 @@ def _decode_reasoning(body: Object) -> Reasoning | None:
             wish.visible = False
     if (shown := take(body, "include_reasoning", bool)) is not None:
         wish.visible = shown
+    if type(body.get("think")) is bool:  # Ollama's word, which Open WebUI sends here too
+        wish.enabled = body.pop("think")
     if wish.enabled is False:
         return Reasoning(enabled=False)
     if wish.enabled is None and (wish.effort or wish.budget):
