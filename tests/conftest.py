@@ -16,7 +16,7 @@ GatewayMaker = Callable[..., Gateway]
 
 @pytest.fixture
 def make_gateway() -> Iterator[GatewayMaker]:
-    """Start a gateway before a simulator: `make_gateway(simulator=Simulator(...), **settings)`."""
+    """Start a gateway before a simulator: `make_gateway(simulator=simulate(...), **settings)`."""
     with ExitStack() as stack:
 
         def make(simulator: Simulator | None = None, **settings: Any) -> Gateway:

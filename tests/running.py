@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from dragoman.config import Secret, Settings, Upstream
@@ -17,12 +18,21 @@ from dragoman.surfaces.server import make_server
 _PATIENCE = 10.0
 
 
+# Models come and go; what tests expect of them is true on this day.
+TODAY = date(2026, 11, 22)
+
+
+def simulate(**options: Any) -> Simulator:
+    """A simulator that lives on that day."""
+    return Simulator(today=TODAY, **options)
+
+
 @dataclass
 class Gateway:
     """A gateway that listens at `url`, and the simulator behind it when there is one."""
 
     url: str
-    simulator: Simulator = field(default_factory=Simulator)
+    simulator: Simulator = field(default_factory=simulate)
 
 
 @contextmanager
@@ -35,7 +45,7 @@ def run_gateway(settings: Settings) -> Iterator[Gateway]:
         urls.append(url)
         listening.set()
 
-    server, listener = make_server(settings, started, signals=False)
+    server, listener = make_server(settings, started, signals=False, today=lambda: TODAY)
 
     def run() -> None:
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
@@ -55,7 +65,7 @@ def run_gateway(settings: Settings) -> Iterator[Gateway]:
 @contextmanager
 def run_with_simulator(simulator: Simulator | None = None, **settings: Any) -> Iterator[Gateway]:
     """A gateway before a simulator; what `settings` do not say is as quick and as strict as tests want it."""
-    with run_in_thread(simulator or Simulator()) as behind:
+    with run_in_thread(simulator or simulate()) as behind:
         upstream = Upstream(name="anthropic", base_url=behind.url, key=Secret("sk-test"))
         values: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "upstreams": (upstream,), "retries": 0}
         with run_gateway(Settings(**(values | settings))) as gateway:

@@ -9,9 +9,8 @@ import pytest
 from anthropic.types import MessageParam, ToolParam
 
 from dragoman.config import Secret
-from dragoman.simulator import Simulator
 from tests.conftest import GatewayMaker
-from tests.running import Gateway
+from tests.running import Gateway, simulate
 
 OPUS, SONNET, HAIKU = "claude-opus-5", "claude-sonnet-5-5", "claude-haiku-4-5-20251001"
 ASK: list[MessageParam] = [{"role": "user", "content": "Hello there"}]
@@ -137,7 +136,7 @@ def test_a_broken_stream_is_an_error(client: anthropic.Anthropic, scenario: str)
 
 
 def test_keys_are_asked_for_in_either_header(make_gateway: GatewayMaker) -> None:
-    gateway = make_gateway(simulator=Simulator(), api_keys=(Secret("right"),))
+    gateway = make_gateway(simulator=simulate(), api_keys=(Secret("right"),))
     with connect(gateway, key="right") as good, connect(gateway, key="wrong") as bad:
         good.messages.create(model=OPUS, max_tokens=500, messages=ASK)
         good.messages.create(

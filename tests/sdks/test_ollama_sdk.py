@@ -9,9 +9,8 @@ import ollama
 import pytest
 from pydantic import BaseModel
 
-from dragoman.simulator import Simulator
 from tests.conftest import GatewayMaker
-from tests.running import Gateway
+from tests.running import Gateway, simulate
 from tests.sdks.asking_ollama import HAIKU, MODES, SONNET, Asking
 from tests.sdks.media import JPEG, JPEG_BYTES, PNG, PNG_BYTES
 
@@ -201,7 +200,7 @@ def test_thinking_and_a_schema_together(chat: Asking) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_json_mode_gives_one_value_and_nothing_around_it(other_gateway: GatewayMaker, mode: str) -> None:
     said = "Here you are:\n\n```json\n[1, [2, {}], 3]\n```\n\nAnything else? [4]"
-    gateway = other_gateway("prose", simulator=Simulator(scenario=f'text text="{said}"'))
+    gateway = other_gateway("prose", simulator=simulate(scenario=f'text text="{said}"'))
     chat = Asking(gateway.url, mode)
     assert chat("Numbers, please", format="json").text == "[1, [2, {}], 3]"
     assert chat.generate("Numbers, please", format="json").text == "[1, [2, {}], 3]"

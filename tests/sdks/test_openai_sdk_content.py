@@ -9,9 +9,8 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from dragoman.simulator import Simulator
 from tests.conftest import GatewayMaker
-from tests.running import Gateway
+from tests.running import Gateway, simulate
 from tests.sdks.asking_openai import HAIKU, MODES, OPUS, SONNET, Asking, Object
 from tests.sdks.media import JPEG, PDF, PNG
 
@@ -181,7 +180,7 @@ def test_a_schema_of_a_list(ask: Asking) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_json_mode_gives_one_value_and_nothing_around_it(other_gateway: GatewayMaker, mode: str) -> None:
     said = "Here you are:\n\n```json\n[1, [2, {}], 3]\n```\n\nAnything else? [4]"
-    gateway = other_gateway("prose", simulator=Simulator(scenario=f'text text="{said}"'))
+    gateway = other_gateway("prose", simulator=simulate(scenario=f'text text="{said}"'))
     answer = Asking(gateway.url, mode)("Numbers, please", response_format={"type": "json_object"})
     assert answer.text == "[1, [2, {}], 3]"
     assert "JSON object only" in gateway.simulator.requests[-1].body["system"][0]["text"]

@@ -12,9 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from dragoman.config import Secret, Timeouts, Upstream
-from dragoman.simulator import Simulator
 from tests.conftest import GatewayMaker
-from tests.running import Gateway
+from tests.running import Gateway, simulate
 from tests.sdks.asking_openai import HAIKU, MODES, Asking
 
 
@@ -122,7 +121,7 @@ def test_the_gateway_s_own_keys(other_gateway: GatewayMaker, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_key_that_the_upstream_refuses(other_gateway: GatewayMaker, mode: str) -> None:
-    gateway = other_gateway("refused", simulator=Simulator(keys=frozenset({"sk-another"})))
+    gateway = other_gateway("refused", simulator=simulate(keys=frozenset({"sk-another"})))
     with pytest.raises(openai.AuthenticationError, match="key this gateway is configured with") as caught:
         Asking(gateway.url, mode, api_key="sk-client")("Hello")
     assert "sk-" not in caught.value.message

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 
@@ -68,18 +68,25 @@ class Call(Struct, frozen=True):
         return self.resolution.card
 
 
-class Relay:
-    """The upstreams, the catalogue, and what is remembered between calls."""
+def utc_today() -> date:
+    return datetime.now(UTC).date()
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, servers: Mapping[str, UpstreamServer]) -> None:
+
+class Relay:
+    """The upstreams, the catalogue, and what is remembered between calls.  `today` says which models are retired."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        servers: Mapping[str, UpstreamServer],
+        today: Callable[[], date] = utc_today,
+    ) -> None:
         self.settings = settings
         self.catalogue = catalogue
         self.servers = servers
+        self.today = today
         self.recall = Recall(time.monotonic)
-
-    @staticmethod
-    def today() -> date:
-        return datetime.now(UTC).date()
 
     # --- before the call -------------------------------------------------------------------------
 

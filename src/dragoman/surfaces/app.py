@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import date
 from functools import partial
 
 from starlette.routing import BaseRoute, Route, Router
@@ -15,7 +16,7 @@ from dragoman.dialects import ollama, registry
 from dragoman.errors import GatewayError
 from dragoman.models.catalogue import build
 from dragoman.relay.live import keep_current
-from dragoman.relay.relay import Relay
+from dragoman.relay.relay import Relay, utc_today
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.surfaces.anthropic import AnthropicSurface
 from dragoman.surfaces.exchange import Endpoint, Exchange
@@ -24,10 +25,10 @@ from dragoman.surfaces.ollama import OllamaSurface
 from dragoman.surfaces.openai import OpenAISurface
 
 
-def build_app(settings: Settings) -> ASGIApp:
-    """The ASGI application for these settings.  Connections are opened by its lifespan."""
+def build_app(settings: Settings, today: Callable[[], date] = utc_today) -> ASGIApp:
+    """The ASGI application for these settings.  Connections are opened by its lifespan.  `today`: see `Relay`."""
     catalogue = build(settings.aliases, default=settings.default_model, retired=settings.retired)
-    relay = Relay(settings, catalogue, {})
+    relay = Relay(settings, catalogue, {}, today)
     routes = all_routes(relay)
     # A router and no application: endpoints answer for their own errors, and every layer costs at every token.
     app = Router(

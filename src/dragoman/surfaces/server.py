@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 
 import uvicorn
 
 from dragoman.config import Settings
+from dragoman.relay.relay import utc_today
 from dragoman.surfaces.app import build_app
 
 
@@ -28,14 +30,18 @@ def run(settings: Settings, *, started: Callable[[str], None] | None = None) -> 
 
 
 def make_server(
-    settings: Settings, started: Callable[[str], None], *, signals: bool = True
+    settings: Settings,
+    started: Callable[[str], None],
+    *,
+    signals: bool = True,
+    today: Callable[[], date] = utc_today,
 ) -> tuple[uvicorn.Server, socket.socket]:
     """A server and the socket it is to listen on.  Without `signals` their handling is left to the caller."""
     listener = _bind(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     config = uvicorn.Config(
-        build_app(settings),
+        build_app(settings, today),
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="httptools",
         ws="none",
