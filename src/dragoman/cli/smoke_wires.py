@@ -89,11 +89,8 @@ class OllamaChat:
         return self.text(chunk), bool(chunk["done"])
 
 
-class OllamaGenerate:
+class OllamaGenerate(OllamaChat):
     name, path, listing, tools = "Ollama generate", "/api/generate", "/api/tags", False
-
-    def models(self, body: Any) -> list[str]:
-        return OllamaChat().models(body)
 
     def ask(self, model: str, prompt: str, *, stream: bool = False, tool: bool = False, image: str = "") -> Object:
         body: Object = {"model": model, "prompt": prompt, "stream": stream}
@@ -107,15 +104,6 @@ class OllamaGenerate:
 
     def again(self, request: Object, reply: Any, call: Call, result: str) -> Object:
         return request
-
-    def frames(self) -> NDJSON | SSE:
-        return NDJSON()
-
-    def piece(self, frame: bytes) -> tuple[str, bool]:
-        chunk = json.loads(frame)
-        if "error" in chunk:
-            raise _ended_badly(chunk)
-        return self.text(chunk), bool(chunk["done"])
 
 
 class OpenAIChat:

@@ -12,7 +12,7 @@ import asyncio
 import ssl
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import httptools
@@ -228,6 +228,34 @@ class Connection(asyncio.Protocol):
             # Asked now: after this call the parser has forgotten.
             self._keep = self._parser.should_keep_alive()
             self._disarm()
+
+
+class Brake:
+    """Holds the upstream back while a client is slow.  `failed` is told when writing to the client fails."""
+
+    def __init__(self, connection: Connection, failed: Callable[[Exception], None]) -> None:
+        self._connection = connection
+        self._failed = failed
+        self._writing: asyncio.Task[None] | None = None
+
+    def hold(self, rest: Awaitable[None]) -> None:
+        """Read no more until `rest`, what is left to write, is written; earlier rests go first."""
+        self._connection.pause()
+        self._writing = asyncio.ensure_future(self._wait(rest, self._writing))
+
+    async def released(self) -> None:
+        """Wait until everything is written."""
+        if self._writing is not None:
+            await self._writing
+
+    async def _wait(self, rest: Awaitable[None], before: asyncio.Task[None] | None) -> None:
+        try:
+            if before is not None:
+                await before
+            await rest
+        except Exception as error:
+            self._failed(error)
+        self._connection.resume()
 
 
 class Pool:

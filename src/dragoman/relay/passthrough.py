@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 
 from dragoman.errors import GatewayError, invalid
-from dragoman.relay.http1 import Connection
+from dragoman.relay.http1 import Brake, Connection
 
 # What of a client's headers is meant for the API behind us, and what of its answer for the client.
 _IN = ("accept", "content-type", "idempotency-key", "user-agent")
@@ -69,15 +69,14 @@ class Passing:
     def __init__(self, connection: Connection, write: Callable[[bytes], Awaitable[None] | None]) -> None:
         self._connection = connection
         self._write = write
+        self._brake = Brake(connection, self._fail)
         self._ended: asyncio.Future[GatewayError | None] = asyncio.get_running_loop().create_future()
-        self._writing: asyncio.Task[None] | None = None
 
     async def run(self, patience: float) -> GatewayError | None:
         """Pass everything on.  What it returns is why the answer is not complete, or None."""
         self._connection.read_into(self, patience)
         broken = await self._ended
-        if self._writing is not None:
-            await self._writing
+        await self._brake.released()
         return broken
 
     def data(self, data: bytes) -> None:
@@ -87,8 +86,7 @@ class Passing:
             self._fail(error)
             return
         if rest is not None:
-            self._connection.pause()
-            self._writing = asyncio.ensure_future(self._wait(rest, self._writing))
+            self._brake.hold(rest)
 
     def end(self) -> None:
         self._settle(None)
@@ -99,15 +97,6 @@ class Passing:
     def _settle(self, error: GatewayError | None) -> None:
         if not self._ended.done():
             self._ended.set_result(error)
-
-    async def _wait(self, rest: Awaitable[None], before: asyncio.Task[None] | None) -> None:
-        try:
-            if before is not None:
-                await before
-            await rest
-        except Exception as error:
-            self._fail(error)
-        self._connection.resume()
 
     def _fail(self, error: Exception) -> None:
         """Our own end is broken: nothing more can be written."""

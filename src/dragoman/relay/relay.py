@@ -9,9 +9,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -66,6 +67,10 @@ class Call(Struct, frozen=True):
     @property
     def card(self) -> Card:
         return self.resolution.card
+
+
+A = TypeVar("A")
+Once = Callable[[UpstreamServer, Call], Awaitable[A]]
 
 
 def utc_today() -> date:
@@ -166,11 +171,7 @@ class Relay:
 
     async def reply(self, call: Call) -> Reply:
         """The whole answer.  Raises `GatewayError`."""
-        try:
-            reply = await self._whole(call)
-        except GatewayError as error:
-            call = self._unsealed(call, error)
-            reply = await self._whole(call)
+        call, reply = await self._answered(call, _reply_once)
         if call.restore is not None:
             fold = Fold(reply.origin)
             fold.feed(call.restore.stream().feed(unfold(reply)))
@@ -179,23 +180,10 @@ class Relay:
             self.recall.remember(call.request, reply.content)
         return reply
 
-    async def _whole(self, call: Call) -> Reply:
-        server = self._server(call.card)
-        for attempt in range(self.settings.retries + 1):
-            try:
-                return await _reply_once(server, call)
-            except GatewayError as error:
-                await self._wait_or_raise(error, attempt)
-        raise AssertionError("the last attempt returns or raises")
-
     @asynccontextmanager
     async def stream(self, call: Call) -> AsyncIterator[Stream]:
         """The answer as it comes.  Raises `GatewayError` while nothing of it is there; after that it is a Fault."""
-        try:
-            stream = await self._open(call)
-        except GatewayError as error:
-            call = self._unsealed(call, error)
-            stream = await self._open(call)
+        call, stream = await self._answered(call, _open_once)
         try:
             if call.restore is not None:
                 stream.restore = call.restore.stream()
@@ -208,16 +196,24 @@ class Relay:
         finally:
             self._server(call.card).release(stream.connection)
 
-    async def _open(self, call: Call) -> Stream:
+    # --- trying again ----------------------------------------------------------------------------
+
+    async def _answered(self, call: Call, once: Once[A]) -> tuple[Call, A]:
+        """What `once` makes of the call, tried again as often as is worth it, and the call that was answered."""
+        try:
+            return call, await self._tried(call, once)
+        except GatewayError as error:
+            call = self._unsealed(call, error)
+            return call, await self._tried(call, once)
+
+    async def _tried(self, call: Call, once: Once[A]) -> A:
         server = self._server(call.card)
         for attempt in range(self.settings.retries + 1):
             try:
-                return await _open_once(server, call)
+                return await once(server, call)
             except GatewayError as error:
                 await self._wait_or_raise(error, attempt)
         raise AssertionError("the last attempt returns or raises")
-
-    # --- trying again ----------------------------------------------------------------------------
 
     async def _wait_or_raise(self, error: GatewayError, attempt: int) -> None:
         """Wait before the next attempt, or raise `error` when there is none: `attempt` counts from 0."""

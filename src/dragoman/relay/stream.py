@@ -11,7 +11,7 @@ from dragoman.dialects.contract import StreamDecoder
 from dragoman.errors import TABLE, GatewayError, Kind
 from dragoman.folding import Fold
 from dragoman.models.restore import RestoreStream
-from dragoman.relay.http1 import Connection
+from dragoman.relay.http1 import Brake, Connection
 from dragoman.relay.upstreams import UpstreamServer
 
 # How long (seconds) the end of an answer may lag behind its last event before it is taken for granted.
@@ -39,7 +39,7 @@ class Stream:
         self._held: list[Event] = []
         self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._writing: asyncio.Task[None] | None = None
+        self._brake = Brake(connection, self._fail)
 
     async def begin(self, patience: float) -> None:
         """Read until there is something to say: `first`.  Raises `GatewayError` when that is a failure."""
@@ -59,8 +59,7 @@ class Stream:
         if held:
             self._hand_over(held)
         await self._ended
-        if self._writing is not None:
-            await self._writing
+        await self._brake.released()
 
     def seen(self, events: list[Event]) -> list[Event]:
         """The events as the client sees them."""
@@ -111,24 +110,16 @@ class Stream:
         try:
             rest = self._deliver(self.seen(events))
         except Exception as error:
-            self._deliver = None
-            if not self._ended.done():
-                self._ended.set_exception(error)
+            self._fail(error)
             return
         if rest is not None:
-            self.connection.pause()
-            self._writing = asyncio.ensure_future(self._write(rest, self._writing))
+            self._brake.hold(rest)
 
-    async def _write(self, rest: Awaitable[None], before: asyncio.Task[None] | None) -> None:
-        try:
-            if before is not None:
-                await before
-            await rest
-        except Exception as error:
-            self._deliver = None
-            if not self._ended.done():
-                self._ended.set_exception(error)
-        self.connection.resume()
+    def _fail(self, error: Exception) -> None:
+        """Our own end is broken: nothing more is delivered."""
+        self._deliver = None
+        if not self._ended.done():
+            self._ended.set_exception(error)
 
 
 def _raise_early_fault(events: list[Event]) -> None:

@@ -7,6 +7,7 @@ is gone is translated: its successor may refuse what the old one took.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from urllib.parse import quote
 
 from starlette.routing import BaseRoute, Route
@@ -21,8 +22,8 @@ from dragoman.relay.http1 import Connection
 from dragoman.relay.passthrough import Passing, model_of, reply_headers, request_headers, with_model
 from dragoman.relay.relay import Relay
 from dragoman.relay.upstreams import UpstreamServer
-from dragoman.surfaces.calls import answer, prepare, stamp
-from dragoman.surfaces.exchange import Endpoint, Exchange, ascii_list, parse_object
+from dragoman.surfaces.calls import answer, prepare, stamp, who_answers
+from dragoman.surfaces.exchange import Endpoint, Exchange, parse_object
 from dragoman.surfaces.listing import created, rfc3339
 
 _EVERY = ("GET", "POST", "DELETE")
@@ -75,10 +76,7 @@ class AnthropicSurface:
 
     async def _passed(self, exchange: Exchange, body: bytes, resolution: Resolution) -> None:
         card = resolution.card
-        exchange.extra.append((b"x-dragoman-model", card.id.encode()))
-        if resolution.substituted:
-            names = f"{resolution.asked} -> {card.id}; {resolution.substituted}"
-            exchange.extra.append((b"x-dragoman-substituted", ascii_list([names])))
+        exchange.report = partial(who_answers, resolution)
         await self._pass_on(exchange, body if resolution.asked == card.id else with_model(body, card.id))
 
     async def _pass_on(self, exchange: Exchange, body: bytes) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from dragoman.conversation import Event, Fault, Request
 from dragoman.dialects.contract import Stamp, StreamEncoder
 from dragoman.ids import fresh
+from dragoman.models.catalogue import Resolution
 from dragoman.relay.relay import Call, Relay
 from dragoman.surfaces.exchange import Exchange, Header, ascii_list
 
@@ -36,14 +37,20 @@ def prepare(exchange: Exchange, relay: Relay, request: Request) -> Call:
 
 def report(call: Call) -> list[Header]:
     """Who answers, and what was lost on the way.  Read when the answer begins: trying again may lose more."""
-    headers: list[Header] = [(b"x-dragoman-model", call.card.id.encode())]
-    if call.resolution.substituted:
-        names = f"{call.resolution.asked} -> {call.card.id}; {call.resolution.substituted}"
-        headers.append((b"x-dragoman-substituted", ascii_list([names])))
+    headers = who_answers(call.resolution)
     if call.losses.dropped:
         headers.append((b"x-dragoman-dropped", ascii_list(call.losses.dropped)))
     if call.losses.emulated:
         headers.append((b"x-dragoman-emulated", ascii_list(call.losses.emulated)))
+    return headers
+
+
+def who_answers(resolution: Resolution) -> list[Header]:
+    """The model that answers, and why it is not the one that was asked for, where it is not."""
+    headers: list[Header] = [(b"x-dragoman-model", resolution.card.id.encode())]
+    if resolution.substituted:
+        names = f"{resolution.asked} -> {resolution.card.id}; {resolution.substituted}"
+        headers.append((b"x-dragoman-substituted", ascii_list([names])))
     return headers
 
 

@@ -89,10 +89,7 @@ class Exchange:
         await self.reply_bytes(_encode(document), JSON_TYPE, status)
 
     async def reply_bytes(self, data: bytes, content_type: bytes, status: int = 200) -> None:
-        self._done = self.started = True
-        headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(data)), *self._own_headers()]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else data})
+        await self._whole(status, [(b"content-type", content_type), *self._own_headers()], data)
 
     async def error(self, error: GatewayError) -> None:
         """The error in the client's own dialect, under its own status."""
@@ -106,11 +103,12 @@ class Exchange:
 
     async def relay(self, status: int, headers: Sequence[Header], data: bytes) -> None:
         """An upstream's answer as it is."""
+        await self._whole(status, [*headers, *self._more(headers)], data)
+
+    async def _whole(self, status: int, headers: list[Header], data: bytes) -> None:
         self._done = self.started = True
-        length = (b"content-length", b"%d" % len(data))
-        await self._send(
-            {"type": "http.response.start", "status": status, "headers": [*headers, length, *self._more(headers)]}
-        )
+        headers.append((b"content-length", b"%d" % len(data)))
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else data})
 
     async def begin_stream(self) -> None:
