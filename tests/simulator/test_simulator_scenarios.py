@@ -169,7 +169,7 @@ def test_a_stall_lasts_until_the_client_leaves(own: Running, stream: bool) -> No
     assert simulator.departed.wait(2)
     assert simulator.departures[-1] - left < 0.1
     assert [event["type"] for event in events(read)] == (["message_start", "content_block_start"] if stream else [])
-    assert simulator.open == 0
+    assert simulator.idle.wait(2)
 
 
 def test_a_client_that_leaves_ends_a_paced_stream(own: Running) -> None:
@@ -190,8 +190,8 @@ def test_an_answer_read_to_its_end_is_no_departure(own: Running) -> None:
             client.messages.create(**asked(scenario))
             with client.messages.stream(**asked(scenario)) as stream:
                 stream.until_done()
+    assert own.simulator.idle.wait(2)
     assert own.simulator.departures == []
-    assert own.simulator.open == 0
 
 
 # --- pace ---------------------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ def test_when_the_client_leaves_the_upstream_call_ends(gateway: Gateway, surface
             began = time.monotonic()
         delays.append(left_at(gateway, began))
     assert statistics.median(delays) < GONE_LIMIT, delays
-    assert gateway.simulator.open == 0
+    assert gateway.simulator.idle.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -53,13 +53,47 @@ def _no_overrides() -> Mapping[str, Override]:
 
 
 class Upstream(Struct, frozen=True, kw_only=True):
-    """A server behind us.  `base_url` has no trailing slash and no `/v1`; `key` is None for one that asks for none."""
+    """A server behind us.  `base_url` has no trailing slash and no `/v1`; `key` is None for one that asks for none.
+
+    `models` holds shell patterns: only these models of the server are ours (empty: all it lists), and a name that fits
+    one is called there though no list has it.  `hide` holds patterns of names left out of our lists.  `prefix` is put
+    before each of its names.  `flavor` is a row of `servers.toml` ("": told by its address and its list).
+    `concurrency` is how many calls it gets at once (0: no limit), `queue` how many more may wait for their turn.
+    `verify` is False for a server whose certificate is not checked, or the path of the authorities' own file.
+    """
 
     name: str
     dialect: Literal["anthropic", "ollama", "openai_chat"] = "anthropic"
     base_url: str = ANTHROPIC_URL
     key: Secret | None = None
     headers: Mapping[str, str] = field(default_factory=_nothing)
+    models: tuple[str, ...] = ()
+    hide: tuple[str, ...] = ()
+    prefix: str = ""
+    flavor: str = ""
+    concurrency: int = 0
+    queue: int = 100
+    timeouts: Timeouts | None = None
+    verify: bool | str = True
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """One of a route's models: a name of the catalogue, best as `upstream/model`.  Of targets with the same `order`
+    one is drawn by `weight`; the others follow, then those of the next order."""
+
+    model: str
+    order: int = 0
+    weight: int = 1
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """A name with several models behind it.  `on_context` and `on_refusal` name the models that take over when a
+    prompt is too long for the one that was asked, or when it refuses to answer ("": nobody does)."""
+
+    name: str
+    targets: tuple[Target, ...]
+    on_context: str = ""
+    on_refusal: str = ""
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -73,7 +107,8 @@ class Timeouts(Struct, frozen=True, kw_only=True):
 
 class Override(Struct, frozen=True, kw_only=True):
     """What a model is given when the client did not say.  `context_window` is what we tell clients it holds, in
-    tokens; a `hidden` model is callable but not listed."""
+    tokens; a `hidden` model is callable but not listed.  `capabilities`, in Ollama's words, corrects what the server
+    says of it.  `num_ctx` is the least context (tokens) an Ollama server gives it."""
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -84,6 +119,8 @@ class Override(Struct, frozen=True, kw_only=True):
     system: str | None = None
     context_window: int | None = None
     hidden: bool = False
+    capabilities: tuple[str, ...] | None = None
+    num_ctx: int | None = None
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -91,7 +128,10 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     With `demo` the built-in simulator answers and `upstreams` is empty, so that nothing real can be called.
     `default_model` takes unknown names; None makes them an error.  `hide` holds shell patterns of model names.
-    `refresh` 0 means that the live list of models is never asked for.
+    `refresh` 0 means that the live list of models is never asked for.  `num_ctx` and `max_num_ctx` (tokens) bound the
+    context an Ollama server is asked for (`max_num_ctx` 0: the model's own limit).  `stream_default`: an OpenAI chat
+    request that does not say is streamed.  `fetch`: remote images and documents are fetched for a server that cannot;
+    `fetch_private` allows that from private addresses too.
     """
 
     host: str = "0.0.0.0"  # noqa: S104  a gateway serves its network; the README says how to keep it to one machine
@@ -106,6 +146,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     origins: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=_nothing)
     overrides: Mapping[str, Override] = field(default_factory=_no_overrides)
+    routes: tuple[Route, ...] = ()
     hide: tuple[str, ...] = ()
     retries: int = 2
     max_body: int = 64 * 1024 * 1024
@@ -114,6 +155,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     prompt_cache: Literal["auto", "off"] = "auto"
     log_format: Literal["console", "json"] = "console"
     timeouts: Timeouts = field(default_factory=Timeouts)
+    num_ctx: int = 8192
+    max_num_ctx: int = 0
+    stream_default: bool = False
+    fetch: bool = True
+    fetch_private: bool = False
+    fetch_max: int = 20 * 1024 * 1024
 
     def hides(self, name: str) -> bool:
         """Whether `name` is left out of the lists.  It can be called all the same."""

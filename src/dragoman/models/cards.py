@@ -45,13 +45,17 @@ class Prices(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One model, and the dialect of the server it lives on.
+    """One model, the server it lives on, and the dialect of that server.
 
-    Sizes are tokens; `sampling` is "omit", "one" (temperature or top_p, never both) or "all".
+    Sizes are tokens; `sampling` is "omit", "one" (temperature or top_p, never both) or "all".  `upstream` is the
+    server's name in the configuration, `flavor` the row of `servers.toml` that says what an OpenAI-compatible server
+    understands beyond the common core.  `native` is what the server's own list says of the model.
     """
 
     id: str = ""
     dialect: str = "anthropic"
+    upstream: str = "anthropic"
+    flavor: str = ""
     line: str = ""
     display_name: str = ""
     released: str = ""
@@ -63,6 +67,11 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_output_tokens: int
     image_input: bool
     pdf_input: bool
+    audio_input: bool = False
+    completion: bool = True
+    tools: bool = True
+    insert: bool = False
+    embedding: bool = False
     structured_outputs: bool
     prefill: bool
     forced_tool_choice: bool
@@ -79,6 +88,7 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tokenizer: str = "new"
     refusal_classifiers: bool = False
     prices: Prices | None = None
+    native: Object = field(default_factory=dict)
 
     def retired(self, today: date) -> bool:
         """Whether the model is gone: by its status, or by a date that is firm."""
@@ -88,9 +98,18 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def capabilities(self) -> list[str]:
-        """In Ollama's words: completion, tools, vision, thinking."""
+        """In Ollama's words: completion, tools, insert, vision, audio, embedding, thinking."""
         thinks = any(kind in self.thinking.types for kind in ("adaptive", "enabled"))
-        return ["completion", "tools"] + ["vision"] * self.image_input + ["thinking"] * thinks
+        held = (
+            ("completion", self.completion),
+            ("tools", self.completion and self.tools),
+            ("insert", self.insert),
+            ("vision", self.image_input),
+            ("audio", self.audio_input),
+            ("embedding", self.embedding),
+            ("thinking", thinks),
+        )
+        return [word for word, yes in held if yes]
 
 
 class Bundle(Struct, frozen=True):

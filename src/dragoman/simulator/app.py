@@ -69,6 +69,9 @@ class Simulator:
         self.requests: list[Recorded] = []
         self.open = 0
         """Calls under way."""
+        self.idle = threading.Event()
+        """Set while no call is under way: a client has its answer a little before the call is over here."""
+        self.idle.set()
         self.departures: list[float] = []
         """When clients left before their answer was complete, by `time.monotonic()`."""
         self.departed = threading.Event()
@@ -87,6 +90,7 @@ class Simulator:
             return
         request_id = fresh("req_")
         self.open += 1
+        self.idle.clear()
         try:
             await self._answer(scope, receive, send, request_id)
         except Refused as refused:
@@ -98,6 +102,8 @@ class Simulator:
             self._note_departure()
         finally:
             self.open -= 1
+            if not self.open:
+                self.idle.set()
 
     async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send, request_id: str) -> None:
         headers: dict[str, str] = {}
