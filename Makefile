@@ -3,15 +3,20 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
+# Older majors that programs still use, each installed beside the current one.
+OLD_SDKS := openai-2 anthropic-0.40 anthropic-0.75
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format docs bench bench-peers lock clean
+.PHONY: help run run-local test check format docs bench bench-peers lock clean
 
 help: ## List what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 run: $(VENV)/.run ## Set up, start the gateway on port 11434 and print a curl that works (simulator when there is no key)
 	@$(BIN)/dragoman serve --demo-without-key
+
+run-local: $(VENV)/.run ## The same on port 8000 with the Ollama of this machine behind it
+	@$(BIN)/dragoman serve --preset local
 
 test: check ## Set up, then lint, types and every test
 	DRAGOMAN_EXPECT_OPENAI=3 $(BIN)/python -m pytest
@@ -41,6 +46,9 @@ lock: ## Resolve the dependencies again (needs uv)
 	  --no-header --no-annotate --no-emit-index-url -q -o requirements/run.lock
 	uv pip compile pyproject.toml requirements/build.in --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url -q -o requirements/dev.lock -c requirements/run.lock
+	for sdk in $(OLD_SDKS); do \
+	  uv pip compile requirements/$$sdk.in --no-deps --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate --no-emit-index-url -q -o requirements/$$sdk.lock || exit 1; done
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -50,9 +58,10 @@ $(VENV)/.run: requirements/run.lock pyproject.toml | $(BIN)/python
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.lock requirements/openai-2.lock pyproject.toml | $(BIN)/python
+$(VENV)/.dev: requirements/dev.lock $(OLD_SDKS:%=requirements/%.lock) pyproject.toml | $(BIN)/python
 	$(PIP) install --require-hashes -r requirements/dev.lock
-	$(PIP) install --no-deps --require-hashes -r requirements/openai-2.lock --target .sdks/openai-2 --upgrade
+	for sdk in $(OLD_SDKS); do \
+	  $(PIP) install --no-deps --require-hashes -r requirements/$$sdk.lock --target .sdks/$$sdk --upgrade || exit 1; done
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.run
 

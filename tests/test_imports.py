@@ -39,8 +39,8 @@ ONLY: Mapping[tuple[str, str], frozenset[str]] = {
 # No I/O, no clock, no environment, no chance: what is allowed of the world outside is named here.
 PURE = ("dialects", "models", *sorted(CORE))
 _OUTSIDE = """__future__ base64 binascii bisect collections copy dataclasses datetime decimal enum fnmatch functools
-hashlib importlib.resources itertools json math msgspec operator re string sys textwrap tomllib types typing unicodedata
-urllib.parse zlib"""
+hashlib importlib.resources itertools json math msgspec operator re string struct sys textwrap tomllib types typing
+unicodedata urllib.parse zlib"""
 OUTSIDE = frozenset(_OUTSIDE.split())
 # `ids.fresh` makes up an id; who must be pure uses `ids.mint`.
 EXCEPTIONS = {"ids": frozenset({"secrets"})}
@@ -218,6 +218,6 @@ def test_circles_are_found() -> None:
 
 def test_what_a_start_imports() -> None:
     """pydantic and the SDKs are for tests: nothing of ours imports them, nor anything that is not a dependency."""
-    dependencies = {"aiohttp", "httptools", "msgspec", "rich", "starlette", "typer", "click", "uvicorn", "uvloop"}
+    dependencies = {"click", "httptools", "msgspec", "pypdfium2", "rich", "starlette", "uvicorn", "uvloop"}
     names = {found.imported.split(".")[0] for found in IMPORTS} - set(sys.stdlib_module_names) - {"dragoman"}
     assert names <= dependencies

@@ -97,3 +97,8 @@ class GatewayError(Exception):
 def invalid(message: str, param: str | None = None) -> GatewayError:
     """The client's request is wrong at `param`."""
     return GatewayError("invalid_request", message, param=param)
+
+
+def too_long(tokens: int, maximum: int) -> GatewayError:
+    """The prompt of `tokens` tokens does not fit a window of `maximum`, in the words that make programs compact it."""
+    return GatewayError("context_length", f"prompt is too long: {tokens} tokens > {maximum} maximum")

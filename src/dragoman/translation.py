@@ -15,6 +15,7 @@ from dragoman.losses import Losses
 from dragoman.models import catalogue
 from dragoman.models.cards import Card
 from dragoman.models.fit import fit
+from dragoman.models.open.card import generic
 from dragoman.models.restore import Restore
 
 D = TypeVar("D")
@@ -69,11 +70,12 @@ def carry(
 ) -> Carried:
     """The client's request, fitted to the model of `card`, in the upstream's words.  Raises `GatewayError`.
 
-    Above an output limit of `long_output` tokens the upstream is asked to stream, even when the client is not.
+    Above an output limit of `long_output` tokens (the model's own, where the client sets none) the upstream is asked to
+    stream, even when the client is not.
     """
     fitted = fit(request, card, losses, prompt_cache=prompt_cache)
     sent = fitted.request
-    if long_output is not None and not sent.stream and (sent.max_tokens or 0) > long_output:
+    if long_output is not None and not sent.stream and (sent.max_tokens or card.max_output_tokens) > long_output:
         sent = replace(sent, stream=True)
     report_leftovers(request, client, upstream, losses)
     return Carried(upstream.encode_request(sent, losses), sent, fitted.restore)
@@ -133,7 +135,8 @@ def translate(
     """`body`, a request of the dialect `source`, as a request of the dialect `target`.  `body` is left as it is.
 
     With an Anthropic target the name of the model is looked up in the bundled catalogue on the day `today` (UTC's) and
-    the request is fitted to it; other servers have models of their own, and the name stays.  `model` is used instead of
+    the request is fitted to it.  Other servers have models of their own: the name stays, and the request is fitted to
+    a model that can do all that one of them can.  `model` is used instead of
     the request's.  Raises GatewayError, with the path of the offending member, and ValueError for an unknown dialect.
     """
     client, upstream = _pick(sources(), source, "source"), _pick(targets(), target, "target")
@@ -141,8 +144,11 @@ def translate(
     request = client.decode_request(_own(body))
     request.model = model or request.model
     if target != "anthropic":
-        report_leftovers(request, client, upstream, losses)
-        return Translation(upstream.encode_request(request, losses), request.model, losses.dropped, losses.emulated)
+        from dragoman.dialects.anthropic import put_in_words  # noqa: PLC0415
+
+        card = generic(request.model, target, target)
+        carried = carry(put_in_words(request, losses), client, upstream, card, losses)
+        return Translation(carried.body, card.id, losses.dropped, losses.emulated)
     resolution = catalogue.build().resolve(request.model, today or datetime.now(UTC).date())
     carried = carry(request, client, upstream, resolution.card, losses)
     return Translation(carried.body, resolution.card.id, losses.dropped, losses.emulated, resolution.substituted)

@@ -19,7 +19,7 @@ from tests.cli.loopback import KEY, Run, Script, Serve, handler
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing is configured, and no file is found."""
     for name in list(os.environ):
-        if name.startswith(("ANTHROPIC_", "DRAGOMAN_", "OLLAMA_")) or name in ("HOST", "PORT", "DEBUG"):
+        if name.startswith(("ANTHROPIC_", "DRAGOMAN_", "OLLAMA_", "OPENAI_")) or name in ("HOST", "PORT", "DEBUG"):
             monkeypatch.delenv(name)
     for name in ("XDG_CONFIG_HOME", "CREDENTIALS_DIRECTORY", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)

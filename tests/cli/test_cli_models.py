@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
 from datetime import date
 from pathlib import Path
+
+import pytest
 
 from dragoman.cli.models import HEADINGS, listing
 from dragoman.config import Override, Settings
 from dragoman.models.catalogue import build
-from tests.cli.loopback import Run
+from tests.cli.loopback import Answer, Call, Run, Serve, as_json
 
 TODAY = date(2026, 11, 22)
 
@@ -22,6 +25,8 @@ def test_plain_lines(run: Run, tmp_path: Path) -> None:
     assert [
         "gpt-4o",
         "claude-opus-5",
+        "anthropic",
+        "Anthropic",
         "1M",
         "128k",
         "completion, tools, vision, thinking",
@@ -36,6 +41,8 @@ def test_json(run: Run) -> None:
     assert rows["claude-opus-5"] == {
         "name": "claude-opus-5",
         "model": "claude-opus-5",
+        "upstream": "anthropic",
+        "dialect": "anthropic",
         "context_window": 1000000,
         "max_output_tokens": 128000,
         "capabilities": ["completion", "tools", "vision", "thinking"],
@@ -61,6 +68,39 @@ def test_a_retired_model_that_is_refused_is_shown_as_it_is() -> None:
     lines = {line.name: line for line in listing(build(retired="refuse"), Settings(), TODAY, everything=True)}
     assert lines["claude-3.5-sonnet"].model == "claude-3-5-sonnet-20241022"
     assert lines["claude-3.5-sonnet"].lifecycle.startswith("retired 20")
+
+
+def test_the_models_of_every_upstream(run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def gpu(call: Call) -> Answer:
+        if call.path == "/api/tags":
+            return as_json({"models": [{"name": "phi4:latest", "model": "phi4:latest", "digest": "d"}]})
+        info = {"general.architecture": "phi3", "phi3.context_length": 16384}
+        return as_json({"capabilities": ["completion"], "model_info": info})
+
+    monkeypatch.setenv("OLLAMA_BASE_URL", serve(gpu))
+    monkeypatch.setenv("OPENAI_BASE_URL", serve(lambda _: as_json({"data": [{"id": "vendor/big"}, {"id": "phi4"}]})))
+    (tmp_path / "dragoman.toml").write_text('[aliases]\nquick = "phi4"\n')
+    rows = {row["name"]: row for row in json.loads(run("models", "--json").output)}
+    assert {name: (row["upstream"], row["dialect"], row["model"]) for name, row in rows.items()} == {
+        "phi4:latest": ("ollama", "ollama", "phi4:latest"),
+        "vendor/big": ("openai", "openai_chat", "vendor/big"),
+        "openai/phi4": ("openai", "openai_chat", "phi4"),
+        "quick": ("ollama", "ollama", "phi4:latest"),
+    }
+    assert rows["phi4:latest"]["context_window"] == 16384
+    assert rows["phi4:latest"]["capabilities"] == ["completion"]
+
+
+def test_an_upstream_that_is_away_is_told_of_and_the_rest_is_listed(
+    run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("OLLAMA_BASE_URL", f"127.0.0.1:{port}")
+    monkeypatch.setenv("OPENAI_BASE_URL", serve(lambda _: as_json({"data": [{"id": "big"}]})))
+    result = run("models")
+    assert [line.split("\t")[0] for line in result.stdout.splitlines()[1:]] == ["big"]
+    assert result.exit_code == 0
 
 
 def test_a_wrong_configuration(run: Run, tmp_path: Path) -> None:

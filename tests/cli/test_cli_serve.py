@@ -17,11 +17,14 @@ from urllib.request import Request, urlopen
 import pytest
 
 from dragoman import surfaces
-from dragoman.cli.serve import banner
-from dragoman.config import Secret, Settings, Upstream
+from dragoman.cli.absent import away, look
+from dragoman.cli.banner import banner
+from dragoman.config import ConfigError, Secret, Settings, Upstream
 from tests.cli.loopback import KEY, Run
 
 REAL = Upstream(name="anthropic", key=Secret(KEY))
+OLLAMA = Upstream(name="ollama", dialect="ollama", base_url="http://localhost:11434")
+CLOUD = Upstream(name="cloud", dialect="openai_chat", base_url="https://llm.example.org", key=Secret(KEY))
 
 
 class Server(ModuleType):
@@ -30,10 +33,13 @@ class Server(ModuleType):
     def __init__(self) -> None:
         super().__init__("dragoman.surfaces.server")
         self.settings: Settings | None = None
+        self.reload: Callable[[], Settings] | None = None
         self.error: OSError | None = None
 
-    def run(self, settings: Settings, *, started: Callable[[str], None] | None = None) -> None:
-        self.settings = settings
+    def run(
+        self, settings: Settings, *, started: Callable[[str], None] | None, reload: Callable[[], Settings] | None
+    ) -> None:
+        self.settings, self.reload = settings, reload
         if self.error:
             raise self.error
         assert started
@@ -57,6 +63,10 @@ def test_nothing_configured_is_refused_and_each_way_out_is_named(run: Run, serve
         "ANTHROPIC_API_KEY_FILE",
         "/run/secrets/anthropic_api_key",
         "$CREDENTIALS_DIRECTORY/anthropic_api_key",
+        "OLLAMA_BASE_URL",
+        "--preset local",
+        "OPENAI_BASE_URL",
+        "OPENAI_API_KEY",
         "dragoman.toml",
         "--demo",
     ):
@@ -98,6 +108,65 @@ def test_a_file_that_is_named(run: Run, server: Server, tmp_path: Path) -> None:
     assert server.settings == Settings(demo=True, retries=5)
 
 
+def test_the_preset_for_local_models(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[tuple[Upstream, ...]] = []
+    monkeypatch.setattr("dragoman.cli.absent.look", lambda upstreams, _: looked.append(upstreams))
+    local = Settings(port=8000, upstreams=(OLLAMA,), default_model="phi4:latest", stream_default=True)
+    result = run("serve", "--preset", "local")
+    assert (result.exit_code, server.settings, looked) == (0, local, [(OLLAMA,)])
+    assert '"model":"phi4:latest"' in result.stdout.splitlines()[-1]
+    monkeypatch.setenv("OLLAMA_HOST", "gpu:1")
+    gpu = Upstream(name="ollama", dialect="ollama", base_url="http://gpu:1")
+    assert run("serve", "--preset", "local", "--port", "9", "--default-model", "error").exit_code == 0
+    assert server.settings == Settings(port=9, upstreams=(gpu,), default_model=None, stream_default=True)
+
+
+def test_a_preset_that_there_is_not(run: Run, server: Server) -> None:
+    result = run("serve", "--preset", "lokal")
+    assert (result.exit_code, result.stdout, server.settings) == (2, "", None)
+    assert result.stderr == '--preset is "lokal", but must be "local"\n'
+
+
+def test_a_gateway_that_would_call_itself_is_refused(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_BASE_URL", "localhost")
+    result = run("serve")
+    assert (result.exit_code, server.settings) == (2, None)
+    assert "http://localhost:11434, which is this gateway itself; give the gateway another port" in result.stderr
+
+
+def test_ollama_host_for_other_programs_does_not_stop_a_demo(
+    run: Run, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "http://localhost:11434")
+    result = run("serve", "--demo-without-key")
+    assert (result.exit_code, server.settings) == (0, Settings(demo=True))
+    assert result.stderr.startswith("warning: OLLAMA_HOST is http://localhost:11434, this gateway itself; ")
+
+
+def test_the_configuration_is_read_again_with_the_same_flags(run: Run, server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "dragoman.toml"
+    file.write_text("retries = 5\n")
+    assert run("serve", "--demo-without-key", "--port", "9").exit_code == 0
+    assert server.reload
+    file.write_text('retries = 6\nport = 7\n[ollama]\nbase_url = "gpu"\n')
+    ollama = Upstream(name="ollama", dialect="ollama", base_url="http://gpu:11434")
+    assert server.reload() == Settings(retries=6, port=9, upstreams=(ollama,), default_model=None)
+    file.write_text("retries = 60\n")
+    with pytest.raises(ConfigError, match="retries is 60"):
+        server.reload()
+
+
+def test_a_configuration_that_lost_its_upstreams_is_not_read_again(
+    run: Run, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    assert run("serve").exit_code == 0
+    assert server.reload
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    with pytest.raises(ConfigError, match=r"^ANTHROPIC_API_KEY environment variable is required, or "):
+        server.reload()
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
@@ -134,7 +203,7 @@ def test_what_it_says(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch)
     assert lines[0].endswith(" listens on 0.0.0.0:4711")
     assert "  Ollama     http://localhost:4711" in lines
     assert "  OpenAI     http://localhost:4711/v1" in lines
-    assert "  behind it  anthropic (https://api.anthropic.com)" in lines
+    assert "  behind it  anthropic (https://api.anthropic.com), spoken to as Anthropic" in lines
     assert any(line.startswith("  models     ") and line.endswith("default claude-sonnet-4.5") for line in lines)
     assert "  note: whoever reaches this port uses your key; set DRAGOMAN_API_KEYS, or HOST=127.0.0.1" in lines
     assert not any("\x1b" in line for line in lines)
@@ -160,12 +229,77 @@ def test_what_it_says(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch)
             ["claude-sonnet-4.5"],
         ),
         (Settings(demo=True, default_model="claude-3.5-haiku", retired="refuse"), [], ['"model":"claude-3.5-haiku"']),
+        (
+            Settings(upstreams=(REAL, OLLAMA, CLOUD)),
+            [
+                "  behind it  anthropic (https://api.anthropic.com), spoken to as Anthropic\n"
+                "             ollama (http://localhost:11434), spoken to as Ollama\n"
+                "             cloud (https://llm.example.org), spoken to as OpenAI\n",
+                " names and those that ollama and cloud list; default claude-sonnet-4.5",
+                "uses your key",
+                '"model":"claude-sonnet-4.5"',
+            ],
+            ["Choose a model"],
+        ),
+        (
+            Settings(upstreams=(OLLAMA,), default_model="phi4:latest"),
+            [
+                "  models     those that ollama lists; default phi4:latest",
+                "uses your models",
+                '"model":"phi4:latest"',
+            ],
+            ["Choose a model", "claude"],
+        ),
+        (
+            Settings(upstreams=(OLLAMA,), default_model=None),
+            [
+                "default none; unknown names are an error",
+                "Choose a model: http://localhost:9/v1/models lists them.  --default-model NAME",
+            ],
+            ["claude", "Try it", "curl"],
+        ),
     ],
 )
 def test_the_banner_follows_the_settings(chosen: Settings, inside: list[str], outside: list[str]) -> None:
     text = banner(chosen, f"http://{'[::1]' if ':' in chosen.host else chosen.host}:9")
     assert all(part in text for part in inside)
     assert not any(part in text for part in [*outside, KEY])
+
+
+def test_a_local_server_that_is_away_is_told_of_and_how_it_goes_on() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        here = Upstream(name="ollama", dialect="ollama", base_url=f"http://127.0.0.1:{port}")
+        assert away(here) == ""
+    assert away(here) == (
+        f"  note: ollama (http://127.0.0.1:{port}) is not there yet: nothing listens there.  Its models appear by"
+        " themselves when it is; `ollama serve` starts it, `ollama pull MODEL` gets a model"
+    )
+    cloud = Upstream(name="cloud", dialect="openai_chat", base_url=here.base_url)
+    told: list[str] = []
+    look([Upstream(name="far", base_url=here.base_url), here, cloud], told.append).join(20)
+    assert [line.split()[1] for line in told] == ["ollama", "cloud"]
+    assert told[1].endswith("Its models appear by themselves when it is")
+
+
+def test_nothing_is_said_of_a_server_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert away(Upstream(name="gpu", dialect="ollama", base_url="http://gpu.invalid:1")) == ""
+
+
+def test_without_ollama_the_preset_starts_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{port}")
+    process = _start("serve", "--preset", "local", "--host", "127.0.0.1", "--port", "0")
+    try:
+        assert process.stdout
+        line = next(line for line in process.stdout if "is not there yet" in line)
+        assert f"ollama (http://127.0.0.1:{port})" in line
+        assert process.poll() is None
+    finally:
+        _end(process)
+    assert process.returncode == 0
 
 
 def test_nobody_pays_for_what_is_not_used() -> None:
@@ -188,6 +322,8 @@ def test_nobody_pays_for_what_is_not_used() -> None:
         "uvicorn",
         "starlette",
         "dragoman.simulator",
+        "dragoman.relay",
+        "urllib.request",
     }
 
 

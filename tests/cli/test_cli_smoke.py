@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dragoman.cli.smoke import red_square
+from dragoman.cli.smoke_checks import at_once, red_square
 from tests.cli.loopback import KEY, Answer, Call, Run, Serve, as_json
 
 CITY = {"city": "Paris"}
@@ -121,6 +121,83 @@ def test_without_the_anthropic_surface(run: Run, serve: Serve) -> None:
     assert result.exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([5.0 + i / 1000 for i in range(20)], True),  # twenty pieces in a fiftieth of a second, after five
+        ([5.0] * 40, True),
+        ([5.0 + i / 10 for i in range(20)], False),
+        ([5.0] * 19, False),  # too few to tell
+        ([1.9] * 40, False),  # too soon to tell
+        ([5.0] * 39 + [5.1], False),
+    ],
+)
+def test_what_is_no_streaming(times: list[float], expected: bool) -> None:
+    assert at_once(times) is expected
+
+
+def test_a_finished_answer_cut_to_pieces(run: Run, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dragoman.cli.smoke_checks._LATE", 0.0)
+    monkeypatch.setattr("dragoman.cli.smoke_checks._BURST", 60.0)
+    whole = Answer([b"".join(STREAMS["/api/chat"](["word "] * 30))])
+    asked: list[Any] = []
+
+    def script(call: Call) -> Answer:
+        if call.path == "/api/chat" and call.body["stream"]:
+            asked.append(call.body)
+            return whole
+        return gateway(call)
+
+    outcome, excerpt = lines(run("smoke", serve(script)))["Ollama chat", "streamed"]
+    assert outcome == "FAIL"
+    assert excerpt.startswith("the stream is a finished answer cut to pieces: all 30 pieces, 0.")
+    assert len(asked) == 2
+
+
+POOR = {"name": "poor", "capabilities": ["completion"]}
+EMBEDDER = {"name": "embedder", "capabilities": ["embedding"]}
+
+
+def only(call: Call) -> Answer:
+    """A gateway whose models can do little."""
+    match call.path:
+        case "/api/tags":
+            return as_json({"models": [EMBEDDER, POOR]})
+        case "/v1/models":
+            return as_json({"data": [{"id": "embedder"}, {"id": "poor"}]})
+        case "/api/show" if call.body == {"model": "hidden"}:
+            return as_json({"capabilities": ["completion", "tools"]})
+        case "/api/show":
+            return as_json({"error": "not found"}, 404)
+        case _ if call.body:
+            reply = gateway(call._replace(body=call.body | {"model": "able"}))
+            return reply._replace(headers={"x-dragoman-model": "poor"} if call.body["model"] == "unheard" else {})
+        case _:
+            return gateway(call)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "skipped"),
+    [
+        ([], {"tool": "poor is not capable of tools", "image": "poor is not capable of vision"}),
+        (["--model", "hidden"], {"image": "hidden is not capable of vision"}),
+        (
+            ["--model", "unheard"],
+            {"tool": "unheard is not capable of tools", "image": "unheard is not capable of vision"},
+        ),
+        (["--model", "foreign"], {}),
+    ],
+)
+def test_a_model_is_asked_for_what_it_is_capable_of(
+    run: Run, serve: Serve, arguments: list[str], skipped: dict[str, str]
+) -> None:
+    result = run("smoke", serve(only), *arguments)
+    found = lines(result)
+    assert {check: excerpt for (_, check), (outcome, excerpt) in found.items() if outcome == "skip"} == skipped
+    assert {outcome for outcome, _ in found.values()} <= {"pass", "skip"}
+    assert result.exit_code == 0
+
+
 def test_key_and_model(run: Run, serve: Serve) -> None:
     seen: set[tuple[str, str]] = set()
 
@@ -225,7 +302,7 @@ def test_gateways_that_do_not(
     ("script", "expected"),
     [
         (lambda _: as_json({"error": "unauthorized"}, 401), 'status 401: {"error": "unauthorized"}'),
-        (lambda _: as_json({"models": []}), "no models are listed; --model names one"),
+        (lambda _: as_json({"models": []}), "no models are listed; `dragoman check` says why, --model names one"),
         (lambda _: Answer([b"<html>"]), "is no gateway that answers"),
     ],
 )

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import asdict
 
-from dragoman.config import ConfigError, Override, Secret, Settings, Timeouts, Upstream, find_file, load
+from dragoman.config import ConfigError, Override, Secret, Settings, Timeouts, Upstream, find_file
+from tests.config.loading import changed, complaints, loaded, written
 
-NOWHERE = Path("/nowhere")
 ANTHROPIC = Upstream(name="anthropic", key=Secret("k"))
-
-
-def loaded(environ: Mapping[str, str], file: Path | None = None, **more: Any) -> Settings:
-    return load(environ, file, **({"run_secrets": NOWHERE} | more))
-
-
-def complaints(environ: Mapping[str, str], file: Path | None = None, **more: Any) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        loaded(environ, file, **more)
-    assert str(caught.value) == "\n".join(caught.value.problems)
-    return list(caught.value.problems)
-
-
-def written(tmp_path: Path, text: str) -> Path:
-    file = tmp_path / "dragoman.toml"
-    file.write_text(text, encoding="utf-8")
-    file.chmod(0o600)
-    return file
-
-
-def changed(chosen: Settings) -> dict[str, Any]:
-    """The members that are not at their default."""
-    default = asdict(Settings())
-    return {name: value for name, value in asdict(chosen).items() if value != default[name]}
 
 
 def test_nothing_said_is_all_defaults() -> None:
@@ -318,7 +292,7 @@ def test_the_whole_file(tmp_path: Path) -> None:
         ),
         (
             '[[upstream]]\nname = "a"\ndialect = "gopher"\n',
-            ['{file}:3: upstream[0].dialect is "gopher", but must be "anthropic"'],
+            ['{file}:3: upstream[0].dialect is "gopher", but must be "anthropic" or "ollama" or "openai_chat"'],
         ),
         (
             '[[upstream]]\nname = "a"\nkey = "hush"\nkey_variable = "K"\n',
@@ -334,11 +308,6 @@ def test_the_whole_file(tmp_path: Path) -> None:
                 "{file}:3: upstream[0].headers.x-a must be a text of visible ASCII characters",
                 '{file}:3: upstream[0].headers has "x b", which is not a header name',
             ],
-        ),
-        ('[[upstream]]\nname = "a"\n[[upstream]]\nname = "a"\n', ['two upstreams are called "a"']),
-        (
-            '[anthropic]\napi_key = "hush"\n[[upstream]]\nname = "anthropic"\n',
-            ['two upstreams are called "anthropic"'],
         ),
         (
             '[anthropic]\napi_key_file = "gone"\n',

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from dragoman.cli.smoke import red_square
+from dragoman.cli.smoke_checks import red_square
 from tests.docs.pages import ROOT
 
 DOCUMENTED = "http://localhost:11434"

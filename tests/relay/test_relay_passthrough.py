@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman.errors import GatewayError
-from dragoman.relay.passthrough import model_of, reply_headers, request_headers, with_model
+from dragoman.relay.passthrough import adding, peek, reply_headers, request_headers, with_model
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -35,7 +35,7 @@ def test_every_other_member_is_byte_for_byte_the_same(
     body = wire.encode("utf-8", "surrogatepass")
     if any(0xD800 <= ord(char) <= 0xDFFF for char in wire):
         return
-    assert model_of(body) == model
+    assert peek(body).model == model
     patched = with_model(body, "other").decode()
     decoded = json.loads(patched)
     assert decoded.pop("model") == "other"
@@ -54,10 +54,29 @@ def test_every_other_member_is_byte_for_byte_the_same(
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"model":1}', b'{"messages":[]}', b"\xff"])
-def test_a_body_without_a_model_is_refused(body: bytes) -> None:
-    with pytest.raises(GatewayError) as caught:
-        model_of(body)
-    assert caught.value.kind == "invalid_request"
+def test_a_body_without_a_model_names_none(body: bytes) -> None:
+    assert peek(body).model is None
+
+
+SPLICES = {
+    b'{ "a" : 1,\n "model" : "x" , "b":[ ] }': b'{ "a" : 1,\n "model" : "other" , "b":[ ] }',
+    b'{"in":{"model":"x"},"model":"x","text":"\\"model\\":\\"x\\""}': (
+        b'{"in":{"model":"x"},"model":"other","text":"\\"model\\":\\"x\\""}'
+    ),
+    b'{"model":"y","model":"x"}': b'{"model":"y","model":"other"}',
+    b'{"model":"other", "kept":1.0e5}': b'{"model":"other", "kept":1.0e5}',
+    b'{"model":"a\\"b\\u00e9", "kept":1.0e5}': b'{"model":"other", "kept":1.0e5}',
+}
+
+
+@pytest.mark.parametrize(("body", "patched"), SPLICES.items())
+def test_nothing_but_the_model_is_touched(body: bytes, patched: bytes) -> None:
+    assert with_model(body, "other") == patched
+
+
+def test_members_are_added_in_front() -> None:
+    assert adding(b' {"a": 1 }', stream=True) == b' {"stream":true,"a": 1 }'
+    assert adding(b"{ }", stream=True) == b'{"stream":true }'
 
 
 def test_keys_and_cookies_stay_here() -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import date
 
 import anthropic
+import openai
 import pytest
 
-from dragoman.simulator import Simulator
-from dragoman.simulator.server import Running, run_in_thread
+from dragoman.simulator import OpenAISimulator, Simulator
+from dragoman.simulator.openai_flavors import flavors
+from dragoman.simulator.server import Running, Serving, run_in_thread
+from tests.simulator.openai_bench import client
 
 TODAY = date(2026, 11, 22)
 
@@ -51,3 +55,25 @@ def png() -> Callable[[int, int], str]:
         return base64.b64encode(b"\x89PNG\r\n\x1a\n" + head + _chunk(b"IDAT", rows) + _chunk(b"IEND", b"")).decode()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def openais() -> Iterator[dict[str, str]]:
+    """The URL of a simulator of every kind of OpenAI-compatible server, for tests that leave nothing behind."""
+    with contextlib.ExitStack() as stack:
+        names = flavors()
+        yield {name: stack.enter_context(run_in_thread(OpenAISimulator(flavor=name))).url for name in names}
+
+
+@pytest.fixture(scope="session")
+def sdks(openais: dict[str, str]) -> Iterator[dict[str, openai.OpenAI]]:
+    """OpenAI's SDK for each of them."""
+    with contextlib.ExitStack() as stack:
+        yield {name: stack.enter_context(client(url)) for name, url in openais.items()}
+
+
+@pytest.fixture
+def own_openai(request: pytest.FixtureRequest) -> Iterator[Serving[OpenAISimulator]]:
+    """One for one test; `indirect` parameters are its constructor's."""
+    with run_in_thread(OpenAISimulator(**getattr(request, "param", {}))) as running:
+        yield running

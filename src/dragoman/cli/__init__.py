@@ -43,6 +43,9 @@ def app() -> None:
 @click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: every address]")
 @click.option("--port", type=int, metavar="PORT", help="Port to listen on; 0: any that is free.  [default: 11434]")
 @_config
+@click.option(
+    "--preset", metavar="NAME", help='Settings for an occasion: "local" is Ollama on this machine, port 8000.'
+)
 @click.option("--demo", is_flag=True, help="Put the built-in simulator behind it; no key needed.")
 @click.option("--demo-without-key", is_flag=True, help="Like --demo when no upstream is configured.")
 @click.option("--debug", is_flag=True, default=None, help="Log what happens, without keys and messages.")
@@ -95,19 +98,28 @@ def translate(source: str, target: str, model: str | None, as_json: bool, file: 
     "--pace", type=click.FloatRange(0), default=0, metavar="MS", help="Pause between two events, in milliseconds."
 )
 @click.option("--scenario", default="", metavar="NAME", help="What happens, whatever is asked: rate_limit, reset, …")
-def simulate(host: str, port: int, pace: float, scenario: str) -> None:
-    """Serve the Anthropic API without Anthropic: for tests, demonstrations and CI."""
-    from dragoman.cli.simulate import run  # noqa: PLC0415
+@click.option(
+    "--dialect",
+    type=click.Choice(["anthropic", "ollama", "openai"]),
+    default="anthropic",
+    help="Whose API it speaks.",
+)
+@click.option("--flavor", default="", metavar="NAME", help="Which OpenAI-compatible server it is: vllm, llamacpp, …")
+@click.option("--key", multiple=True, metavar="KEY", help="A key that it accepts.  [default: any]")
+def simulate(*, host: str, port: int, dialect: str, key: tuple[str, ...], **asked: Any) -> None:
+    """Serve an API without the service behind it: for tests, demonstrations and CI."""
+    from dragoman.cli.simulate import Asked, run  # noqa: PLC0415
 
-    sys.exit(run(host, port, pace=pace / 1000, scenario=scenario))
+    sys.exit(run(dialect, host, port, Asked(**asked, keys=key)))
 
 
 @app.command()
 @click.argument("url", default="http://localhost:11434")
 @click.option("--key", metavar="KEY", help="Key of the gateway, if it asks for one.")
 @click.option("--model", metavar="NAME", help="Model to call; otherwise one that it lists.")
-def smoke(url: str, key: str | None, model: str | None) -> None:
+@click.option("--timeout", type=click.FloatRange(1), default=300, metavar="S", help="Longest silence, in seconds.")
+def smoke(url: str, key: str | None, model: str | None, timeout: float) -> None:
     """Call the running gateway at URL over each surface: models, unstreamed, streamed, tool, image."""
     from dragoman.cli.smoke import run  # noqa: PLC0415
 
-    sys.exit(run(url.rstrip("/"), key=key, model=model))
+    sys.exit(run(url.rstrip("/"), key=key, model=model, patience=timeout))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from dragoman.cli.gathering import gathered
 from dragoman.cli.output import Look, paint, say
 from dragoman.cli.probe import Probe, probe
 from dragoman.cli.settings import NO_UPSTREAM, settings
 from dragoman.config import ConfigError, Settings
 from dragoman.errors import GatewayError
-from dragoman.models.catalogue import Catalogue, build
+from dragoman.models.catalogue import Catalogue
 
 
 class Finding(NamedTuple):
@@ -45,11 +46,16 @@ def _findings(config: Path | None) -> Iterator[Finding]:
         yield Finding("error", NO_UPSTREAM)
         return
     probes = probe(chosen.upstreams)
-    yield from (reached(answer) for answer in probes)
-    catalogue = build(chosen.aliases, default=chosen.default_model, retired=chosen.retired)
-    if live := [model for answer in probes for model in answer.models]:
-        catalogue = catalogue.with_live(live)
-    yield from names(chosen, catalogue, datetime.now(UTC).date())
+    for answer in probes:
+        yield reached(answer)
+        yield from patterns(answer)
+    there = {answer.upstream.name: answer for answer in probes if not answer.problem}
+    local = [name for name, answer in there.items() if answer.upstream.dialect != "anthropic"]
+    catalogue = gathered(chosen, local)
+    for name, answer in there.items():
+        if name not in local:
+            catalogue = catalogue.with_live(answer.models, name)
+    yield from names(chosen, catalogue, datetime.now(UTC).date(), there)
 
 
 def reached(answer: Probe) -> Finding:
@@ -57,37 +63,73 @@ def reached(answer: Probe) -> Finding:
     where = f"{answer.upstream.name} ({answer.upstream.base_url})"
     if answer.problem:
         return Finding("error", f"{where}: {answer.problem}")
-    return Finding("ok", f"{where} is reached and lists {len(answer.models)} models")
+    software = f" ({answer.software})" if answer.software else ""
+    if not answer.models and not answer.upstream.models:
+        hint = "; `ollama pull MODEL` gets one" if answer.upstream.dialect == "ollama" else ""
+        return Finding("warning", f"{where} is reached and lists no models{software}{hint}")
+    return Finding("ok", f"{where} is reached and lists {len(answer.models)} models{software}")
 
 
-def names(chosen: Settings, catalogue: Catalogue, today: date) -> Iterator[Finding]:
-    """What is wrong with the names in the settings: the default, aliases, overrides, hidden ones."""
-    if chosen.default_model:
-        yield _name(f"default model {chosen.default_model}", chosen.default_model, catalogue, today)
-    for alias, target in chosen.aliases.items():
-        yield _name(f"alias {alias} → {target}", target, catalogue, today)
-    for name in chosen.overrides:
+def patterns(answer: Probe) -> Iterator[Finding]:
+    """Which patterns of an `[[upstream]]` table mean none of the models that it lists."""
+    ids = [str(model.get("id") or model.get("model") or model.get("name")).lower() for model in answer.models]
+    for key, wanted in (("models", answer.upstream.models), ("hide", answer.upstream.hide)):
+        for pattern in wanted if ids else ():
+            if not any(fnmatchcase(name, p) for name in ids for p in (pattern.lower(), f"{pattern.lower()}:latest")):
+                yield Finding("warning", f'{answer.upstream.name}: {key} "{pattern}": it lists no such model')
+
+
+def names(
+    chosen: Settings, catalogue: Catalogue, today: date, there: Collection[str] | None = None
+) -> Iterator[Finding]:
+    """What is wrong with the names in the settings: the default, aliases, routes, overrides, hidden ones.
+
+    `there` names the upstreams that are reached, if not all are: the others may have what the rest has not.
+    """
+    away = [upstream.name for upstream in chosen.upstreams if there is not None and upstream.name not in there]
+    for what, name in _meant(chosen):
         if catalogue.find(name, today) is None:
-            yield Finding("error", f'[models."{name}"]: nobody knows a model of that name')
+            yield _unknown(what, away)
+        elif not what.startswith("[models"):
+            yield _name(what, name, catalogue, today)
     known = [*catalogue.cards, *catalogue.aliases]
     for pattern in chosen.hide:
         if not any(fnmatchcase(name, pattern.lower()) for name in known):
             yield Finding("warning", f'hide "{pattern}": no name matches it')
 
 
+def _meant(chosen: Settings) -> Iterator[tuple[str, str]]:
+    """Every name of a model in the settings, and where it stands."""
+    if chosen.default_model:
+        yield f"default model {chosen.default_model}", chosen.default_model
+    for alias, target in chosen.aliases.items():
+        yield f"alias {alias} → {target}", target
+    for route in chosen.routes:
+        for name in (*(target.model for target in route.targets), route.on_context, route.on_refusal):
+            if name:
+                yield f"route {route.name} → {name}", name
+    for name in chosen.overrides:
+        yield f'[models."{name}"]', name
+
+
+def _unknown(what: str, away: Sequence[str]) -> Finding:
+    if away:
+        return Finding("warning", f"{what}: nobody who is reached has that model; {', '.join(away)} may")
+    return Finding("error", f"{what}: nobody knows a model of that name")
+
+
 def _name(what: str, name: str, catalogue: Catalogue, today: date) -> Finding:
-    if catalogue.find(name, today) is None:
-        return Finding("error", f"{what}: nobody knows a model of that name")
     try:
         resolution = catalogue.resolve(name, today)
     except GatewayError as error:
         return Finding("error", f"{what}: {error.message}")
     if resolution.substituted:
         return Finding("warning", f"{what}: {resolution.substituted}; {resolution.card.id} answers instead")
-    if not any(card.id == resolution.card.id for card in catalogue.callable_cards(today)):
-        return Finding("error", f"{what}: {resolution.card.id} is retired, and nothing takes its place")
-    if resolution.card.status != "active":
-        return Finding(
-            "warning", f"{what}: {resolution.card.id} is deprecated and ends on {resolution.card.retires_at}"
-        )
-    return Finding("ok", f"{what} is {resolution.card.id}")
+    card = resolution.card
+    if card.dialect != "anthropic":
+        return Finding("ok", f"{what} is {card.id} of {card.upstream}")
+    if not any(other.id == card.id for other in catalogue.callable_cards(today)):
+        return Finding("error", f"{what}: {card.id} is retired, and nothing takes its place")
+    if card.status != "active":
+        return Finding("warning", f"{what}: {card.id} is deprecated and ends on {card.retires_at}")
+    return Finding("ok", f"{what} is {card.id}")

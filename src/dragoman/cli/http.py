@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,8 +36,11 @@ class _AsItIs(urllib.request.HTTPErrorProcessor):
 
 
 @contextmanager
-def opened(url: str, headers: Mapping[str, str], body: Object | None, patience: float) -> Iterator[HTTPResponse]:
-    """A GET, or with `body` a POST of it as JSON.  `patience` is the longest silence, in seconds.
+def opened(
+    url: str, headers: Mapping[str, str], body: Object | None, patience: float, *, verify: bool | str = True
+) -> Iterator[HTTPResponse]:
+    """A GET, or with `body` a POST of it as JSON.  `patience` is the longest silence, in seconds; `verify` is as in
+    `config.Upstream`.
 
     Raises OSError (`urllib.error.URLError` among them) and `http.client.HTTPException`.
     """
@@ -44,14 +48,30 @@ def opened(url: str, headers: Mapping[str, str], body: Object | None, patience: 
     kind = {} if data is None else {"content-type": "application/json"}
     request = urllib.request.Request(url, data, {"user-agent": "dragoman", **kind, **headers})  # noqa: S310
     direct = [urllib.request.ProxyHandler({})] if endpoint_of(url).proxy is None else []  # as the gateway itself does
-    opener = urllib.request.build_opener(_AsItIs, *direct)
+    trust = [] if verify is True else [urllib.request.HTTPSHandler(context=_trusting(verify))]
+    opener = urllib.request.build_opener(_AsItIs, *direct, *trust)
     with opener.open(request, timeout=patience) as response:
         yield response
 
 
-def call(url: str, headers: Mapping[str, str], body: Object | None = None, *, patience: float) -> Answer:
+def _trusting(verify: bool | str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def call(
+    url: str,
+    headers: Mapping[str, str],
+    body: Object | None = None,
+    *,
+    patience: float,
+    verify: bool | str = True,
+) -> Answer:
     """`opened`, read to its end."""
-    with opened(url, headers, body, patience) as response:
+    with opened(url, headers, body, patience, verify=verify) as response:
         return answer(response)
 
 

@@ -1,4 +1,4 @@
-"""`dragoman models`: every name, and the model behind it, as the bundled table and the settings have it."""
+"""`dragoman models`: every name, and the model behind it, as the settings and the upstreams' own lists have it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,37 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from dragoman.cli.gathering import gathered
 from dragoman.cli.output import complain, say, watched
-from dragoman.cli.settings import settings
+from dragoman.cli.settings import SPOKEN, settings
 from dragoman.config import ConfigError, Settings
 from dragoman.errors import GatewayError
 from dragoman.models.cards import Card
-from dragoman.models.catalogue import Catalogue, build
+from dragoman.models.catalogue import Catalogue
 
-HEADINGS = ("name", "resolves to", "context", "output", "capabilities", "price in/out", "lifecycle")
+HEADINGS = (
+    "name",
+    "resolves to",
+    "upstream",
+    "dialect",
+    "context",
+    "output",
+    "capabilities",
+    "price in/out",
+    "lifecycle",
+)
+_WIDTHS = {"capabilities": 170, "lifecycle": 130, "dialect": 110}
+"""How many columns a terminal must have for these."""
 
 
 class Line(Struct, frozen=True):
-    """One name.  Sizes are tokens, prices US dollars per million of them; `note` says why another model answers."""
+    """One name.  `upstream` is the server that has the model.  Sizes are tokens (0: unknown), prices US dollars per
+    million of them; `note` says why another model answers."""
 
     name: str
     model: str
+    upstream: str
+    dialect: str
     context_window: int
     max_output_tokens: int
     capabilities: list[str]
@@ -38,7 +54,8 @@ class Line(Struct, frozen=True):
         price = "" if self.price_input is None else f"${self.price_input:g} / ${self.price_output:g}"
         model = f"{self.model} ({self.note})" if self.note else self.model
         sizes = (_size(self.context_window), _size(self.max_output_tokens))
-        return (self.name, model, *sizes, ", ".join(self.capabilities), price, self.lifecycle)
+        where = (self.upstream, SPOKEN.get(self.dialect, self.dialect))
+        return (self.name, model, *where, *sizes, ", ".join(self.capabilities), price, self.lifecycle)
 
 
 def run(config: Path | None, *, as_json: bool, everything: bool) -> int:
@@ -48,8 +65,7 @@ def run(config: Path | None, *, as_json: bool, everything: bool) -> int:
     except ConfigError as error:
         complain(str(error))
         return 2
-    catalogue = build(chosen.aliases, default=chosen.default_model, retired=chosen.retired)
-    lines = list(listing(catalogue, chosen, datetime.now(UTC).date(), everything=everything))
+    lines = list(listing(gathered(chosen), chosen, datetime.now(UTC).date(), everything=everything))
     if as_json:
         say(msgspec.json.format(msgspec.json.encode(lines), indent=2).decode())
     elif watched(sys.stdout):
@@ -79,6 +95,8 @@ def _line(name: str, card: Card, today: date, note: str) -> Line:
     return Line(
         name=name,
         model=card.id,
+        upstream=card.upstream,
+        dialect=card.dialect,
         context_window=card.context_window,
         max_output_tokens=card.max_output_tokens,
         capabilities=card.capabilities,
@@ -103,7 +121,7 @@ def _size(tokens: int) -> str:
     for unit, letter in ((1_000_000, "M"), (1000, "k")):
         if tokens and tokens % unit == 0:
             return f"{tokens // unit}{letter}"
-    return str(tokens)
+    return str(tokens or "")
 
 
 def _draw(lines: list[Line]) -> None:
@@ -112,7 +130,7 @@ def _draw(lines: list[Line]) -> None:
 
     console = Console()
     # A narrow terminal gets fewer columns rather than words in pieces; a pipe and --json have them all.
-    left_out = {name for name, width in (("capabilities", 150), ("lifecycle", 110)) if console.width < width}
+    left_out = {name for name, width in _WIDTHS.items() if console.width < width}
     shown = [i for i, heading in enumerate(HEADINGS) if heading not in left_out]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for i in shown:

@@ -11,15 +11,23 @@ from pathlib import Path
 from dragoman.cli.output import complain
 from dragoman.config import Settings, find_file, load
 from dragoman.config.sources import SYSTEM_FILE, Flag
+from dragoman.models.servers import servers
 
 NO_UPSTREAM = f"""\
 ANTHROPIC_API_KEY environment variable is required, or one of these instead:
   ANTHROPIC_API_KEY_FILE=FILE                  a file that holds the key
   /run/secrets/anthropic_api_key               the key as a container secret
   $CREDENTIALS_DIRECTORY/anthropic_api_key     the key as a systemd credential (LoadCredential=)
+  OLLAMA_BASE_URL=URL                          an Ollama server, which needs no key
+  --preset local                               the Ollama server of this machine, on port 8000
+  OPENAI_BASE_URL=URL                          an OpenAI-compatible server, with OPENAI_API_KEY if it wants a key
+  OPENAI_API_KEY=KEY                           OpenAI itself
   dragoman.toml                                [anthropic] api_key_file = "FILE", or an [[upstream]] table;
                                                here, in ~/.config/dragoman, in {SYSTEM_FILE.parent}, or --config FILE
   --demo                                       no key at all: the built-in simulator answers"""
+
+SPOKEN: Mapping[str, str] = {"anthropic": "Anthropic", "ollama": "Ollama", "openai_chat": "OpenAI"}
+"""The dialects as people call them."""
 
 
 def settings(config: Path | None, *, demo: bool = False, flags: Mapping[str, Flag] | None = None) -> Settings:
@@ -28,7 +36,7 @@ def settings(config: Path | None, *, demo: bool = False, flags: Mapping[str, Fla
     def warn(text: str) -> None:
         complain(f"warning: {text}", "warn")
 
-    return load(os.environ, find_file(os.environ, config), demo=demo, warn=warn, flags=flags)
+    return load(os.environ, find_file(os.environ, config), demo=demo, warn=warn, flags=flags, flavors=servers().keys())
 
 
 def not_listening(host: str, port: int, error: OSError) -> str:

@@ -1,15 +1,32 @@
 """Environment, `dragoman.toml` and command-line flags → one validated `Settings`."""
 
-from dragoman.config.settings import ANTHROPIC_URL, Override, Secret, Settings, Timeouts, Upstream
+from dragoman.config.presets import PRESETS
+from dragoman.config.settings import (
+    ANTHROPIC_URL,
+    OLLAMA_URL,
+    OPENAI_URL,
+    Override,
+    Route,
+    Secret,
+    Settings,
+    Target,
+    Timeouts,
+    Upstream,
+)
 from dragoman.config.sources import ConfigError, find_file, load
 from dragoman.config.table import settings_table
 
 __all__ = [
     "ANTHROPIC_URL",
+    "OLLAMA_URL",
+    "OPENAI_URL",
+    "PRESETS",
     "ConfigError",
     "Override",
+    "Route",
     "Secret",
     "Settings",
+    "Target",
     "Timeouts",
     "Upstream",
     "find_file",

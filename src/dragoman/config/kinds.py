@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from dragoman.config.addresses import ollama_url
 from dragoman.config.settings import Secret
 
 
@@ -35,6 +36,7 @@ _MEASURE = re.compile(r"(\d+(?:\.\d*)?)\s*([a-z]*)", re.IGNORECASE)
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.*-]*://[^\s/?#]+", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PREFIX = re.compile(r"[!-~]+")
 
 
 def _flag(value: Any) -> bool:
@@ -72,6 +74,16 @@ def _url(value: Any) -> str:
     if any(c.isspace() for c in text) or parts.port == 0:
         raise ValueError
     return text
+
+
+def _ollama(value: Any) -> str:
+    return _url(ollama_url(_text(value)))
+
+
+def _prefix(value: Any) -> str:
+    if not isinstance(value, str) or not _PREFIX.fullmatch(value):
+        raise ValueError
+    return value
 
 
 def _origin(value: Any) -> str:
@@ -146,13 +158,21 @@ def number(low: float, high: float) -> Kind:
     return Kind(f"a number from {low:g} to {high:g}", check, float)
 
 
-def one_of(*words: str) -> Kind:
+def one_of(*words: str, **synonyms: str) -> Kind:
+    """One of `words`, or a synonym of one, which is taken for it."""
+
     def check(value: Any) -> str:
-        if value not in words:
+        word = synonyms.get(value, value) if isinstance(value, str) else ""
+        if word not in words:
             raise ValueError
-        return str(value)
+        return word
 
     return Kind(" or ".join(f'"{word}"' for word in words), check)
+
+
+def words(*known: str) -> Kind:
+    """A list of words, each of them known."""
+    return list_of(one_of(*known), f"a list of {', '.join(known)}")
 
 
 def list_of(kind: Kind, allowed: str) -> Kind:
@@ -171,7 +191,9 @@ TEXT = Kind("a text that is not empty", _text)
 SECRET = Kind("a key of visible ASCII characters, without spaces", _token, secret=True)
 HEADER = Kind("a text of visible ASCII characters", _header, secret=True)
 URL = Kind("an http:// or https:// URL without query", _url)
+OLLAMA = Kind('an address such as "localhost:11434", or an http:// or https:// URL without query', _ollama)
 NAME = Kind("a name of letters, digits, dots, dashes and underscores", _name)
+PREFIX = Kind("a text of visible ASCII characters, without spaces", _prefix)
 SPAN = Kind('a number of seconds, 0 or more, or a text such as "90s", "5m" or "1h"', _span)
 WAIT = Kind('a number of seconds above 0, or a text such as "90s", "5m" or "1h"', _wait)
 SIZE = Kind('a number of bytes, or a text such as "64MiB"', _size)

@@ -70,14 +70,16 @@ class Section:
         inner = self._section(key, self.data.get(key, {}))
         return {name: inner._section(name, data) for name, data in inner.data.items()}
 
-    def array(self, key: str) -> list[Section]:
-        """The `[[key]]` tables, in order."""
+    def array(self, key: str, short: str = "") -> list[Section]:
+        """The `[[key]]` tables, in order.  With `short`, a text stands for a table with that member only."""
         self._taken.add(key)
         items = self.data.get(key, [])
         if not isinstance(items, list):
-            self.complain(key, f"must be an array of tables, each headed [[{key}]]")
+            short_form = f"a list of names, or of tables such as {{ {short} = … }}"
+            self.complain(key, f"must be {short_form if short else f'an array of tables, each headed [[{key}]]'}")
             return []
-        return [self._section(key, data, i) for i, data in enumerate(items)]
+        whole = [{short: item} if short and isinstance(item, str) else item for item in items]
+        return [self._section(key, data, i) for i, data in enumerate(whole)]
 
     def _section(self, key: str, data: Any, *index: int) -> Section:
         return Section(self._document, self._problems, data, (*self._path, key, *index))

@@ -16,6 +16,8 @@ from msgspec import Struct, field
 from dragoman.conversation import Effort
 
 ANTHROPIC_URL = "https://api.anthropic.com"
+OLLAMA_URL = "http://localhost:11434"
+OPENAI_URL = "https://api.openai.com"
 
 
 class Secret:

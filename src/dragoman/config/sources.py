@@ -1,4 +1,4 @@
-"""Where settings come from, and which of two wins: flag, then variable, then `dragoman.toml`, then the default.
+"""Where settings come from, and which of two wins: flag, variable, `dragoman.toml`, preset, default, in this order.
 
 All of it is judged, also what is overruled, and all that is wrong is said at once.
 """
@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from dragoman.config import kinds, table
+from dragoman.config.addresses import calls_itself
+from dragoman.config.presets import PRESETS
+from dragoman.config.routes import routes
 from dragoman.config.secret_files import SecretFiles
 from dragoman.config.section import Section, suggest
-from dragoman.config.settings import ANTHROPIC_URL, Override, Secret, Settings, Timeouts, Upstream
+from dragoman.config.settings import Override, Secret, Settings, Timeouts, Upstream
 from dragoman.config.toml_file import Document, TomlError, read
+from dragoman.config.upstreams import KNOWN, Sources, is_file, upstreams
 
 RUN_SECRETS = Path("/run/secrets")
 SYSTEM_FILE = Path("/etc/dragoman/dragoman.toml")
@@ -45,21 +51,13 @@ def find_file(
     """
     named = given or (Path(text) if (text := environ.get("DRAGOMAN_CONFIG", "").strip()) else None)
     if named:
-        if not _is_file(named):
+        if not is_file(named):
             says = "--config" if given else "DRAGOMAN_CONFIG"
             raise ConfigError([f"{says} is {named}, but there is no such file"])
         return named
     home = environ.get("XDG_CONFIG_HOME") or (f"{environ['HOME']}/.config" if environ.get("HOME") else "")
     places = [cwd / "dragoman.toml", *([Path(home) / "dragoman" / "dragoman.toml"] if home else []), system]
-    return next((place for place in places if _is_file(place)), None)
-
-
-def _is_file(place: Path) -> bool:
-    """Also False for a place that may not be looked at, such as another user's home."""
-    try:
-        return place.is_file()
-    except OSError:
-        return False
+    return next((place for place in places if is_file(place)), None)
 
 
 def load(
@@ -70,41 +68,86 @@ def load(
     warn: Callable[[str], None] | None = None,
     run_secrets: Path = RUN_SECRETS,
     flags: Mapping[str, Flag] | None = None,
+    flavors: Collection[str] = (),
 ) -> Settings:
-    """The settings that the environment, `file` and the flags add up to.
+    """The settings that the environment, `file`, the flags and a preset add up to.  May be called again, to reload.
 
-    `flags` are named as in `dragoman.toml` (`port`); None means that the flag was not given.  `warn` hears of
-    secrets that everybody may read; without it they are logged.  Raises ConfigError with every problem, each naming
-    its place.
+    `flags` are named as in `dragoman.toml` (`port`, `preset`); None means that the flag was not given.  `warn` hears of
+    secrets that everybody may read; without it they are logged.  `flavors` are the flavors of OpenAI-compatible servers
+    there are; without them any is taken.  Raises ConfigError with every problem, each naming its place.
     """
     problems: list[str] = []
     document = _document(file, problems)
     top = Section(document, problems, document.data)
-    files = SecretFiles(problems, warn or logging.getLogger(__name__).warning)
+    tell = warn or logging.getLogger(__name__).warning
+    files = SecretFiles(problems, tell)
 
-    said = {row.key: _said(row, flags or {}, environ, problems) for row in table.ROWS}
+    said = {row.name: _said(row, flags or {}, environ, problems) for row in table.ROWS}
     written = {row.key: top.take(row.key, row.kind) for row in table.ROWS if row.key}
-    values = {key: value for key, value in (written | _given(said)).items() if value is not None}
-
+    values = _values(said, written, top, None if demo else tell)
     mounts = [run_secrets, *([Path(name)] if (name := environ.get("CREDENTIALS_DIRECTORY", "")) else [])]
-    key = _anthropic_key(mounts, said=said, written=written, top=top, files=files)
-    further = [_upstream(section, environ, files) for section in top.array("upstream")]
+
     settings = _plain(values)
+    servers = upstreams(
+        Sources(environ, mounts, said=said, written=written, values=values, top=top, files=files),
+        settings["timeouts"],
+        flavors,
+    )
     settings["api_keys"] = _api_keys(values, said, top, files)
     settings["aliases"] = top.named("aliases", kinds.TEXT)
     settings["overrides"] = {name: _override(section) for name, section in top.tables("models").items()}
+    settings["routes"] = routes(top, settings["aliases"], servers, demo=demo)
     top.close()
     _unknown_variables(environ, problems)
     if file and _holds_secrets(document.data):
         files.check_mode(file)
-
-    url = values.get("anthropic.base_url", ANTHROPIC_URL)
-    upstreams = (*([Upstream(name="anthropic", base_url=url, key=key)] if key else []), *further)
-    names = [upstream.name for upstream in upstreams]
-    problems += [f'two upstreams are called "{name}"' for name in names if name and names.count(name) > 1]
+    chosen = _together(settings, servers, problems, demo=demo)
     if problems:
         raise ConfigError(problems)
-    return Settings(**settings, demo=demo, upstreams=() if demo else upstreams)
+    return chosen
+
+
+def _values(
+    said: Mapping[str, Any], written: Mapping[str, Any], top: Section, warn: Callable[[str], None] | None
+) -> dict[str, Any]:
+    """What wins for each setting that anybody speaks of.  Without `warn` nothing is said of OLLAMA_HOST."""
+    chosen = _given(written) | _given(said)
+    values = {**PRESETS.get(chosen.get("preset", ""), {}), **chosen}
+    if "ollama.base_url" in chosen:
+        return values
+    tables = top.data.get("upstream")
+    if isinstance(tables, list) and any(isinstance(t, dict) and t.get("dialect") == "ollama" for t in tables):
+        values.pop("ollama.base_url", None)
+        return values
+    # People set OLLAMA_HOST for Ollama's own programs, to the gateway too; that must not send it to itself.
+    if url := said["OLLAMA_HOST"]:
+        if not calls_itself(url, values.get("host", Settings().host), values.get("port", Settings().port)):
+            values["ollama.base_url"] = url
+        elif warn:
+            warn(f"OLLAMA_HOST is {url}, this gateway itself; it is left to other programs, and adds no Ollama server")
+    return values
+
+
+def _together(settings: dict[str, Any], servers: tuple[Upstream, ...], problems: list[str], *, demo: bool) -> Settings:
+    """The settings as one value, after the checks that need more than one of them."""
+    chosen = Settings(**settings)
+    if chosen.max_num_ctx and chosen.num_ctx > chosen.max_num_ctx:
+        if "num_ctx" in settings:
+            problems.append(f"num_ctx is {chosen.num_ctx}, but max_num_ctx allows only {chosen.max_num_ctx}")
+        chosen = replace(chosen, num_ctx=chosen.max_num_ctx)
+    if demo:  # nothing real is called, and the routes lead to what is real
+        return replace(chosen, demo=True, routes=())
+    problems += [_itself(server) for server in servers if calls_itself(server.base_url, chosen.host, chosen.port)]
+    if servers and "default_model" not in settings and not any(server.dialect == "anthropic" for server in servers):
+        chosen = replace(chosen, default_model=None)  # the one that nobody chose is a Claude
+    return replace(chosen, upstreams=servers)
+
+
+def _itself(server: Upstream) -> str:
+    return (
+        f"the upstream {server.name} is {server.base_url}, which is this gateway itself; give the gateway another port"
+        " (--port, PORT), or the upstream its real address"
+    )
 
 
 def _document(file: Path | None, problems: list[str]) -> Document:
@@ -141,27 +184,6 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return settings | {"timeouts": Timeouts(**times)}
 
 
-def _anthropic_key(
-    mounts: Sequence[Path],
-    *,
-    said: Mapping[str, Any],
-    written: Mapping[str, Any],
-    top: Section,
-    files: SecretFiles,
-) -> Secret | None:
-    """The key, from the first place that has one: variable, file it names, mounted secret, `dragoman.toml`."""
-    found = [said["anthropic.api_key"]]
-    if name := said["anthropic.api_key_file"]:
-        found.append(files.key(Path(name), "ANTHROPIC_API_KEY_FILE"))
-    for mount in mounts:
-        if _is_file(mount / "anthropic_api_key"):
-            found.append(files.key(mount / "anthropic_api_key", "the mounted secret"))
-    found.append(written["anthropic.api_key"])
-    if name := written["anthropic.api_key_file"]:
-        found.append(files.key(top.beside(name), top.where("anthropic", "api_key_file")))
-    return next((key for key in found if key is not None), None)
-
-
 def _api_keys(
     values: Mapping[str, Any], said: Mapping[str, Any], top: Section, files: SecretFiles
 ) -> tuple[Secret, ...]:
@@ -187,30 +209,7 @@ def _override(section: Section) -> Override:
     return Override(**_given(members))
 
 
-def _upstream(section: Section, environ: Mapping[str, str], files: SecretFiles) -> Upstream:
-    name = section.need("name", kinds.NAME)
-    section.take("dialect", table.DIALECTS)
-    base_url = section.take("base_url", kinds.URL)
-    key = section.take("key", kinds.SECRET)
-    file = section.take("key_file", kinds.TEXT)
-    variable = section.take("key_variable", kinds.TEXT)
-    headers = section.named("headers", kinds.HEADER)
-    section.close()
-    ways = [way for way in ("key", "key_file", "key_variable") if way in section.data]
-    if len(ways) > 1:
-        section.complain(ways[1], f"is set beside {ways[0]}; one of key, key_file and key_variable is enough")
-    for header in headers:
-        if not kinds.is_header_name(header):
-            section.complain("headers", f'has "{header}", which is not a header name')
-    if file:
-        key = files.key(section.beside(file), section.where("key_file"))
-    elif variable:
-        key, problem = kinds.read_text(kinds.SECRET, environ.get(variable, ""), variable)
-        if problem:
-            section.complain("key_variable", f'is "{variable}", and that variable must be {kinds.SECRET.allowed}')
-    return Upstream(name=name or "", base_url=base_url or ANTHROPIC_URL, key=key, headers=headers)
-
-
 def _holds_secrets(data: Mapping[str, Any]) -> bool:
-    tables = [data.get("anthropic"), *(data["upstream"] if isinstance(data.get("upstream"), list) else [])]
+    further = data.get("upstream")
+    tables = [*(data.get(known.name) for known in KNOWN), *(further if isinstance(further, list) else [])]
     return "api_keys" in data or any(isinstance(t, dict) and t.keys() & {"api_key", "key", "headers"} for t in tables)

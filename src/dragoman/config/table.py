@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from dragoman.config import kinds
 from dragoman.config.kinds import Kind
+from dragoman.config.presets import PRESETS
 from dragoman.config.settings import ANTHROPIC_URL, Settings
 
 
@@ -23,23 +24,53 @@ class Row(NamedTuple):
     purpose: str
     default: str | None = None
 
+    @property
+    def name(self) -> str:
+        """What it is called where every setting has a name."""
+        return self.key or self.variables[0]
+
+
+def _key_of(name: str, called: str) -> Row:
+    """The key of the server that the variables configure."""
+    return Row(
+        f"{name}.api_key",
+        (f"{name.upper()}_API_KEY",),
+        kinds.SECRET,
+        f"{called}; also found in `/run/secrets/{name}_api_key` and `$CREDENTIALS_DIRECTORY/{name}_api_key`",
+        "",
+    )
+
+
+def _key_file_of(name: str, called: str) -> Row:
+    variable = f"{name.upper()}_API_KEY_FILE"
+    return Row(f"{name}.api_key_file", (variable,), kinds.TEXT, f"file that holds the {called}", "")
+
 
 EFFORTS = kinds.one_of("minimal", "low", "medium", "high", "xhigh", "max")
+
+CONTEXT = kinds.whole(1, 100_000_000)
 
 ROWS: tuple[Row, ...] = (
     Row("host", ("HOST",), kinds.TEXT, "address to listen on; `127.0.0.1` keeps it to this machine"),
     Row("port", ("PORT",), kinds.whole(0, 65535), "port to listen on; 0: any that is free"),
     Row("debug", ("DEBUG",), kinds.FLAG, "debug logging; secrets and message bodies stay out of it"),
+    Row("preset", ("DRAGOMAN_PRESET",), kinds.one_of(*PRESETS), "settings for an occasion; all others win over it", ""),
+    _key_of("anthropic", "Anthropic API key"),
+    _key_file_of("anthropic", "Anthropic key"),
+    Row("anthropic.base_url", ("ANTHROPIC_BASE_URL",), kinds.URL, "where the Anthropic API is", ANTHROPIC_URL),
+    Row("ollama.base_url", ("OLLAMA_BASE_URL",), kinds.OLLAMA, "an Ollama server, such as `localhost:11434`", ""),
+    Row("", ("OLLAMA_HOST",), kinds.OLLAMA, "the same, where nothing else names an Ollama server", ""),
+    _key_of("ollama", "key of that server, if it asks for one"),
+    _key_file_of("ollama", "Ollama key"),
     Row(
-        "anthropic.api_key",
-        ("ANTHROPIC_API_KEY",),
-        kinds.SECRET,
-        "Anthropic API key; also found in `/run/secrets/anthropic_api_key` and"
-        " `$CREDENTIALS_DIRECTORY/anthropic_api_key`",
+        "openai.base_url",
+        ("OPENAI_BASE_URL",),
+        kinds.URL,
+        "an OpenAI-compatible server, with or without `/v1`; a key alone means OpenAI itself",
         "",
     ),
-    Row("anthropic.api_key_file", ("ANTHROPIC_API_KEY_FILE",), kinds.TEXT, "file that holds the Anthropic key", ""),
-    Row("anthropic.base_url", ("ANTHROPIC_BASE_URL",), kinds.URL, "where the Anthropic API is", ANTHROPIC_URL),
+    _key_of("openai", "key of that server"),
+    _key_file_of("openai", "OpenAI key"),
     Row(
         "api_keys", ("DRAGOMAN_API_KEYS",), kinds.SECRETS, "keys that clients must send one of; empty: nobody is asked"
     ),
@@ -48,7 +79,7 @@ ROWS: tuple[Row, ...] = (
         "default_model",
         ("DRAGOMAN_DEFAULT_MODEL",),
         kinds.TEXT,
-        "model that answers for unknown names; `error`: they are refused",
+        "model that answers for unknown names; `error`: they are refused, as they are by default without Anthropic",
     ),
     Row(
         "retired",
@@ -82,6 +113,32 @@ ROWS: tuple[Row, ...] = (
         kinds.one_of("auto", "off"),
         "ask the upstream to cache long prompts of clients that cannot ask",
     ),
+    Row(
+        "num_ctx",
+        ("DRAGOMAN_NUM_CTX",),
+        CONTEXT,
+        "least context, in tokens, that an Ollama server is asked for; more when a prompt needs it",
+    ),
+    Row(
+        "max_num_ctx",
+        ("DRAGOMAN_MAX_NUM_CTX",),
+        kinds.whole(0, 100_000_000),
+        "most context that it is asked for; 0: as much as the model has",
+    ),
+    Row(
+        "stream_default",
+        ("DRAGOMAN_STREAM_DEFAULT",),
+        kinds.FLAG,
+        "an OpenAI chat request that does not say is streamed",
+    ),
+    Row(
+        "fetch",
+        ("DRAGOMAN_FETCH",),
+        kinds.FLAG,
+        "fetch the images and documents that a request names by URL, for servers that cannot",
+    ),
+    Row("fetch_private", ("DRAGOMAN_FETCH_PRIVATE",), kinds.FLAG, "fetch them from private addresses too"),
+    Row("fetch_max", ("DRAGOMAN_FETCH_MAX",), kinds.SIZE, "largest image or document that is fetched"),
     Row("log_format", ("DRAGOMAN_LOG_FORMAT",), kinds.one_of("console", "json"), "how log lines look"),
     Row("hide", (), kinds.TEXTS, 'models left out of the lists, by name or pattern (`"claude-3*"`)'),
     Row("", ("DRAGOMAN_CONFIG",), kinds.TEXT, "the configuration file to read", ""),
@@ -95,13 +152,43 @@ OVERRIDES: dict[str, Kind] = {
     "think": kinds.FLAG,
     "effort": EFFORTS,
     "system": kinds.TEXT,
-    "context_window": kinds.whole(1, 100_000_000),
+    "context_window": CONTEXT,
     "hidden": kinds.FLAG,
+    "capabilities": kinds.words("completion", "tools", "insert", "vision", "audio", "embedding", "thinking"),
+    "num_ctx": CONTEXT,
 }
 """The members of a `[models."name"]` table: those of `Override`."""
 
-DIALECTS = kinds.one_of("anthropic")
-"""The dialects of upstreams that can be served."""
+DIALECTS = kinds.one_of("anthropic", "ollama", "openai_chat", openai="openai_chat")
+"""The dialects of upstreams that can be served; "openai" is short for one."""
+
+UPSTREAM: dict[str, Kind] = {
+    "name": kinds.NAME,
+    "dialect": DIALECTS,
+    "base_url": kinds.URL,
+    "key": kinds.SECRET,
+    "key_file": kinds.TEXT,
+    "key_variable": kinds.TEXT,
+    "models": kinds.TEXTS,
+    "hide": kinds.TEXTS,
+    "prefix": kinds.PREFIX,
+    "flavor": kinds.NAME,
+    "concurrency": kinds.whole(0, 100_000),
+    "queue": kinds.whole(0, 1_000_000),
+    "verify": kinds.FLAG,
+    "ca_file": kinds.TEXT,
+    "timeouts.connect": kinds.WAIT,
+    "timeouts.first_byte": kinds.WAIT,
+    "timeouts.idle": kinds.WAIT,
+}
+"""The members of an `[[upstream]]` table, besides `headers`."""
+
+TARGET: dict[str, Kind] = {
+    "model": kinds.TEXT,
+    "order": kinds.whole(0, 1000),
+    "weight": kinds.whole(0, 1_000_000),
+}
+"""The members of one of a route's targets: those of `Target`."""
 
 
 class Documented(NamedTuple):

@@ -11,46 +11,83 @@ from dragoman import media
 from dragoman.conversation import Foreign, Media, Part, Request, ToolResult
 from dragoman.errors import GatewayError, invalid
 from dragoman.models.cards import Card
+from dragoman.models.open.places import place, within
 
 
 def check_attachments(request: Request, card: Card) -> None:
     """Raises `GatewayError` ("invalid_request") for the first part of the client's messages the model cannot take."""
+    refuse = _refusal if card.dialect == "anthropic" else _refusal_open
     for index, message in enumerate(request.messages):
+        at = place(request.messages, request.origin, index)
         if message.content and all(type(part) is Foreign and part.origin != card.dialect for part in message.content):
-            at = f"messages[{index}].content"
+            at = at if at == "system" else f"{at}.content"
             raise invalid(f"{at}: there is nothing in it that {card.id} could read", at)
-        for part, at in _media(message.content, f"messages[{index}].content"):
-            if (refusal := _refusal(part, request.origin, card, at)) is not None:
+        for part, where in _media(message.content, at):
+            if (refusal := refuse(part, request.origin, card, where)) is not None:
                 raise refusal
 
 
 def _media(content: list[Part], at: str) -> Iterator[tuple[Media, str]]:
     for index, part in enumerate(content):
         if type(part) is Media:
-            yield part, f"{at}[{index}]"
+            yield part, within(at, index)
         elif type(part) is ToolResult:
-            yield from _media(part.content, f"{at}[{index}].content")
+            yield from _media(part.content, within(at, index))
 
 
 def _refusal(part: Media, origin: str, card: Card, at: str) -> GatewayError | None:
     if part.source == "file" and origin != card.dialect:
-        return invalid(f"{at}: a file id is known only to the server that gave it; send the file itself", at)
+        return _unknown_file(at)
     if part.source in ("url", "file"):
         return None  # the upstream fetches it, and knows better
-    kind = (media.sniff(part.data) if part.source == "base64" else "") or part.media_type
+    kind = _kind(part)
     match part.kind:
         case "audio":
             return invalid(f"{at}: {card.id} does not take audio; send what is said in it as text", at)
         case "document" if part.source == "text" or kind in ("", "application/pdf"):
             return None if card.pdf_input else invalid(f"{at}: {card.id} does not take documents", at)
-        case _ if not card.image_input:
-            return invalid(f"{at}: {card.id} does not take images", at)
-        case "image" if not kind:
+        case _:
+            return _image_refusal(kind, part.kind, card, at)
+
+
+def _refusal_open(part: Media, origin: str, card: Card, at: str) -> GatewayError | None:
+    """Texts are taken by all of them, other documents by few, and Ollama fetches nothing."""
+    if part.source == "file" and origin != card.dialect:
+        return _unknown_file(at)
+    kind = _kind(part)
+    match part.kind:
+        case "audio" if card.audio_input and part.source != "url":
             return None
-        case _ if kind not in card.image_types:
-            return invalid(f"{at}: {card.id} takes {_words(card)} and PDF, not {kind}; convert it first", at)
-    return None
+        case "audio":
+            return invalid(f"{at}: {card.id} does not take audio; send what is said in it as text", at)
+        case "document" if part.source == "text":
+            return None
+        case "document" if kind in ("", "application/pdf") or not kind.startswith("image/"):
+            if card.pdf_input:
+                return None
+            return invalid(f"{at}: {card.id} does not read documents; send the text of this one, or its pages", at)
+        case _ if part.source == "url" and card.image_input and card.dialect == "ollama":
+            return invalid(f"{at}: an Ollama server fetches no images; send the image itself", at)
+        case _:
+            return _image_refusal(kind, part.kind, card, at)
+
+
+def _unknown_file(at: str) -> GatewayError:
+    return invalid(f"{at}: a file id is known only to the server that gave it; send the file itself", at)
+
+
+def _kind(part: Media) -> str:
+    return (media.sniff(part.data) if part.source == "base64" else "") or part.media_type
+
+
+def _image_refusal(kind: str, declared: str, card: Card, at: str) -> GatewayError | None:
+    if not card.image_input:
+        return invalid(f"{at}: {card.id} does not take images", at)
+    if (declared == "image" and not kind) or kind in card.image_types:
+        return None
+    return invalid(f"{at}: {card.id} takes {_words(card)}, not {kind}; convert it first", at)
 
 
 def _words(card: Card) -> str:
-    return ", ".join(kind.removeprefix("image/").upper() for kind in card.image_types)
+    kinds = [kind.removeprefix("image/").upper() for kind in card.image_types]
+    return ", ".join(kinds) + (" and PDF" if card.pdf_input else "")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from dragoman.conversation import Object
 from dragoman.errors import GatewayError
-from dragoman.models.cards import Bundle, Card, bundled, overlay
+from dragoman.models.cards import Bundle, Card, bundled
+from dragoman.models.sources import Source, anthropic_source, bare, normal
+
+__all__ = ["Catalogue", "Entry", "Resolution", "Source", "anthropic_source", "build", "normal"]
 
 
 class Resolution(Struct, frozen=True):
@@ -30,18 +33,23 @@ class Entry(Struct, frozen=True):
 
 
 class Catalogue(Struct, frozen=True, kw_only=True):
-    """Every name and model, as one value; `with_live` makes the next one.
+    """Every name and model of every upstream, as one value; `with_live` and `with_cards` make the next one.
 
-    `default` is the name that answers for unknown names (None: an unknown name is an error).  `live` holds the ids the
-    upstream itself lists, or None while it has not been asked.
+    Where two upstreams have a model of the same name, the one configured first answers to it; `upstream/model` always
+    means that upstream's.  `default` is the name that answers for unknown names (None: an unknown name is an error).
+    `routes` are names with several models behind them, best first.
     """
 
-    cards: Mapping[str, Card]
+    sources: Mapping[str, Source]
     aliases: Mapping[str, str]
     bundle: Bundle
     default: str | None = "claude-sonnet-4.5"
     retired: Literal["substitute", "refuse"] = "substitute"
-    live: frozenset[str] | None = None
+    routes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cards: Mapping[str, Card] = field(default_factory=dict)
+    """What bare names mean: made from the sources, see `_merged`."""
+    own: frozenset[str] = frozenset()
+    """The aliases of the user's own, which hide models of the same name."""
 
     # --- names -------------------------------------------------------------------------------
 
@@ -50,19 +58,50 @@ class Catalogue(Struct, frozen=True, kw_only=True):
 
         Case does not matter, nor does a `:latest` tag, an `anthropic/` prefix, or Claude Code's `[1m]` mark.
         """
-        key = normal(name)
         for _ in range(8):  # aliases may point at aliases; a circle ends here
-            if key in self.cards:
-                return self.cards[key]
-            if key not in self.aliases:
+            key, plain = bare(name), normal(name)
+            if plain in self.routes:
+                return next(iter(self.behind(name, today)), None)
+            if plain not in self.own:
+                card = self.cards.get(plain)
+                if card is not None and key == plain:
+                    return card
+                if (found := self._precise(name, today) or card) is not None:
+                    return found
+            if plain not in self.aliases:
                 break
-            key = normal(self.aliases[key])
-        if key.startswith("claude-") and key.endswith("-latest"):
-            return self._newest(key.removeprefix("claude-").removesuffix("-latest"), today)
-        return None
+            name = self.aliases[plain]
+        if plain.startswith("claude-") and plain.endswith("-latest"):
+            return self._newest(self.cards.values(), _line_of(plain), today)
+        return next((card for source in self.sources.values() if (card := source.declared(name))), None)
+
+    def _precise(self, name: str, today: date) -> Card | None:
+        """`upstream/model`."""
+        upstream, slash, rest = name.strip().partition("/")
+        source = self.sources.get(upstream.lower()) if slash else None
+        if source is None or not rest:
+            return None
+        for _ in range(8):
+            plain = normal(rest)
+            card = source.cards.get(bare(rest)) or source.cards.get(plain)
+            if card is not None or plain not in self.aliases:
+                break
+            rest = self.aliases[plain].removeprefix(f"{upstream}/")
+        if card is None and plain.startswith("claude-") and plain.endswith("-latest"):
+            card = self._newest(source.cards.values(), _line_of(plain), today)
+        return card or source.declared(rest)
+
+    def behind(self, name: str, today: date) -> list[Card]:
+        """The models of the route `name`, best first; empty when there is no such route.
+
+        A target that no upstream lists (yet) is left out.
+        """
+        targets = self.routes.get(normal(name), ())
+        found = (self.find(target, today) for target in targets if normal(target) not in self.routes)
+        return [card for card in found if card is not None]
 
     def resolve(self, name: str, today: date) -> Resolution:
-        """Who answers for `name` on this day.
+        """Who answers for `name` on this day; for a route its first model.
 
         Raises `GatewayError` ("model_not_found") for a name that is unknown or whose model is retired, where the
         configuration says to refuse rather than to substitute.
@@ -76,7 +115,8 @@ class Catalogue(Struct, frozen=True, kw_only=True):
         else:
             substituted = ""
         if self._gone(card, today):
-            successor = self._newest(card.line, today)
+            source = self.sources[card.upstream]
+            successor = self._newest(source.cards.values(), card.line, today) if card.line else None
             if successor is None:
                 return Resolution(name, card, substituted)
             if self.retired == "refuse":
@@ -91,51 +131,64 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     # --- listings ----------------------------------------------------------------------------
 
     def callable_cards(self, today: date) -> list[Card]:
-        """The models that can really be called, newest first."""
-        cards = (card for card in self.cards.values() if self._callable(card, today))
+        """The models that can really be called: upstream by upstream, newest first."""
+        return [card for source in self.sources.values() for card in self._of(source, today)]
+
+    def _of(self, source: Source, today: date) -> list[Card]:
+        cards = (card for card in source.cards.values() if not self._gone(card, today))
         return sorted(cards, key=lambda card: (card.released, card.id), reverse=True)
 
     def entries(self, today: date) -> list[Entry]:
-        """Every name that can really be called: each model's id, then the aliases that lead to one."""
-        cards = self.callable_cards(today)
-        names = {card.id: card for card in cards}
-        for alias in self.aliases:
-            if (card := self.find(alias, today)) is not None and card.id in names:
-                names.setdefault(alias, card)
-        for line in sorted({card.line for card in cards if card.line}):
-            if (newest := self._newest(line, today)) is not None:
-                names.setdefault(f"claude-{line}-latest", newest)
-        return [Entry(name, card) for name, card in names.items()]
+        """Every name that can really be called: routes, each model's own name, then the aliases that lead to one.
 
-    # --- the live list -----------------------------------------------------------------------
-
-    def with_live(self, models: Iterable[Object]) -> Catalogue:
-        """This catalogue, corrected by the elements of the upstream's own `GET /v1/models`.
-
-        A list without a single model says nothing, and changes nothing.
+        A model whose name belongs to an earlier upstream is there as `upstream/model`; hidden ones are left out.
         """
-        cards = dict(self.cards)
-        ids = set()
-        for model in models:
-            if not isinstance(name := model.get("id"), str) or not name:
-                continue
-            known = self.cards.get(normal(self.aliases.get(normal(name), name)))
-            known = known or replace(self.bundle.unknown, id=name, line=_line(name, self.cards))
-            cards[normal(known.id)] = overlay(known, model)
-            ids.add(known.id)
-        return replace(self, cards=cards, live=frozenset(ids)) if ids else self
+        found: dict[str, Card] = {}
+        for name in self.routes:
+            if behind := self.behind(name, today):
+                found[name] = behind[0]
+        listed = list(self._listed(today))
+        for name, card in listed:
+            found.setdefault(name, card)
+        seen = {(card.upstream, card.id) for _, card in listed}
+        for alias in self.aliases:
+            means = self.find(alias, today)
+            if means is not None and (means.upstream, means.id) in seen:
+                found.setdefault(alias, means)
+        for line in sorted({card.line for _, card in listed if card.line}):
+            if (newest := self._newest(self.cards.values(), line, today)) is not None:
+                found.setdefault(f"claude-{line}-latest", newest)
+        return [Entry(name, card) for name, card in found.items()]
+
+    def _listed(self, today: date) -> Iterator[tuple[str, Card]]:
+        for source in self.sources.values():
+            for card in self._of(source, today):
+                name = source.prefix + card.id
+                if source.hides(card.id) or source.hides(name):
+                    continue
+                yield (name if self.cards.get(normal(name)) is card else f"{source.name}/{card.id}"), card
+
+    # --- what the upstreams say --------------------------------------------------------------
+
+    def with_live(self, models: Iterable[Object], upstream: str = "anthropic") -> Catalogue:
+        """This catalogue, corrected by the elements of an Anthropic upstream's own `GET /v1/models`."""
+        return self.with_source(self.sources[upstream].with_live(models, self.aliases, self.bundle))
+
+    def with_cards(self, cards: Iterable[Card], upstream: str) -> Catalogue:
+        """This catalogue with the models an Ollama or OpenAI-compatible upstream has now."""
+        return self.with_source(self.sources[upstream].with_cards(cards))
+
+    def with_source(self, source: Source) -> Catalogue:
+        return _merged(replace(self, sources={**self.sources, source.name: source}))
 
     # --- lifecycle ---------------------------------------------------------------------------
 
     def _gone(self, card: Card, today: date) -> bool:
-        return card.retired(today) or (self.live is not None and card.id not in self.live)
+        return card.retired(today) or self.sources[card.upstream].gone(card)
 
-    def _callable(self, card: Card, today: date) -> bool:
-        return not self._gone(card, today)
-
-    def _newest(self, line: str, today: date) -> Card | None:
+    def _newest(self, cards: Iterable[Card], line: str, today: date) -> Card | None:
         """The newest model of a line that can be called; one that is not on its way out comes first."""
-        candidates = [card for card in self.cards.values() if card.line == line and self._callable(card, today)]
+        candidates = [card for card in cards if card.line == line and not self._gone(card, today)]
         return max(candidates, key=lambda card: (card.status == "active", card.released, card.id), default=None)
 
 
@@ -144,23 +197,37 @@ def build(
     *,
     default: str | None = "claude-sonnet-4.5",
     retired: Literal["substitute", "refuse"] = "substitute",
+    sources: Callable[[Bundle], Sequence[Source]] | None = None,
+    routes: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Catalogue:
-    """The bundled table with the user's own aliases, which win over ours."""
+    """The bundled table with the user's own aliases, which win over ours.
+
+    `sources` makes the upstreams' models from the table; without it there is one upstream, "anthropic".
+    """
     bundle = bundled()
     names = {normal(alias): card.id for card in bundle.cards.values() for alias in card.aliases}
     names |= bundle.aliases
     own = {normal(alias): target for alias, target in (aliases or {}).items()}
-    names |= own
-    cards = {normal(name): card for name, card in bundle.cards.items() if normal(name) not in own}
-    return Catalogue(cards=cards, aliases=names, bundle=bundle, default=default, retired=retired)
+    made = sources(bundle) if sources is not None else [anthropic_source("anthropic", bundle)]
+    catalogue = Catalogue(
+        sources={source.name: source for source in made},
+        aliases=names | own,
+        own=frozenset(own),
+        bundle=bundle,
+        default=default,
+        retired=retired,
+        routes={normal(name): targets for name, targets in (routes or {}).items()},
+    )
+    return _merged(catalogue)
 
 
-def _line(name: str, cards: Mapping[str, Card]) -> str:
-    """The line a model the table does not know belongs to: a known line's name among the words of its id."""
-    lines = {card.line for card in cards.values()}
-    return next((word for word in name.split("-") if word in lines), "")
+def _merged(catalogue: Catalogue) -> Catalogue:
+    cards: dict[str, Card] = {}
+    for source in catalogue.sources.values():
+        for card in source.cards.values():
+            cards.setdefault(normal(source.prefix + card.id), card)
+    return replace(catalogue, cards={name: card for name, card in cards.items() if name not in catalogue.own})
 
 
-def normal(name: str) -> str:
-    """The form under which names are compared."""
-    return name.strip().lower().removesuffix(":latest").removesuffix("[1m]").removeprefix("anthropic/")
+def _line_of(name: str) -> str:
+    return name.removeprefix("claude-").removesuffix("-latest")

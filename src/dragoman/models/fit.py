@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.conversation import Request
@@ -17,24 +16,22 @@ from dragoman.models.attachments import check_attachments
 from dragoman.models.cards import Card
 from dragoman.models.formats import fit_format
 from dragoman.models.limits import fit_cache, fit_limit, fit_sampling, fit_stop
-from dragoman.models.restore import Restore
+from dragoman.models.open.fit import fit_open
+from dragoman.models.restore import Fitted, Restore
 from dragoman.models.thinking import fit_thinking
 from dragoman.models.tools import fit_tools
 from dragoman.models.turns import fit_ending, fit_turns
 
-
-class Fitted(Struct, frozen=True):
-    """`restore` is None when the reply needs no undoing."""
-
-    request: Request
-    restore: Restore | None
+__all__ = ["Fitted", "fit"]
 
 
 def fit(request: Request, card: Card, losses: Losses, *, prompt_cache: Literal["auto", "off"] = "auto") -> Fitted:
     """`request` as the model of `card` accepts it.  `request` itself is left alone.
 
-    Raises `GatewayError` ("invalid_request") for what no model could answer.
+    Raises `GatewayError` ("invalid_request") for what no model, or not this one, could answer.
     """
+    if card.dialect != "anthropic":
+        return fit_open(request, card, losses)
     check_attachments(request, card)
     request = replace(request, model=card.id)
     request = fit_turns(request, card, losses)

@@ -16,7 +16,7 @@ from dragoman.models.tools import instruct
 WRAPPER = "value"
 Shape = Literal["", "json", "wrapped"]
 
-_ONE_VALUE = "Answer with one JSON {kind} only: no other text before or after it, and no code fence."
+ONE_VALUE = "Answer with one JSON {kind} only: no other text before or after it, and no code fence."
 
 
 def fit_format(request: Request, card: Card, losses: Losses) -> tuple[Request, Shape]:
@@ -30,7 +30,7 @@ def fit_format(request: Request, card: Card, losses: Losses) -> tuple[Request, S
         return request, ""
     if wanted.kind == "json":
         losses.emulate("format", "Claude has no JSON mode without a schema: it is asked for JSON")
-        return instruct(replace(request, format=None), _ONE_VALUE.format(kind="object")), "json"
+        return instruct(replace(request, format=None), ONE_VALUE.format(kind="object")), "json"
     if wanted.description and "description" not in wanted.schema:
         wanted = replace(wanted, schema={"description": wanted.description, **wanted.schema})
         request = replace(request, format=wanted)
@@ -38,7 +38,7 @@ def fit_format(request: Request, card: Card, losses: Losses) -> tuple[Request, S
         return _constrained(request, card, losses)
     except UnfitError as why:
         losses.emulate("format", f"the model cannot be held to this schema ({why}): it is asked to follow it")
-        rule = _ONE_VALUE.format(kind="value")
+        rule = ONE_VALUE.format(kind="value")
         text = f"{rule} It must be valid against this JSON Schema:\n{json_text(wanted.schema)}"
 
         return instruct(replace(request, format=None), text), "json"

@@ -24,13 +24,18 @@ _BUDGETS: dict[Effort | None, int] = {
 _EFFORTS: tuple[tuple[int, Effort], ...] = ((2048, "low"), (8192, "medium"), (16384, "high"), (32768, "xhigh"))
 
 # An output limit below this leaves no room to think and to answer.
-_ROOM = 4096
+ROOM = 4096
+
+
+def effort_for(budget: int) -> Effort:
+    """The effort that stands for a thinking budget of so many tokens."""
+    return next((effort for most, effort in _EFFORTS if budget <= most), "max")
 
 
 def fit_thinking(request: Request, card: Card, losses: Losses) -> Request:
     """Choose `reasoning.mode`, effort and budget.  `max_tokens` must still be the client's own, or None."""
     asked = request.reasoning or Reasoning()
-    wanted = _wanted(asked)
+    wanted = wants_thinking(asked)
     if wanted is None:
         return _unasked(request, asked, card, losses)
     if wanted:
@@ -38,7 +43,8 @@ def fit_thinking(request: Request, card: Card, losses: Losses) -> Request:
     return _off(request, asked, card, losses)
 
 
-def _wanted(asked: Reasoning) -> bool | None:
+def wants_thinking(asked: Reasoning) -> bool | None:
+    """Whether the client wants the model to think; None when it did not say."""
     if asked.enabled is not None:
         return asked.enabled
     return True if asked.visible or asked.budget else None
@@ -48,9 +54,9 @@ def _on(request: Request, asked: Reasoning, card: Card, losses: Losses) -> Reque
     if "adaptive" in card.thinking.types:
         wanted = asked.effort
         if wanted is None and asked.budget is not None:
-            wanted = next((effort for budget, effort in _EFFORTS if asked.budget <= budget), "max")
+            wanted = effort_for(asked.budget)
             losses.emulate("reasoning", f"a thinking budget is sent as effort {wanted}")
-        effort = _level(wanted, card, losses)
+        effort = nearest_level(wanted, card, losses)
         return replace(
             request, reasoning=Reasoning(enabled=True, effort=effort, visible=asked.visible, mode="adaptive")
         )
@@ -71,7 +77,7 @@ def _manual(request: Request, asked: Reasoning, card: Card, losses: Losses) -> R
         return _off(request, asked, card, losses, quiet=True)
     budget = max(asked.budget or _BUDGETS[asked.effort], MIN_BUDGET)
     budget = min(budget, min(limit or card.max_output_tokens, card.max_output_tokens) - 1)
-    effort = _level(asked.effort, card, Losses()) if card.effort.levels else None
+    effort = nearest_level(asked.effort, card, Losses()) if card.effort.levels else None
     visible = asked.visible if asked.visible is not (card.thinking.default_display == "summarized") else None
     reasoning = Reasoning(enabled=True, effort=effort, budget=budget, visible=visible, mode="enabled")
     return replace(request, reasoning=reasoning)
@@ -103,7 +109,7 @@ def _off(request: Request, asked: Reasoning, card: Card, losses: Losses, *, quie
     if "disabled" in types or "between_tools" in types or not card.thinking.default_on:
         mode = "" if not card.thinking.default_on else "disabled" if "disabled" in types else "between_tools"
         ceiling = card.thinking.max_effort_when_off
-        level = _at_most(_level(effort, card, Losses() if quiet else losses), ceiling, card) if effort else None
+        level = _at_most(nearest_level(effort, card, Losses() if quiet else losses), ceiling, card) if effort else None
         reasoning = Reasoning(effort=level, mode=mode) if mode or level else None
         return replace(request, reasoning=reasoning)
     if not quiet:
@@ -114,21 +120,21 @@ def _off(request: Request, asked: Reasoning, card: Card, losses: Losses, *, quie
 
 def _unasked(request: Request, asked: Reasoning, card: Card, losses: Losses) -> Request:
     limit = request.max_tokens
-    if card.thinking.default_on and not asked.effort and limit is not None and limit < _ROOM:
+    if card.thinking.default_on and not asked.effort and limit is not None and limit < ROOM:
         # The model would spend the few tokens there are on thoughts nobody asked for.
         return _off(request, asked, card, losses, quiet=True)
-    effort = _level(asked.effort, card, losses) if asked.effort else None
+    effort = nearest_level(asked.effort, card, losses) if asked.effort else None
     return replace(request, reasoning=Reasoning(effort=effort) if effort else None)
 
 
 def _with_room(request: Request, losses: Losses) -> Request:
-    if request.max_tokens is None or request.max_tokens >= _ROOM:
+    if request.max_tokens is None or request.max_tokens >= ROOM:
         return request
     losses.emulate("max_tokens", "raised, because this model's thinking counts against the limit")
-    return replace(request, max_tokens=request.max_tokens + _ROOM)
+    return replace(request, max_tokens=request.max_tokens + ROOM)
 
 
-def _level(effort: Effort | None, card: Card, losses: Losses) -> Effort | None:
+def nearest_level(effort: Effort | None, card: Card, losses: Losses) -> Effort | None:
     """The closest effort this model has that is not above the one asked for."""
     levels = card.effort.levels
     if effort is None or not levels:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 from msgspec.structs import replace
 
-from dragoman.arguments import json_text
-from dragoman.conversation import Message, Object, Part, Request, Text, Tool, ToolCall, ToolChoice
+from dragoman.conversation import Message, Request, Text, Tool, ToolChoice
 from dragoman.errors import invalid
-from dragoman.ids import mint
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
 from dragoman.models.schema import UnfitError, tool_schema, transform
+from dragoman.models.toolnames import allowed_tools, called_names, freeform_schema, rename_calls, stand_ins
 
 MAX_STRICT = 20
-_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 def fit_tools(request: Request, card: Card, losses: Losses) -> tuple[Request, dict[str, str], frozenset[str]]:
@@ -24,61 +20,25 @@ def fit_tools(request: Request, card: Card, losses: Losses) -> tuple[Request, di
     Also the names that had to change (target's to client's) and the (target's) names of the freeform tools, for the
     way back.  Raises `GatewayError` for a choice of a tool that is not there.
     """
-    if not request.tools and not _called_names(request):
+    if not request.tools and not called_names(request):
         return _fit_choice(request, card, losses), {}, frozenset()
-    names = _rename(request)
+    names = stand_ins(request)
     freeform = frozenset(names.get(tool.name, tool.name) for tool in request.tools if tool.freeform)
-    request = replace(request, tools=_fit_each(_allowed(request), names, card, losses))
-    request = replace(request, messages=[_rename_calls(message, names) for message in request.messages])
+    request = replace(request, tools=_fit_each(request, names, card, losses))
+    request = replace(request, messages=[rename_calls(message, names) for message in request.messages])
     if (choice := request.tool_choice) is not None and choice.name:
         request = replace(request, tool_choice=replace(choice, name=names.get(choice.name, choice.name)))
     back = {theirs: ours for ours, theirs in names.items()}
     return _fit_choice(request, card, losses), back, freeform
 
 
-def _called_names(request: Request) -> list[str]:
-    """Names of the tools the history calls, in order, once each."""
-    calls = (part for message in request.messages for part in message.content if isinstance(part, ToolCall))
-    return list(dict.fromkeys(call.name for call in calls))
-
-
-def _rename(request: Request) -> dict[str, str]:
-    """The client's names that this wire refuses, each with its stand-in: readable, within bounds, unmistakable."""
-    wanted = dict.fromkeys([*(tool.name for tool in request.tools if not tool.hosted), *_called_names(request)])
-    names = {}
-    for name in wanted:
-        if not _NAME.fullmatch(name):
-            names[name] = mint(re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:55] + "_", name, length=8)
-    return names
-
-
-def _rename_calls(message: Message, names: dict[str, str]) -> Message:
-    if not any(isinstance(part, ToolCall) and (part.freeform or part.name in names) for part in message.content):
-        return message
-    return replace(message, content=[_rename_call(part, names) for part in message.content])
-
-
-def _rename_call(part: Part, names: dict[str, str]) -> Part:
-    if not isinstance(part, ToolCall):
-        return part
-    arguments = json_text({"input": part.arguments}) if part.freeform else part.arguments
-    return replace(part, name=names.get(part.name, part.name), arguments=arguments, freeform=False)
-
-
 # --- definitions ---------------------------------------------------------------------------------
-
-
-def _allowed(request: Request) -> Request:
-    choice = request.tool_choice
-    if choice is None or not choice.allowed:
-        return request
-    return replace(request, tools=[tool for tool in request.tools if tool.name in choice.allowed])
 
 
 def _fit_each(request: Request, names: dict[str, str], card: Card, losses: Losses) -> list[Tool]:
     tools: dict[str, Tool] = {}
     strict = 0
-    for tool in request.tools:
+    for tool in allowed_tools(request):
         if tool.hosted:
             tools[f"hosted {len(tools)}"] = tool
             continue
@@ -91,14 +51,14 @@ def _fit_each(request: Request, names: dict[str, str], card: Card, losses: Losse
         tools[name] = replace(fitted, name=name)
     if not tools:
         # A history that calls tools needs them defined, though none may be called now.
-        return [Tool(name=names.get(name, name)) for name in _called_names(request)]
+        return [Tool(name=names.get(name, name)) for name in called_names(request)]
     return list(tools.values())
 
 
 def _fit_tool(tool: Tool, card: Card, losses: Losses, room: bool) -> Tool:
     if tool.freeform:
         losses.emulate(f"tools.{tool.name}", "a freeform tool is offered as one with a single text argument")
-        return replace(tool, schema=_freeform_schema(tool), freeform=False, strict=None)
+        return replace(tool, schema=freeform_schema(tool), freeform=False, strict=None)
     schema, merged = tool_schema(tool.schema)
     if merged:
         losses.emulate(f"tools.{tool.name}", f"the branches of {', '.join(merged)} are offered together")
@@ -113,15 +73,6 @@ def _fit_tool(tool: Tool, card: Card, losses: Losses, room: bool) -> Tool:
         return replace(tool, schema=schema, strict=None)
 
 
-def _freeform_schema(tool: Tool) -> Object:
-    grammar = tool.extra.get("format") or tool.extra.get("grammar")
-    note = "The whole input of the tool, as plain text."
-    if grammar and grammar != {"type": "text"}:
-        note += f" It must match this grammar: {json_text(grammar)}"
-    text = {"type": "string", "description": note}
-    return {"type": "object", "properties": {"input": text}, "required": ["input"], "additionalProperties": False}
-
-
 # --- choice --------------------------------------------------------------------------------------
 
 
@@ -130,13 +81,11 @@ def _fit_choice(request: Request, card: Card, losses: Losses) -> Request:
     choice = request.tool_choice
     forced = choice is not None and choice.mode in ("any", "tool")
     if choice is None or not request.tools:
-        if forced:
-            raise invalid("tool_choice asks for a tool, but there are no tools", "tool_choice")
+        check_choice(choice, [])
         if request.tools and not _has_own_tools(request):
             return replace(request, tool_choice=ToolChoice(mode="none"))
         return request
-    if choice.mode == "tool" and choice.name not in {tool.name for tool in request.tools}:
-        raise invalid(f"tool_choice names the tool {choice.name!r}, which is not among the tools", "tool_choice")
+    check_choice(choice, request.tools)
     manual = request.reasoning is not None and request.reasoning.mode == "enabled"
     if not forced or (card.forced_tool_choice and not manual):
         return request
@@ -147,6 +96,16 @@ def _fit_choice(request: Request, card: Card, losses: Losses) -> Request:
         instruct(request, f"You must answer by calling {which}, not with text."),
         tool_choice=replace(choice, mode="auto", name=""),
     )
+
+
+def check_choice(choice: ToolChoice | None, tools: list[Tool]) -> None:
+    """Raises "invalid_request" for a choice of a tool that is not there."""
+    if choice is None or choice.mode in ("auto", "none"):
+        return
+    if not tools:
+        raise invalid("tool_choice asks for a tool, but there are no tools", "tool_choice")
+    if choice.mode == "tool" and choice.name not in {tool.name for tool in tools}:
+        raise invalid(f"tool_choice names the tool {choice.name!r}, which is not among the tools", "tool_choice")
 
 
 def _has_own_tools(request: Request) -> bool:

@@ -29,17 +29,17 @@ from dragoman.models.cards import Card
 
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
 _NO_RESULT = "No result was returned for this call."
-_OPENING = "(The conversation begins.)"
+OPENING = "(The conversation begins.)"
 _CONTINUE = "Continue your last message from exactly where it stopped."
 
 
 def fit_turns(request: Request, card: Card, losses: Losses) -> Request:
     """Clean parts, place system messages, merge neighbours, pair tool results, and begin and end with the user."""
     messages = _placed(_cleaned(request, card, losses), card, losses)
-    turns = _paired(_merged(messages), losses)
+    turns = paired(merged(messages), losses)
     lead = next((i for i, turn in enumerate(turns) if turn.role not in ("system", "developer")), len(turns))
     if lead == len(turns) or turns[lead].role != "user":
-        turns.insert(lead, Message(role="user", content=[Text(text=_OPENING)]))
+        turns.insert(lead, Message(role="user", content=[Text(text=OPENING)]))
         losses.emulate("messages", "Claude wants the user to speak first: an opening line was put before the rest")
     return replace(request, messages=turns)
 
@@ -110,26 +110,27 @@ def _placed(messages: list[Message], card: Card, losses: Losses) -> list[Message
         elif not leading:
             after = messages[index + 1].role if index + 1 < len(messages) else "assistant"
             if not (card.mid_conversation_system and placed[-1].role == "user" and after == "assistant"):
-                message = _spoken_by_user(message)
+                message = spoken_by_user(message)
                 losses.emulate(f"messages[{index}]", "a late instruction is passed on in the user's turn")
         placed.append(message)
     return placed
 
 
-def _spoken_by_user(message: Message) -> Message:
+def spoken_by_user(message: Message) -> Message:
+    """A late instruction as the user's turn, marked as what it is."""
     text = "\n\n".join(part.text for part in message.content if isinstance(part, Text))
     wrapped = Text(text=f"<system-reminder>\n{text}\n</system-reminder>")
     others = [part for part in message.content if not isinstance(part, Text)]
     return replace(message, role="user", content=[wrapped, *others])
 
 
-def _merged(messages: list[Message]) -> list[Message]:
-    """Neighbours of one role as one turn.  The leading system messages stay apart: they become blocks of their own."""
+def merged(messages: list[Message]) -> list[Message]:
+    """Neighbours of one role and one name as one turn.  Leading system messages stay apart, as blocks of their own."""
     turns: list[Message] = []
     joined = False  # whether the last turn is one of ours, whose content may grow
     for message in messages:
         role: Role = "system" if message.role == "developer" else message.role
-        if turns and turns[-1].role == role and role != "system":
+        if turns and turns[-1].role == role and turns[-1].name == message.name and role != "system":
             if not joined:
                 turns[-1] = replace(turns[-1], content=list(turns[-1].content))
             turns[-1].content.extend(message.content)
@@ -143,8 +144,8 @@ def _merged(messages: list[Message]) -> list[Message]:
 # --- tool calls and their results ----------------------------------------------------------------
 
 
-def _paired(turns: list[Message], losses: Losses) -> list[Message]:
-    """Each call has one result, in the next turn, first in it, under an id of the target's alphabet."""
+def paired(turns: list[Message], losses: Losses, ids: re.Pattern[str] = _ID) -> list[Message]:
+    """Each call has one result, in the next turn, first in it, under an id the target takes (`ids`)."""
     if not any(isinstance(part, (ToolCall, ToolResult)) for turn in turns for part in turn.content):
         return turns
     out: list[Message] = []
@@ -158,20 +159,22 @@ def _paired(turns: list[Message], losses: Losses) -> list[Message]:
             turn = replace(turn, content=_answered(turn.content, pending, losses, index))
             pending = []
         elif turn.role == "assistant":
-            turn, pending = _called(turn, taken, index)
+            turn, pending = _called(turn, taken, ids, index)
         out.append(turn)
     if pending:
         out.append(Message(role="user", content=[_missing(call, losses) for _, call in pending]))
     return out
 
 
-def _called(turn: Message, taken: set[str], index: int) -> tuple[Message, list[tuple[str, ToolCall]]]:
+def _called(
+    turn: Message, taken: set[str], ids: re.Pattern[str], index: int
+) -> tuple[Message, list[tuple[str, ToolCall]]]:
     """The turn with clean, unique call ids, and its calls under the ids the client knows them by."""
     content: list[Part] = []
     pending: list[tuple[str, ToolCall]] = []
     for place, part in enumerate(turn.content):
         if isinstance(part, ToolCall):
-            clean = _unique(part.id, taken, index, place)
+            clean = _unique(part.id, taken, ids, index, place)
             taken.add(clean)
             call = part if clean == part.id else replace(part, id=clean)
             pending.append((part.id, call))
@@ -181,9 +184,9 @@ def _called(turn: Message, taken: set[str], index: int) -> tuple[Message, list[t
     return replace(turn, content=content), pending
 
 
-def _unique(id: str, taken: set[str], *place: int) -> str:
+def _unique(id: str, taken: set[str], ids: re.Pattern[str], *place: int) -> str:
     """`id` if the target takes it and it is new; else a readable stand-in, made only from what is known by then."""
-    if _ID.fullmatch(id) and id not in taken:
+    if ids.fullmatch(id) and id not in taken:
         return id
     stem = re.sub(r"[^a-zA-Z0-9_-]", "_", id)[:40] + "_"
     clean = mint(stem, id, length=8)
@@ -203,14 +206,14 @@ def _answered(content: list[Part], pending: list[tuple[str, ToolCall]], losses: 
             rest.append(part)
         elif (same := waiting.get(part.id)) is None:
             losses.emulate(f"messages[{index}]", "a tool result without its call is passed on as text")
-            rest += _as_text(part)
+            rest += result_as_text(part)
         else:
             id = same.pop() if len(same) > 1 else same[0]
             if id in results:
                 losses.drop(f"messages[{index}]", "a tool call has two results; the last one stays")
             results[id] = replace(part, id=id, content=_result_content(part, rest))
     answers = [results.get(call.id) or _missing(call, losses) for _, call in pending]
-    return [*answers, *rest] or [Text(text=_OPENING)]
+    return [*answers, *rest] or [Text(text=OPENING)]
 
 
 def _result_content(result: ToolResult, rest: list[Part]) -> list[Part]:
@@ -227,7 +230,8 @@ def _missing(call: ToolCall, losses: Losses) -> ToolResult:
     return ToolResult(id=call.id, content=[Text(text=_NO_RESULT)], is_error=True)
 
 
-def _as_text(result: ToolResult) -> Iterator[Part]:
+def result_as_text(result: ToolResult) -> Iterator[Part]:
+    """A tool result for a reader who knows no tools: its words under a label, and what else is in it."""
     text = "\n".join(part.text for part in result.content if isinstance(part, Text)).strip()
     label = f"Result of the tool {result.name}" if result.name else "Result of a tool"
     yield Text(text=f"{label}:\n{text or '(nothing)'}")

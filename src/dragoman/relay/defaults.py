@@ -32,7 +32,17 @@ def apply_override(request: Request, overrides: Mapping[str, Override], resoluti
     return replace(request, **changes)
 
 
+def changes_requests(override: Override) -> bool:
+    """Whether it may put anything into a request."""
+    return any(
+        getattr(override, name) not in (None, "")
+        for name in ("max_tokens", "temperature", "top_p", "top_k", "think", "effort", "system")
+    )
+
+
 def find_override(overrides: Mapping[str, Override], name: str, card: Card) -> Override | None:
     """What is configured for the name a client uses, or else for the model behind it."""
+    if not overrides:
+        return None
     names = {normal(key): override for key, override in overrides.items()}
     return names.get(normal(name)) or names.get(normal(card.id))

@@ -58,6 +58,8 @@ class Connection(asyncio.Protocol):
         self.headers: dict[str, str] = {}
         self.idle_since = 0.0
         self.used = False
+        self.inflates = True
+        """Whether a compressed body is opened; where that could be a bomb, it is handed on as it is."""
         self.silent = True
         """Whether not a byte of the answer has come."""
 
@@ -213,7 +215,8 @@ class Connection(asyncio.Protocol):
         headers = self.headers
         chunked = "chunked" in headers.get("transfer-encoding", "").lower()
         self._until_close = "content-length" not in headers and not chunked
-        if (encoding := headers.get("content-encoding", "identity").lower()) in ("gzip", "deflate"):
+        encoding = headers.get("content-encoding", "identity").lower()
+        if self.inflates and encoding in ("gzip", "deflate"):
             wbits = zlib.MAX_WBITS | (16 if encoding == "gzip" else 0)
             self._inflate = zlib.decompressobj(wbits=wbits).decompress
         if self._head is not None and not self._head.done():
@@ -259,11 +262,13 @@ class Brake:
 
 
 class Pool:
-    """The connections to one server."""
+    """The connections to one server.  `verify`: False, or the path of the authorities its certificate is judged by."""
 
-    def __init__(self, endpoint: Endpoint, connect_timeout: float) -> None:
+    def __init__(self, endpoint: Endpoint, connect_timeout: float, verify: bool | str = True) -> None:
         self._endpoint = endpoint
+        self._verify = verify
         self._connect_timeout = connect_timeout
+        self._closed = False
         self._idle: deque[Connection] = deque()
         self._tls: ssl.SSLContext | None = None
 
@@ -284,7 +289,7 @@ class Pool:
 
     def release(self, connection: Connection) -> None:
         """Keep the connection if its answer is complete; cut it if not."""
-        if connection.reusable:
+        if connection.reusable and not self._closed:
             connection.idle_since = now = asyncio.get_running_loop().time()
             self._idle.append(connection)
             while self._idle and self._idle[0].idle_since < now - _IDLE:  # what a burst left behind
@@ -293,6 +298,7 @@ class Pool:
             connection.abort()
 
     def close(self) -> None:
+        self._closed = True
         while self._idle:
             self._idle.pop().abort()
 
@@ -318,7 +324,7 @@ class Pool:
         connection = Connection(loop)
         endpoint = self._endpoint
         if endpoint.tls and self._tls is None:
-            self._tls = ssl.create_default_context()
+            self._tls = tls_context(self._verify)
         try:
             async with asyncio.timeout(self._connect_timeout):
                 if endpoint.proxy is not None and endpoint.tls:
@@ -333,6 +339,15 @@ class Pool:
         except OSError as error:
             raise GatewayError("unreachable", f"{endpoint.host} could not be reached: {_reason(error)}") from None
         return connection
+
+
+def tls_context(verify: bool | str) -> ssl.SSLContext:
+    """How a server's certificate is judged: by the system's authorities, those of a file, or not at all (False)."""
+    context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _reason(error: OSError) -> str:

@@ -7,40 +7,87 @@ cache marks and signatures are nobody's business here.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 import msgspec
+from msgspec import Raw, Struct
 
-from dragoman.errors import GatewayError, invalid
-from dragoman.relay.http1 import Brake, Connection
+from dragoman.conversation import JSON
+from dragoman.errors import GatewayError
+from dragoman.relay.call import Passage
+from dragoman.relay.http1 import Brake
 
 # What of a client's headers is meant for the API behind us, and what of its answer for the client.
 _IN = ("accept", "content-type", "idempotency-key", "user-agent")
-_OUT = ("content-type", "request-id", "retry-after", "x-should-retry")
-_PREFIX = "anthropic-"
+_OUT = ("content-type", "request-id", "x-request-id", "retry-after", "retry-after-ms", "x-should-retry")
+_IN_PREFIXES = ("anthropic-", "openai-beta")
+_OUT_PREFIXES = ("anthropic-", "openai-", "x-ratelimit-")
 
 Header = tuple[bytes, bytes]
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_text = msgspec.json.Decoder(str).decode
+_members = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def model_of(body: bytes) -> str:
-    """The `model` of a JSON body.  Raises `GatewayError` for a body that is no object, or names no model."""
+class Peek(Struct, frozen=True):
+    """What has to be known of a body before it is known where it goes.  Members of a wrong type are None."""
+
+    model: str | None = None
+    stream: bool | None = None
+    n: int | None = None
+    system: bool = False
+    """Whether there is a `system` at the top."""
+
+
+class _Top(Struct, frozen=True):
+    model: Any = None
+    stream: Any = None
+    n: Any = None
+    system: Raw | None = None
+
+
+_top = msgspec.json.Decoder(_Top).decode
+
+
+def peek(body: bytes) -> Peek:
+    """A look at a JSON body.  One that is no object at all is empty: whoever decodes it will say what is wrong."""
     try:
-        members = _members(body)
-        return _text(members["model"])
-    except KeyError:
-        raise invalid("model: Field required", "model") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid(f"the request body is not a JSON object with a model: {error}") from None
+        top = _top(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Peek()
+    return Peek(
+        model=top.model if isinstance(top.model, str) else None,
+        stream=top.stream if isinstance(top.stream, bool) else None,
+        n=top.n if type(top.n) is int else None,
+        system=top.system is not None and bytes(top.system) not in (b"null", b'""', b"[]"),
+    )
 
 
 def with_model(body: bytes, model: str) -> bytes:
-    """The same body for another model."""
-    members = _members(body)
-    members["model"] = msgspec.Raw(_encode(model))
-    return _encode(members)
+    """The same bytes for another model: only the value of the top-level `model` is another."""
+    if (asked := peek(body).model) == model:
+        return body
+    new = _encode(model)
+    for found in _MODEL.finditer(body):
+        # The member of this name may belong to something inside.  The last one at the top is the one that counts.
+        spliced = body[: found.start(1)] + new + body[found.end(1) :]
+        if peek(spliced).model == model:
+            return spliced
+    members = _members(body)  # spelled with escapes, or not a text
+    if asked is None and "model" not in members:
+        return adding(body, model=model)
+    return _encode({**members, "model": Raw(new)})
+
+
+_MODEL = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*+")')
+
+
+def adding(body: bytes, **members: JSON) -> bytes:
+    """The same bytes with members it does not have, in front of all others."""
+    at = body.index(b"{") + 1
+    more = _encode(members)[1:-1]
+    return body[:at] + more + (b"" if body[at:].lstrip().startswith(b"}") else b",") + body[at:]
 
 
 def request_headers(headers: Iterable[Header]) -> dict[str, str]:
@@ -48,7 +95,7 @@ def request_headers(headers: Iterable[Header]) -> dict[str, str]:
     kept: dict[str, str] = {}
     for raw, value in headers:
         name = str(raw, "latin-1")
-        if name in _IN or name.startswith(_PREFIX):
+        if name in _IN or name.startswith(_IN_PREFIXES):
             text = str(value, "latin-1")
             kept[name] = f"{kept[name]}, {text}" if name in kept else text
     return kept
@@ -59,17 +106,19 @@ def reply_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
     return [
         (name.encode("latin-1"), value.encode("latin-1"))
         for name, value in headers
-        if name in _OUT or name.startswith(_PREFIX)
+        if name in _OUT or name.startswith(_OUT_PREFIXES)
     ]
 
 
 class Passing:
     """A sink that writes what it gets.  `write` may return something to wait for: the client is slow."""
 
-    def __init__(self, connection: Connection, write: Callable[[bytes], Awaitable[None] | None]) -> None:
-        self._connection = connection
+    def __init__(self, passage: Passage, write: Callable[[bytes], Awaitable[None] | None]) -> None:
+        self._connection = passage.connection
         self._write = write
-        self._brake = Brake(connection, self._fail)
+        self._tap = passage.tap.feed
+        self._last = b"\n"
+        self._brake = Brake(passage.connection, self._fail)
         self._ended: asyncio.Future[GatewayError | None] = asyncio.get_running_loop().create_future()
 
     async def run(self, patience: float) -> GatewayError | None:
@@ -80,6 +129,8 @@ class Passing:
         return broken
 
     def data(self, data: bytes) -> None:
+        self._tap(data)
+        self._last = data
         try:
             rest = self._write(data)
         except Exception as error:
@@ -87,6 +138,11 @@ class Passing:
             return
         if rest is not None:
             self._brake.hold(rest)
+
+    @property
+    def mid_line(self) -> bool:
+        """Whether the last thing that came is not the end of a line."""
+        return not self._last.endswith(b"\n")
 
     def end(self) -> None:
         self._settle(None)

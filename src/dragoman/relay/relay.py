@@ -1,4 +1,5 @@
-"""One call, start to end: resolved, fitted, sent, tried again while nothing has reached the client, and read.
+"""One call, start to end: planned, made ready, sent, tried again or elsewhere while nothing has reached the client, and
+read.
 
 What is inside a message is not this module's business: see `dialects` and `models`.
 """
@@ -12,65 +13,43 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.config import Settings
-from dragoman.conversation import Part, Reply, Request, Thinking
+from dragoman.conversation import ArgumentsDelta, Finish, PartStart, Reply, Request, TextDelta, Usage
 from dragoman.dialects.contract import ClientDialect
-from dragoman.errors import GatewayError, Kind, invalid
+from dragoman.errors import GatewayError
 from dragoman.folding import Fold, unfold
-from dragoman.losses import Losses
 from dragoman.models.cards import Card
 from dragoman.models.catalogue import Catalogue, Resolution
-from dragoman.models.restore import Restore
-from dragoman.relay.defaults import apply_override
-from dragoman.relay.recall import Recall
-from dragoman.relay.stream import Stream, folded
-from dragoman.relay.upstreams import UpstreamServer
-from dragoman.translation import carry
+from dragoman.relay.call import Answer, Call, Passage, Plan, Sent, Way
+from dragoman.relay.carrying import Carrier
+from dragoman.relay.counting import Count
+from dragoman.relay.directory import Directory
+from dragoman.relay.http1 import Connection
+from dragoman.relay.patience import MEANING, delay, falls_over
+from dragoman.relay.planning import plan_for, refuses_for_length
+from dragoman.relay.stream import Stream, folded, known_kind
+from dragoman.relay.tally import Tally
+from dragoman.relay.upstreams import UpstreamServer, retry_after
+from dragoman.relay.usage_tap import tap_for
 
 log = logging.getLogger("dragoman.relay")
 
-_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
-# The output limit above which an unstreamed call may run past every idle timeout on its way: it is streamed upstream
-# and folded here.  The official SDKs draw the line at the same place (ten minutes at 128,000 tokens an hour).
-LONG_OUTPUT = 21_333
-
-_RETRIED: frozenset[Kind] = frozenset({"unreachable", "upstream", "overloaded"})
-_MAX_WAIT = 4.0
-
-
-class Call(Struct, frozen=True):
-    """A request ready to be sent.
-
-    `request` is the client's own, `wanted` the same with what is configured and remembered, `body` the upstream's
-    bytes.  `streamed`: the upstream streams, whatever the client asked for.
-    """
-
-    client: ClientDialect
-    request: Request
-    wanted: Request
-    resolution: Resolution
-    losses: Losses
-    strict: bool
-    body: bytes
-    restore: Restore | None
-    streamed: bool
-    recalls: bool
-
-    @property
-    def card(self) -> Card:
-        return self.resolution.card
+# The content types of answers that come piece by piece.
+_STREAMED = frozenset({"text/event-stream", "application/x-ndjson"})
 
 
 A = TypeVar("A")
-Once = Callable[[UpstreamServer, Call], Awaitable[A]]
+Once = Callable[[UpstreamServer, Resolution], Awaitable[A]]
+Won = tuple[A, UpstreamServer, int]
+"""What came of an attempt, where, and the ticket of that server's breaker."""
 
 
 def utc_today() -> date:
@@ -87,147 +66,338 @@ class Relay:
         servers: Mapping[str, UpstreamServer],
         today: Callable[[], date] = utc_today,
     ) -> None:
-        self.settings = settings
-        self.catalogue = catalogue
-        self.servers = servers
+        self.directory = Directory(settings, catalogue, servers)
+        self.carrier = Carrier(settings, time.monotonic)
+        self.tally = Tally()
         self.today = today
-        self.recall = Recall(time.monotonic)
+        self._rng = random.Random()
+
+    @property
+    def settings(self) -> Settings:
+        return self.directory.settings
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.directory.catalogue
+
+    @property
+    def servers(self) -> Mapping[str, UpstreamServer]:
+        return self.directory.servers
+
+    def server(self, name: str) -> UpstreamServer:
+        """The server of this name.  Raises `GatewayError` when it is gone: the configuration was read again."""
+        try:
+            return self.servers[name]
+        except KeyError:
+            raise GatewayError("unreachable", f"the upstream {name} is no longer configured") from None
+
+    def speaker(self, dialect: str) -> UpstreamServer | None:
+        """The first server that speaks `dialect`."""
+        return next((server for server in self.servers.values() if dialect == server.dialect.NAME), None)
+
+    def apply(self, settings: Settings) -> None:
+        """Other settings, from the next call on.  Upstreams that did not change keep their connections and lists, and
+        calls that are under way go on where they are."""
+        self.directory.apply(settings)
+        self.carrier.apply(settings)
 
     # --- before the call -------------------------------------------------------------------------
 
-    def prepare(self, client: ClientDialect, request: Request, *, strict: bool = False) -> Call:
-        """Everything that needs no network.  Raises `GatewayError` for a request that cannot be made.
+    async def find(self, name: str) -> Card | None:
+        """The model a name means; None when nobody knows it.
 
-        With `strict`, a member that cannot be carried is an error rather than a line in the report.
+        It may have been pulled a moment ago: local servers are asked before it is given up.
         """
-        resolution = self.catalogue.resolve(request.model, self.today())
-        wanted = apply_override(self.recall.restore(request), self.settings.overrides, resolution)
-        strict = strict or self.settings.strict
-        losses = Losses(client.SPELLING)
-        return self._carry(client, request, wanted, resolution=resolution, losses=losses, strict=strict)
+        today = self.today()
+        card = self.catalogue.find(name, today)
+        if card is None:
+            await self.directory.recent()
+            card = self.catalogue.find(name, today)
+        return card
 
-    def _carry(
+    async def plan(self, name: str) -> Plan:
+        """Who may answer for `name`.  Raises `GatewayError` for a name nobody answers to."""
+        await self.find(name)
+        return plan_for(name, self.catalogue, self.settings, today=self.today(), rng=self._rng, busy=self._busy)
+
+    def _busy(self, upstream: str) -> bool:
+        server = self.servers.get(upstream)
+        return server is not None and (server.breaker.busy or server.gate.full)
+
+    async def prepare(
         self,
         client: ClientDialect,
-        request: Request,
-        wanted: Request,
+        plan: Plan,
+        decode: Callable[[], Request],
         *,
-        resolution: Resolution,
-        losses: Losses,
-        strict: bool,
+        strict: bool = False,
+        way: Way | None = None,
+        version: str = "",
     ) -> Call:
-        card = resolution.card
-        upstream = self._server(card).dialect
-        prompt_cache = self.settings.prompt_cache
-        carried = carry(wanted, client, upstream, card, losses, prompt_cache=prompt_cache, long_output=LONG_OUTPUT)
-        if losses.dropped and strict:
-            told = "; ".join(f"{name}: {why}" for name, why in losses.dropped.items())
-            raise invalid(f"strict mode: this cannot be carried to {card.id}: {told}", next(iter(losses.dropped)))
-        reasoning = carried.request.reasoning
-        thinks = card.thinking.default_on if reasoning is None else reasoning.mode in ("adaptive", "enabled")
-        return Call(
-            client=client,
-            request=request,
-            wanted=wanted,
-            resolution=resolution,
-            losses=losses,
-            strict=strict,
-            body=_encode(carried.body),
-            restore=carried.restore,
-            streamed=carried.request.stream,
-            recalls=thinks and bool(request.tools),
-        )
+        """A call, ready for the first model of its plan that can take it.
 
-    def _unsealed(self, call: Call, error: GatewayError) -> Call:
-        """The same call without the thinking that was sent back: the model says it belongs to another conversation.
-
-        It happens when a client rewrites what came before (a clock in the system prompt, another set of tools).
-        Strict mode minds only thinking that the client itself sent: what was remembered is no part of its request.
+        Raises `GatewayError` for a request that cannot be made.  With `strict`, a member that cannot be carried is an
+        error rather than a line in the report.  Without a `way` nothing is passed through.
         """
-        messages = [replace(message, content=_unsealed(message.content)) for message in call.wanted.messages]
-        if error.kind != "unverified_thinking" or messages == call.wanted.messages:
-            raise error
-        why = "what came before it has changed since the model signed it"
-        if any(_unsealed(message.content) != message.content for message in call.request.messages):
-            call.losses.drop("thinking", why)
-        wanted = replace(call.wanted, messages=messages)
-        again = self._carry(
-            call.client, call.request, wanted, resolution=call.resolution, losses=call.losses, strict=call.strict
-        )
-        call.losses.drop("thinking", why)
-        return again
+        call = Call(client, plan, decode, strict=strict or self.settings.strict, way=way, version=version)
+        refused: GatewayError | None = None
+        for resolution in plan.candidates:
+            try:
+                call.sent = await self.carrier.made(call, resolution)
+            except GatewayError as error:
+                refused = refused or error
+            else:
+                return call
+        if refused is None:
+            raise ValueError("a plan has at least one model")
+        if not plan.on_context or not refuses_for_length(refused):
+            raise refused
+        call.plan = await self._instead(plan, plan.on_context, refused)
+        call.sent = await self.carrier.made(call, call.plan.candidates[0])
+        return call
 
-    def _server(self, card: Card) -> UpstreamServer:
-        return self.server(card.dialect)
-
-    def server(self, dialect: str) -> UpstreamServer:
-        """The server that speaks `dialect`.  Raises `GatewayError` when there is none."""
-        for server in self.servers.values():
-            if dialect == server.dialect.NAME:
-                return server
-        raise GatewayError("unreachable", f"no upstream server that speaks the {dialect} API is configured")
+    async def count(self, client: ClientDialect, plan: Plan, decode: Callable[[], Request], version: str = "") -> Count:
+        """How many tokens a prompt is, as the model that would answer counts.  Raises `GatewayError`."""
+        resolution = plan.candidates[0]
+        call = Call(client, plan, decode, version=version)
+        return await self.carrier.counted(call, self.server(resolution.card.upstream), resolution)
 
     # --- the call --------------------------------------------------------------------------------
 
     async def reply(self, call: Call) -> Reply:
-        """The whole answer.  Raises `GatewayError`."""
-        call, reply = await self._answered(call, _reply_once)
-        if call.restore is not None:
-            fold = Fold(reply.origin)
-            fold.feed(call.restore.stream().feed(unfold(reply)))
-            reply = replace(fold.reply, began=reply.began, spoke=reply.spoke)
-        if call.recalls:
-            self.recall.remember(call.request, reply.content)
-        return reply
+        """The whole answer to a call that is not streamed and has no way.  Raises `GatewayError`."""
+        async with self.answer(call) as answer:
+            if not isinstance(answer, Reply):
+                raise TypeError("this call has an answer of another kind")
+            return answer
 
     @asynccontextmanager
-    async def stream(self, call: Call) -> AsyncIterator[Stream]:
-        """The answer as it comes.  Raises `GatewayError` while nothing of it is there; after that it is a Fault."""
-        call, stream = await self._answered(call, _open_once)
+    async def answer(self, call: Call) -> AsyncIterator[Answer]:
+        """The answer: passed through, as a stream, or whole.  Raises `GatewayError` while nothing of it is there.
+
+        After that a failure is a Fault in the stream.
+        """
+        got, server, ticket = await self._answered(call)
         try:
-            if call.restore is not None:
-                stream.restore = call.restore.stream()
-            if call.recalls:
-                stream.fold = Fold(call.card.dialect)
-            stream.first = stream.seen(stream.first)
-            yield stream
-            if stream.fold is not None and stream.fold.finish is not None:
-                self.recall.remember(call.request, stream.fold.reply.content)
+            yield got
         finally:
-            self._server(call.card).release(stream.connection)
+            self._over(call, got, server, ticket)
+
+    def _over(self, call: Call, got: Answer, server: UpstreamServer, ticket: int) -> None:
+        """The answer has been read, or nobody reads it any more."""
+        failed = False
+        match got:
+            case Reply():
+                usage: Usage | None = got.usage
+            case Passage():
+                usage, failed = got.tap.usage, got.connection.status >= 400
+                _leave(server, got.connection)
+            case Stream():
+                usage, failed = got.usage, got.fault is not None
+                _leave(server, got.connection)
+                if got.fault is not None and MEANING[known_kind(got.fault.kind)].blame == "broken":
+                    server.breaker.failed(ticket)
+                if got.fold is not None and got.fold.finish is not None and call.sent.recalls:
+                    self.carrier.recall.remember(call.request, got.fold.reply.content)
+        self._learn(call.sent, usage, failed=failed)
+
+    def _learn(self, sent: Sent, usage: Usage | None, *, failed: bool) -> None:
+        """What an answer cost, for the next estimate."""
+        self.tally.add(sent.card.upstream, sent.card.id, usage, failed=failed)
+        if usage is not None and usage.input and sent.estimate:
+            self.carrier.calibration.observe(sent.key, sent.estimate, usage.input)
 
     # --- trying again ----------------------------------------------------------------------------
 
-    async def _answered(self, call: Call, once: Once[A]) -> tuple[Call, A]:
-        """What `once` makes of the call, tried again as often as is worth it, and the call that was answered."""
+    async def _answered(self, call: Call) -> Won[Answer]:
+        """The answer of the first model that has one, asked as often as is worth it."""
         try:
-            return call, await self._tried(call, once)
+            got, server, ticket = await self._repeated(call)
         except GatewayError as error:
-            call = self._unsealed(call, error)
-            return call, await self._tried(call, once)
+            if not call.plan.on_context or not refuses_for_length(error):
+                raise
+            call.plan = await self._instead(call.plan, call.plan.on_context, error)
+            return await self._repeated(call)
+        if call.plan.on_refusal and _refused(got):
+            self._over(call, got, server, ticket)
+            refusal = GatewayError("permission", "refusal")
+            call.plan = await self._instead(call.plan, call.plan.on_refusal, refusal)
+            return await self._repeated(call)
+        return got, server, ticket
 
-    async def _tried(self, call: Call, once: Once[A]) -> A:
-        server = self._server(call.card)
+    async def _repeated(self, call: Call) -> Won[Answer]:
         for attempt in range(self.settings.retries + 1):
             try:
-                return await once(server, call)
+                return await self._round(call.plan, partial(self._attempt, call))
             except GatewayError as error:
-                await self._wait_or_raise(error, attempt)
+                wait = delay(attempt, error, retries=self.settings.retries, rng=self._rng)
+                # Who speaks the server's own dialect has its own way of trying again.
+                if wait is None or (call.sent.way is not None and len(call.plan.candidates) == 1):
+                    raise
+                log.info("trying again: %s", error.kind)
+            await asyncio.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _wait_or_raise(self, error: GatewayError, attempt: int) -> None:
-        """Wait before the next attempt, or raise `error` when there is none: `attempt` counts from 0."""
-        wait = 0.25 * 2**attempt * random.uniform(0.75, 1.25)
-        if attempt >= self.settings.retries or error.kind not in _RETRIED or (error.retry_after or 0) > _MAX_WAIT:
-            raise error
-        log.info("trying again: %s", error.kind)
-        await asyncio.sleep(max(wait, error.retry_after or 0))
+    async def _instead(self, plan: Plan, name: str, error: GatewayError) -> Plan:
+        """The plan in which `name` takes over."""
+        asked, card = plan.candidates[0].asked, plan.candidates[0].card
+        log.info("%s takes over from %s: %s", name, card.id, error.message[:100])
+        why = f"{card.id} refuses" if error.message == "refusal" else f"too long for {card.id}"
+        others = (await self.plan(name)).candidates
+        return Plan(tuple(Resolution(asked, other.card, why) for other in others))
+
+    async def tried(self, plan: Plan, once: Once[A]) -> A:
+        """What `once` makes of a model of the plan: the first that can.  For short questions with one answer.
+
+        Raises `GatewayError`.
+        """
+        return (await self._round(plan, once))[0]
+
+    async def _round(self, plan: Plan, once: Once[A]) -> Won[A]:
+        """Every model of the plan once; those whose servers are out of order only when nobody else can serve."""
+        if len(plan.candidates) == 1:
+            return await self._try(plan.candidates[0], once, forced=True)
+        first: GatewayError | None = None
+        skipped = []
+        for resolution in plan.candidates:
+            if self.server(resolution.card.upstream).breaker.refuses:
+                skipped.append(resolution)
+                continue
+            try:
+                return await self._try(resolution, once)
+            except GatewayError as error:
+                first = _next(error, first, resolution)
+        for resolution in skipped:
+            try:
+                return await self._try(resolution, once, forced=True)
+            except GatewayError as error:
+                first = _next(error, first, resolution)
+        raise first or ValueError("a plan has at least one model")
+
+    async def _try(self, resolution: Resolution, once: Once[A], *, forced: bool = False) -> Won[A]:
+        """One model, once.  `forced`: also when its server is thought to be out of order."""
+        server = self.server(resolution.card.upstream)
+        await server.gate.enter(server.timeouts.first_byte)
+        ticket = server.breaker.admit()
+        try:
+            if not ticket and not forced:
+                raise GatewayError("overloaded", f"{server.name} is being tried by another call")
+            got = await once(server, resolution)
+        except BaseException as error:
+            server.gate.leave()
+            if isinstance(error, GatewayError):
+                server.breaker.blame(ticket, error)
+                self.tally.add(server.name, resolution.card.id, failed=True)
+            else:
+                server.breaker.released(ticket)
+            raise
+        _praise(server, ticket, got)
+        if not isinstance(got, Stream | Passage):
+            server.gate.leave()
+        return got, server, ticket
+
+    # --- one attempt -----------------------------------------------------------------------------
+
+    async def _attempt(self, call: Call, server: UpstreamServer, resolution: Resolution) -> Answer:
+        if call.sent.resolution is not resolution:
+            call.sent = await self.carrier.made(call, resolution)
+        return await self._unsealed(call, server)
+
+    async def _unsealed(self, call: Call, server: UpstreamServer) -> Answer:
+        """Once more without the thinking that was sent back, when the model says it belongs to another conversation."""
+        try:
+            return await self._once(call, server)
+        except GatewayError as error:
+            if error.kind != "unverified_thinking" or call.sent.way is not None:
+                raise
+            call.sent = await self.carrier.unsealed(call, error)
+            return await self._once(call, server)
+
+    async def _once(self, call: Call, server: UpstreamServer) -> Answer:
+        sent = call.sent
+        if sent.way is not None:
+            return await self._passed(call, server, sent, sent.way)
+        if call.request.stream:
+            return await self._stream(call, server, sent)
+        reply = await _reply_once(server, sent)
+        if sent.restore is not None:
+            fold = Fold(reply.origin)
+            fold.feed(sent.restore.stream().feed(unfold(reply)))
+            reply = replace(fold.reply, began=reply.began, spoke=reply.spoke)
+        if sent.recalls:
+            self.carrier.recall.remember(call.request, reply.content)
+        return reply
+
+    async def _passed(self, call: Call, server: UpstreamServer, sent: Sent, way: Way) -> Passage:
+        connection = await server.forward("POST", way.path, way.headers, sent.body)
+        if connection.status < 400 or (len(call.plan.candidates) == 1 and not call.plan.on_context):
+            streamed = connection.headers.get("content-type", "").partition(";")[0] in _STREAMED
+            return Passage(server, connection, tap_for(server.dialect.NAME, streamed), streamed)
+        try:
+            raise await server.refusal(connection)
+        finally:
+            server.release(connection)
+
+    async def _stream(self, call: Call, server: UpstreamServer, sent: Sent) -> Stream:
+        connection = await server.post(sent.body)
+        try:
+            stream = Stream(server, connection)
+            await stream.begin(server.timeouts.idle, words=bool(call.plan.on_refusal) or len(call.plan.candidates) > 1)
+            if sent.restore is not None:
+                stream.restore = sent.restore.stream()
+            if sent.recalls:
+                stream.fold = Fold(sent.card.dialect)
+            stream.first = stream.seen(stream.first)
+        except BaseException:
+            server.release(connection)
+            raise
+        return stream
 
 
-async def _reply_once(server: UpstreamServer, call: Call) -> Reply:
-    connection = await server.post(call.body)
+def _leave(server: UpstreamServer, connection: Connection) -> None:
+    server.release(connection)
+    server.gate.leave()
+
+
+def _next(error: GatewayError, first: GatewayError | None, resolution: Resolution) -> GatewayError:
+    """Go on to the next model, or raise.  What the client is told in the end is why the best one did not serve."""
+    if not falls_over(error):
+        raise error
+    log.info("%s/%s could not serve: %s", resolution.card.upstream, resolution.card.id, error.kind)
+    return first or error
+
+
+def _praise(server: UpstreamServer, ticket: int, got: object) -> None:
+    """An answer has begun; one that is passed through may yet be the server's own error."""
+    status = got.connection.status if isinstance(got, Passage) else 200
+    if status >= 500:
+        server.breaker.failed(ticket)
+    elif status == 429:
+        server.breaker.told_to_wait(ticket, retry_after(got.connection.headers) if isinstance(got, Passage) else None)
+    else:
+        server.breaker.succeeded(ticket)
+
+
+def _refused(got: Answer) -> bool:
+    match got:
+        case Reply(reason="refusal"):
+            return True
+        case Stream(first=events):
+            words = (PartStart, TextDelta, ArgumentsDelta)
+            finish = events[-1] if events else None
+            return (
+                isinstance(finish, Finish)
+                and finish.reason == "refusal"
+                and not any(isinstance(event, words) for event in events)
+            )
+        case _:
+            return False
+
+
+async def _reply_once(server: UpstreamServer, sent: Sent) -> Reply:
+    connection = await server.post(sent.body)
     try:
-        if call.streamed:
+        if sent.streamed:
             return await folded(server, connection)
         body = await server.whole(connection)
     finally:
@@ -239,18 +409,3 @@ async def _reply_once(server: UpstreamServer, call: Call) -> Reply:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, AttributeError) as error:
         raise GatewayError("upstream", "the upstream server's answer is not a message") from error
-
-
-async def _open_once(server: UpstreamServer, call: Call) -> Stream:
-    connection = await server.post(call.body)
-    try:
-        stream = Stream(server, connection)
-        await stream.begin(server.timeouts.idle)
-    except BaseException:
-        server.release(connection)
-        raise
-    return stream
-
-
-def _unsealed(content: list[Part]) -> list[Part]:
-    return [part for part in content if not (isinstance(part, Thinking) and part.seal is not None)]

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from dragoman.conversation import Event, Fault, Finish, PartStart, Reply
+from dragoman.conversation import Event, Fault, Finish, PartStart, Reply, Start, Usage
 from dragoman.dialects.contract import StreamDecoder
 from dragoman.errors import TABLE, GatewayError, Kind
 from dragoman.folding import Fold
@@ -31,6 +31,9 @@ class Stream:
         self.first: list[Event] = []
         self.restore: RestoreStream | None = None
         self.fold: Fold | None = None
+        self._words = False
+        self.usage: Usage | None = None
+        self.fault: Fault | None = None
         self._hide = server.hide
         self._decoder = decoder
         self._feed = decoder.feed
@@ -41,8 +44,12 @@ class Stream:
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._brake = Brake(connection, self._fail)
 
-    async def begin(self, patience: float) -> None:
-        """Read until there is something to say: `first`.  Raises `GatewayError` when that is a failure."""
+    async def begin(self, patience: float, *, words: bool = False) -> None:
+        """Read until there is something to say: `first`.  Raises `GatewayError` when that is a failure.
+
+        With `words` the mere start of an answer does not count.
+        """
+        self._words = words
         self.connection.read_into(self, patience)
         await self._begun
         self.first, self._held = self._held, []
@@ -75,27 +82,38 @@ class Stream:
         if events := self._feed(data):
             last = events[-1]
             if type(last) is Fault:
-                events[-1] = Fault(last.kind, self._hide(last.message), last.retry_after)
+                events[-1] = self.fault = Fault(last.kind, self._hide(last.message), last.retry_after)
                 self._got(events)
                 self._finish()
                 return
             self._got(events)
-            if type(last) is Finish:  # the end of the body frees the connection for the next call, but nobody needs it
+            if type(last) is Finish:
+                self.usage = last.usage
+                # The end of the body frees the connection for the next call, but nobody needs it.
                 asyncio.get_running_loop().call_later(_LINGER, self._finish)
 
     def end(self) -> None:
         if events := self._decoder.close():
+            self._note(events[-1])
             self._got(events)
         self._finish()
 
     def broken(self, error: GatewayError) -> None:
-        self._got([Fault(error.kind, error.message, error.retry_after)])
+        self.fault = Fault(error.kind, error.message, error.retry_after)
+        self._got([self.fault])
         self._finish()
+
+    def _note(self, last: Event) -> None:
+        match last:
+            case Fault():
+                self.fault = last
+            case Finish(usage=usage):
+                self.usage = usage
 
     def _got(self, events: list[Event]) -> None:
         if self._deliver is None:
             self._held += events
-            if not self._begun.done():
+            if not self._begun.done() and not (self._words and all(type(event) is Start for event in events)):
                 self._begun.set_result(None)
         else:
             self._hand_over(events)

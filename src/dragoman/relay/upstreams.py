@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from dragoman.config import Timeouts, Upstream
+from dragoman.config import Settings, Timeouts, Upstream
 from dragoman.conversation import JSON, Object
+from dragoman.dialects import registry
 from dragoman.dialects.contract import UpstreamDialect
 from dragoman.errors import GatewayError
+from dragoman.relay.breaker import Breaker
 from dragoman.relay.endpoint import endpoint_of, proxy_authorization
+from dragoman.relay.gate import Gate
 from dragoman.relay.http1 import Connection, Pool
 
 # Answers longer than this are not answers but floods.
@@ -25,8 +30,11 @@ _AUTH = {
     "ollama": ("authorization", "Bearer "),
 }
 _PATHS = {"anthropic": "/v1/messages", "openai_chat": "/v1/chat/completions", "ollama": "/api/chat"}
+# A base URL that says which version of the API it means, and in its own way.
+_VERSIONED = re.compile(r"/v\d[^/]*(/|$)")
 
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 
 class Whole:
@@ -63,26 +71,39 @@ class UpstreamServer:
     def __init__(self, upstream: Upstream, dialect: UpstreamDialect, timeouts: Timeouts) -> None:
         self.name = upstream.name
         self.dialect = dialect
-        self.timeouts = timeouts
+        self.upstream = upstream
+        self._given = timeouts
+        self.timeouts = upstream.timeouts or timeouts
+        self.breaker = Breaker(time.monotonic)
+        self.gate = Gate(upstream.name, upstream.concurrency, upstream.queue)
         self._secret = upstream.key.reveal() if upstream.key else ""
         endpoint = endpoint_of(upstream.base_url)
-        self._pool = Pool(endpoint, timeouts.connect)
-        lines = "".join(f"{name}: {value}\r\n" for name, value in _headers(upstream).items())
+        self._pool = Pool(endpoint, self.timeouts.connect, upstream.verify)
+        self._own = _headers(upstream)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in self._own.items())
         if endpoint.proxy is not None and not endpoint.tls:
             lines += proxy_authorization(endpoint.proxy)
-        host = endpoint.host_header
-        target = endpoint.target(_PATHS[upstream.dialect])
-        self._post = f"POST {target} HTTP/1.1\r\nhost: {host}\r\n{lines}content-length: ".encode()
         self._endpoint = endpoint
-        self._own = _headers(upstream)
-        models = endpoint.target("/v1/models?limit=1000")
-        self._models = f"GET {models} HTTP/1.1\r\nhost: {host}\r\n{lines}\r\n".encode()
+        target = self._target(_PATHS[upstream.dialect])
+        host = endpoint.host_header
+        self._post = f"POST {target} HTTP/1.1\r\nhost: {host}\r\n{lines}content-length: ".encode()
+
+    def _target(self, path: str) -> str:
+        """The request line's target.  A base URL that names a version (`/v1beta/openai`) takes the place of `/v1`."""
+        if _VERSIONED.search(self._endpoint.path):
+            path = path.removeprefix("/v1")
+        return self._endpoint.target(path)
 
     def hide(self, message: str) -> str:
         """`message` without our key, which a careless server may repeat in its errors."""
         return message.replace(self._secret, "…") if self._secret else message
 
+    def serves(self, upstream: Upstream, timeouts: Timeouts) -> bool:
+        """Whether this is the server for such a configuration."""
+        return self.upstream == upstream and self._given == timeouts
+
     def close(self) -> None:
+        """Keep no connection any more.  Calls under way go on."""
         self._pool.close()
 
     async def post(self, body: bytes) -> Connection:
@@ -94,12 +115,39 @@ class UpstreamServer:
 
     async def forward(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Connection:
         """A client's own request, under our key, with the head of whatever answer there is.  Give it back as above."""
+        return await self._pool.call(self._request(method, path, headers, body), self.timeouts.first_byte)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  the connection is given back in between
+    ) -> JSON:
+        """A small question of our own and its JSON answer.  `timeout` bounds all of it, in seconds.
+
+        Raises `GatewayError` for an answer that is not a success, or no JSON.
+        """
+        data = b"" if body is None else _encode(body)
+        try:
+            async with asyncio.timeout(timeout):
+                connection = await self._call(self._request(method, path, {}, data))
+                try:
+                    return _decode(await self.whole(connection))
+                finally:
+                    self.release(connection)
+        except TimeoutError:
+            raise GatewayError("timeout", f"{self.name} did not answer {path} in {timeout:g} seconds") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise GatewayError("upstream", f"what {self.name} answers to {path} is not JSON") from error
+
+    def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
         lines = "".join(f"{name}: {value}\r\n" for name, value in {**self._own, **headers, **self._key()}.items())
         if self._endpoint.proxy is not None and not self._endpoint.tls:
             lines += proxy_authorization(self._endpoint.proxy)
-        head = f"{method} {self._endpoint.target(path)} HTTP/1.1\r\nhost: {self._endpoint.host_header}\r\n{lines}"
-        request = b"%bcontent-length: %d\r\n\r\n%b" % (head.encode("latin-1"), len(body), body)
-        return await self._pool.call(request, self.timeouts.first_byte)
+        head = f"{method} {self._target(path)} HTTP/1.1\r\nhost: {self._endpoint.host_header}\r\n{lines}"
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head.encode("latin-1"), len(body), body)
 
     def _key(self) -> dict[str, str]:
         """The header with our key, which no header of a client may replace."""
@@ -108,23 +156,6 @@ class UpstreamServer:
     def release(self, connection: Connection) -> None:
         """A connection whose answer was not read to its end is cut, which ends the call upstream."""
         self._pool.release(connection)
-
-    async def models(self) -> list[Object] | None:
-        """The upstream's own list of models; None when it has none.  Raises `GatewayError`."""
-        try:
-            connection = await self._call(self._models)
-            try:
-                document: JSON = _decode(await self.whole(connection))
-            finally:
-                self.release(connection)
-        except GatewayError as error:
-            if error.kind in ("not_found", "model_not_found", "method_not_allowed"):
-                return None
-            raise
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        data = document.get("data") if isinstance(document, dict) else None
-        return [model for model in data if isinstance(model, dict)] if isinstance(data, list) else None
 
     async def whole(self, connection: Connection, limit: int = MAX_WHOLE) -> bytes:
         """The answer's whole body."""
@@ -137,11 +168,12 @@ class UpstreamServer:
         if connection.status == 200:
             return connection
         try:
-            raise await self._refusal(connection)
+            raise await self.refusal(connection)
         finally:
             self.release(connection)
 
-    async def _refusal(self, connection: Connection) -> GatewayError:
+    async def refusal(self, connection: Connection) -> GatewayError:
+        """What an answer that is not a success says."""
         try:
             body = await self.whole(connection, _MAX_ERROR)
         except GatewayError:
@@ -151,6 +183,14 @@ class UpstreamServer:
         if error.kind == "authentication":
             error.message = f"{self.name} refused the key this gateway is configured with: {error.message}"
         return error
+
+
+def serve_all(upstreams: Iterable[Upstream], settings: Settings) -> dict[str, UpstreamServer]:
+    """A server for each upstream, by name.  Nothing is connected yet."""
+    dialects = registry()
+    return {
+        upstream.name: UpstreamServer(upstream, dialects[upstream.dialect], settings.timeouts) for upstream in upstreams
+    }
 
 
 def _headers(upstream: Upstream) -> dict[str, str]:

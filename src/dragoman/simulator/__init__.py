@@ -7,10 +7,14 @@
         client = anthropic.Anthropic(base_url=running.url, api_key="any")
 
 It answers without a model (`brain`), as a script wants (`scenario`), and refuses what the real API refuses (`rules`).
+
+`OllamaSimulator` is the same for the Ollama API.
 """
 
 from __future__ import annotations
 
 from dragoman.simulator.app import Simulator
+from dragoman.simulator.ollama_app import OllamaSimulator
+from dragoman.simulator.openai_app import OpenAISimulator
 
-__all__ = ["Simulator"]
+__all__ = ["OllamaSimulator", "OpenAISimulator", "Simulator"]

@@ -8,13 +8,10 @@ Nothing is kept of a call but what is said here: the last thousand requests, the
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 import msgspec
 
@@ -23,20 +20,18 @@ from dragoman.framing import sse
 from dragoman.ids import fresh
 from dragoman.models.cards import bundled
 from dragoman.simulator import answer as answers
-from dragoman.simulator import connection, script
+from dragoman.simulator import connection, delivery, script
 from dragoman.simulator.betas import check_betas
+from dragoman.simulator.books import MOST_KEPT, Books, headers_of, lifespan
 from dragoman.simulator.cache import PromptCache
 from dragoman.simulator.connection import ClientLeftError, Headers, Receive, Send, Watch
 from dragoman.simulator.listing import list_models, retrieve
 from dragoman.simulator.refused import Refused, bad, envelope
 from dragoman.simulator.rules import NEW_VERSION, OLD_VERSION, Approved, Call, check
-from dragoman.simulator.scenario import AUTO, BREAKS, Scenario, asked_for, failure, parse
+from dragoman.simulator.scenario import AUTO, Scenario, asked_for, failure, parse
 
 _json = msgspec.json.Encoder().encode
-_MOST_REQUESTS = 1000
-_MOST_COUNTERS = 1000
 _RETRIED = (408, 409, 429)
-_SLOW = 2.0
 _LIMITS = {"requests": 4000, "tokens": 5_000_000, "input-tokens": 4_000_000, "output-tokens": 1_000_000}
 
 
@@ -47,7 +42,7 @@ class Recorded(NamedTuple):
     body: Any
 
 
-class Simulator:
+class Simulator(Books):
     """An offline server that speaks the Anthropic Messages API.
 
     `today` decides which models are retired (None: the real date); `pace` is seconds between stream events;
@@ -57,6 +52,7 @@ class Simulator:
     def __init__(
         self, *, today: date | None = None, pace: float = 0.0, scenario: str = "", keys: frozenset[str] | None = None
     ) -> None:
+        super().__init__()
         self._today = today
         self._pace = pace
         self._scenario = parse(scenario) if scenario else AUTO
@@ -65,17 +61,7 @@ class Simulator:
         self._cards = dict(cards) | {alias: card for card in cards.values() for alias in card.aliases}
         self._listed = tuple(cards.values())
         self._cache = PromptCache()
-        self._failed: Counter[str] = Counter()
         self.requests: list[Recorded] = []
-        self.open = 0
-        """Calls under way."""
-        self.idle = threading.Event()
-        """Set while no call is under way: a client has its answer a little before the call is over here."""
-        self.idle.set()
-        self.departures: list[float] = []
-        """When clients left before their answer was complete, by `time.monotonic()`."""
-        self.departed = threading.Event()
-        """Set when a client leaves; clear it before the next wait."""
 
     @property
     def today(self) -> date:
@@ -84,35 +70,23 @@ class Simulator:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] == "lifespan":
-            while (event := await receive())["type"] != "lifespan.shutdown":
-                await send({"type": f"{event['type']}.complete"})
-            await send({"type": "lifespan.shutdown.complete"})
+            await lifespan(receive, send)
             return
         request_id = fresh("req_")
-        self.open += 1
-        self.idle.clear()
-        try:
-            await self._answer(scope, receive, send, request_id)
-        except Refused as refused:
-            await self._refuse(send, refused, request_id)
-        except (RecursionError, OverflowError):
-            too_much = bad("The request body is nested too deeply, or holds a number that is out of range.")
-            await self._refuse(send, too_much, request_id)
-        except ClientLeftError:
-            self._note_departure()
-        finally:
-            self.open -= 1
-            if not self.open:
-                self.idle.set()
+        with self.under_way():
+            try:
+                await self._answer(scope, receive, send, request_id)
+            except Refused as refused:
+                await self._refuse(send, refused, request_id)
+            except (RecursionError, OverflowError):
+                too_much = bad("The request body is nested too deeply, or holds a number that is out of range.")
+                await self._refuse(send, too_much, request_id)
+            except ClientLeftError:
+                self.note_departure()
 
     async def _answer(self, scope: dict[str, Any], receive: Receive, send: Send, request_id: str) -> None:
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in scope["headers"]:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        method, path = scope["method"], unquote(scope["path"])
-        headers |= {":method": method, ":path": path}
-        match method, path.rstrip("/"):
+        headers = headers_of(scope)
+        match headers[":method"], headers[":path"].rstrip("/"):
             case "POST", "/v1/messages" | "/v1/messages/count_tokens":
                 raw = await connection.read_body(receive)
                 body = self._decode(raw, headers)
@@ -148,7 +122,7 @@ class Simulator:
 
     def _record(self, headers: dict[str, str], body: Any) -> None:
         self.requests.append(Recorded(headers, body))
-        del self.requests[:-_MOST_REQUESTS]
+        del self.requests[:-MOST_KEPT]
 
     def _admit(self, headers: dict[str, str]) -> None:
         scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -170,10 +144,9 @@ class Simulator:
     async def _messages(
         self, headers: dict[str, str], body: Object, receive: Receive, send: Send, request_id: str
     ) -> None:
-        scenario = self._in_force(asked_for(headers.get("x-simulator-scenario", ""), body, self._scenario))
+        scenario = self.in_force(asked_for(headers.get("x-simulator-scenario", ""), body, self._scenario))
         async with Watch(receive) as watch:
-            delay = scenario.number("delay", _SLOW if scenario.name == "slow_start" else 0.0)
-            if delay:
+            if delay := delivery.delay(scenario):
                 await asyncio.sleep(delay)
             if refused := failure(scenario):
                 raise refused
@@ -185,16 +158,7 @@ class Simulator:
             else:
                 await self._create(approved, scenario, send, request_id)
         if watch.left:
-            self._note_departure()
-
-    def _in_force(self, scenario: Scenario) -> Scenario:
-        """`scenario`, or after its `times` calls the ordinary answer."""
-        if "times" not in scenario.params:
-            return scenario
-        if len(self._failed) > _MOST_COUNTERS:
-            self._failed.clear()
-        self._failed[scenario.spelling] += 1
-        return scenario if self._failed[scenario.spelling] <= scenario.count("times") else AUTO
+            self.note_departure()
 
     async def _create(self, approved: Approved, scenario: Scenario, send: Send, request_id: str) -> None:
         body = approved.body
@@ -215,46 +179,20 @@ class Simulator:
         reply = answers.message(answer, approved, counts, message_id)
         if scenario.name == "unknown_event":
             reply = script.with_unknown_block(reply)
-        await self._unstreamed(reply, scenario, send, request_id)
-
-    async def _unstreamed(self, reply: Object, scenario: Scenario, send: Send, request_id: str) -> None:
-        match scenario.name:
-            case "reset":
-                connection.reset(send)
-            case "error_event":
-                raise _stream_error(scenario)
-            case "stall":
-                await connection.forever()
-            case "truncation":
-                data = _json(reply)
-                headers = [*_headers(request_id, b"application/json"), (b"content-length", b"%d" % len(data))]
-                await connection.start(send, 200, headers)
-                await connection.write(send, data[: len(data) // 2], more=True)
-                connection.reset(send)
-            case _:
-                await self._reply(send, reply, request_id)
+        if scenario.name == "error_event":
+            raise _stream_error(scenario)
+        await delivery.whole(send, _json(reply), scenario, headers=_headers(request_id, b"application/json"))
 
     async def _stream(self, events: list[Object], scenario: Scenario, send: Send, request_id: str) -> None:
-        frames = [sse(_json(event), event["type"]) for event in events]
-        breaks = scenario.name in BREAKS
-        if breaks:
-            frames = frames[: scenario.count("after", 0 if scenario.name == "reset" else 3)]
-        if scenario.name == "reset" and not frames:
-            connection.reset(send)
-            return
-        if scenario.name == "error_event":
-            refused = _stream_error(scenario)
-            frames.append(sse(_json(envelope(refused.kind, refused.message, request_id)), "error"))
-        pace = scenario.number("pace") / 1000 if "pace" in scenario.params else self._pace
-        await connection.start(send, 200, _headers(request_id, b"text/event-stream; charset=utf-8"))
-        await connection.write_paced(send, frames, pace, scenario.count("chunk"))
-        if scenario.name == "reset":
-            await asyncio.sleep(0.01)  # a reset overtakes what the client has not read yet
-            connection.reset(send)
-        elif scenario.name == "stall":
-            await connection.forever()
-        else:
-            await connection.write(send, b"", more=False)
+        refused = _stream_error(scenario)
+        await delivery.stream(
+            send,
+            [sse(_json(event), event["type"]) for event in events],
+            scenario,
+            headers=_headers(request_id, b"text/event-stream; charset=utf-8"),
+            pace=self._pace,
+            error=sse(_json(envelope(refused.kind, refused.message, request_id)), "error"),
+        )
 
     # --- answers ------------------------------------------------------------------------------------------
 
@@ -276,11 +214,6 @@ class Simulator:
         ]
         await connection.start(send, refused.status, headers)
         await connection.write(send, data, more=False)
-
-    def _note_departure(self) -> None:
-        self.departures.append(time.monotonic())
-        del self.departures[:-_MOST_REQUESTS]
-        self.departed.set()
 
 
 def _stream_error(scenario: Scenario) -> Refused:

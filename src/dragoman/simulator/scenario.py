@@ -8,7 +8,7 @@ the system prompt (a gateway does not forward a client's headers, but it does fo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from dragoman.conversation import Object
@@ -78,6 +78,17 @@ _TYPES = {
 _NUMBERS = ("delay", "pace", "chunk", "times", "tokens", "calls", "after", "status", "retry_after")
 
 
+class Table(NamedTuple):
+    """The scenarios of one wire, each with its parameters; `COMMON` ones come on top."""
+
+    answers: Mapping[str, tuple[str, ...]]
+    breaks: Mapping[str, tuple[str, ...]]
+    failures: Mapping[str, tuple[str, ...]]
+
+
+ANTHROPIC = Table(ANSWERS, BREAKS, dict.fromkeys(FAILURES, _FAILURE_PARAMS))
+
+
 class Scenario(NamedTuple):
     """One scenario as asked for.  `spelling` tells counters apart."""
 
@@ -97,7 +108,7 @@ class Scenario(NamedTuple):
 AUTO = Scenario("auto", {}, "")
 
 
-def parse(spelling: str) -> Scenario:
+def parse(spelling: str, table: Table = ANTHROPIC) -> Scenario:
     """`name param=value ...`, parts separated by spaces or semicolons.  Raises ValueError with what is allowed."""
     head, *_ = re.split(r"[\s;]+", spelling.strip(), maxsplit=1)
     name = head.strip().replace("-", "_") or "auto"
@@ -105,7 +116,7 @@ def parse(spelling: str) -> Scenario:
     params = {key.replace("-", "_"): value.strip('"') for key, value in _PARAM.findall(rest)}
     if stray := _PARAM.sub("", rest).strip("; \t\n"):
         raise ValueError(f"scenario {name}: cannot read {stray!r}; parameters are written name=value")
-    allowed = _allowed(name)
+    allowed = _allowed(name, table)
     for key, value in params.items():
         if key not in allowed:
             raise ValueError(f"scenario {name}: unknown parameter {key!r}; it takes {', '.join(sorted(allowed))}")
@@ -114,21 +125,22 @@ def parse(spelling: str) -> Scenario:
     return Scenario(name, params, spelling.strip())
 
 
-def _allowed(name: str) -> tuple[str, ...]:
-    own = ANSWERS.get(name, BREAKS.get(name, _FAILURE_PARAMS if name in FAILURES else None))
+def _allowed(name: str, table: Table) -> tuple[str, ...]:
+    known = {**table.failures, **table.breaks, **table.answers}
+    own = known.get(name)
     if own is None:
-        names = ", ".join(sorted([*ANSWERS, *BREAKS, *FAILURES]))
+        names = ", ".join(sorted(known))
         raise ValueError(f"unknown scenario {name!r}; there are {names}")
     return (*own, *COMMON)
 
 
-def asked_for(header: str, body: Object, fixed: Scenario) -> Scenario:
+def asked_for(header: str, body: Object, fixed: Scenario, table: Table = ANTHROPIC) -> Scenario:
     """The scenario of a call: its header's, else its text's, else the server's.  Raises `Refused` for nonsense."""
     spelling = header or next(_markers(body), "")
     if not spelling:
         return fixed
     try:
-        return parse(spelling)
+        return parse(spelling, table)
     except ValueError as error:
         raise bad(f"simulator: {error}") from None
 

@@ -43,6 +43,11 @@ def check_input_schema(schema: Object, at: str) -> None:
         raise bad(f"{at}: {_INVALID}")
 
 
+def well_formed(schema: Any) -> bool:
+    """Whether every keyword holds what it must hold."""
+    return _valid(schema, 0)
+
+
 def _valid(schema: Any, depth: int) -> bool:
     if isinstance(schema, bool):
         return True

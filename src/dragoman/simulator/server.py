@@ -7,20 +7,28 @@ import contextlib
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import uvicorn
 
 from dragoman.simulator.app import Simulator
+from dragoman.simulator.books import Served
 
 _START_SECONDS = 10.0
 
 
-class Running(NamedTuple):
+_Simulator = TypeVar("_Simulator", bound=Served)
+
+
+class Serving(NamedTuple, Generic[_Simulator]):
     """A simulator that listens at `url`."""
 
     url: str
-    simulator: Simulator
+    simulator: _Simulator
+
+
+Running = Serving[Simulator]
+"""The one that speaks the Anthropic API."""
 
 
 class _Config(uvicorn.Config):
@@ -33,7 +41,7 @@ class _Config(uvicorn.Config):
 class _Server(uvicorn.Server):
     """A uvicorn that says when it listens, and leaves signals to whoever owns the process unless told otherwise."""
 
-    def __init__(self, simulator: Simulator, *, signals: bool, listening: Callable[[], None]) -> None:
+    def __init__(self, simulator: Served, *, signals: bool, listening: Callable[[], None]) -> None:
         # h11 would do, but the simulator must not be what a benchmark measures.
         config = _Config(
             simulator,
@@ -89,7 +97,7 @@ def url_of(sock: socket.socket) -> str:
 
 
 async def serve(
-    simulator: Simulator, host: str = "127.0.0.1", port: int = 0, *, listening: Callable[[str], None] | None = None
+    simulator: Served, host: str = "127.0.0.1", port: int = 0, *, listening: Callable[[str], None] | None = None
 ) -> None:
     """Serve until a signal says stop.  `listening` is called with the URL."""
     sock = bind(host, port)
@@ -99,7 +107,7 @@ async def serve(
 
 
 @contextlib.asynccontextmanager
-async def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Running]:
+async def running(simulator: _Simulator, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Serving[_Simulator]]:
     """A simulator in the event loop of somebody else, who also minds the signals."""
     sock = bind(host, port)
     started = asyncio.Event()
@@ -107,14 +115,14 @@ async def running(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) 
     task = asyncio.create_task(server.serve(sockets=[sock]))
     try:
         await asyncio.wait_for(started.wait(), _START_SECONDS)
-        yield Running(url_of(sock), simulator)
+        yield Serving(url_of(sock), simulator)
     finally:
         server.stop()
         await task
 
 
 @contextlib.contextmanager
-def run_in_thread(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> Iterator[Running]:
+def run_in_thread(simulator: _Simulator, host: str = "127.0.0.1", port: int = 0) -> Iterator[Serving[_Simulator]]:
     """A simulator in a thread of its own, with its own event loop.  Port 0 takes a free one."""
     sock = bind(host, port)
     started = threading.Event()
@@ -130,7 +138,7 @@ def run_in_thread(simulator: Simulator, host: str = "127.0.0.1", port: int = 0) 
     try:
         if not started.wait(_START_SECONDS):
             raise RuntimeError("the simulator did not start")
-        yield Running(url_of(sock), simulator)
+        yield Serving(url_of(sock), simulator)
     finally:
         server.stop()
         thread.join(_START_SECONDS)

@@ -1,32 +1,39 @@
 """The paths Anthropic programs call.  https://platform.claude.com/docs/en/api
 
-Claude behind us speaks the same dialect, so calls are passed through, not translated.  Only a call for a model that
-is gone is translated: its successor may refuse what the old one took.
+A model behind an Anthropic server gets the call as it came; any other gets it translated.  Batches and files live on
+Anthropic's servers, and nowhere else.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from urllib.parse import quote
 
+import msgspec
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
-from dragoman.conversation import Object
+from dragoman.conversation import Object, Request
 from dragoman.dialects import anthropic
+from dragoman.dialects.anthropic.marker import PREFIX
 from dragoman.errors import GatewayError
 from dragoman.models.cards import Card
-from dragoman.models.catalogue import Entry, Resolution
-from dragoman.relay.http1 import Connection
-from dragoman.relay.passthrough import Passing, model_of, reply_headers, request_headers, with_model
+from dragoman.models.catalogue import Entry
+from dragoman.relay.call import Passage
+from dragoman.relay.passthrough import peek, request_headers, with_model
 from dragoman.relay.relay import Relay
 from dragoman.relay.upstreams import UpstreamServer
-from dragoman.surfaces.calls import answer, prepare, stamp, who_answers
+from dragoman.relay.usage_tap import tap_for
+from dragoman.surfaces.calls import answer, planned, prepare, stamp, way_through, who_answers
 from dragoman.surfaces.exchange import Endpoint, Exchange, parse_object
 from dragoman.surfaces.listing import created, rfc3339
+from dragoman.surfaces.passing import Edit, pass_on
 
 _EVERY = ("GET", "POST", "DELETE")
+_MARK = PREFIX.encode()
+_encode = msgspec.json.Encoder().encode
 
 
 class AnthropicSurface:
@@ -39,10 +46,10 @@ class AnthropicSurface:
         table = [
             ("/messages", ("POST",), self._messages),
             ("/messages/count_tokens", ("POST",), self._count),
-            ("/messages/batches", _EVERY, self._other),
-            ("/messages/batches/{rest:path}", _EVERY, self._other),
-            ("/files", _EVERY, self._other),
-            ("/files/{rest:path}", _EVERY, self._other),
+            ("/messages/batches", _EVERY, self._batches),
+            ("/messages/batches/{rest:path}", _EVERY, self._batches),
+            ("/files", _EVERY, self._files),
+            ("/files/{rest:path}", _EVERY, self._files),
         ]
         routes: list[BaseRoute] = [
             Route(prefix + path, Endpoint(anthropic, handle), methods=methods)
@@ -58,29 +65,53 @@ class AnthropicSurface:
 
     async def _messages(self, exchange: Exchange) -> None:
         body = await exchange.body(self._relay.settings.max_body)
-        resolution = self._relay.catalogue.resolve(model_of(body), self._relay.today())
-        if resolution.substituted:
-            request = anthropic.decode_request(parse_object(body))
-            mark = stamp("msg_", request.model)
-            await answer(exchange, self._relay, prepare(exchange, self._relay, request), mark)
-        else:
-            await self._passed(exchange, body, resolution)
+        name, plan = await planned(exchange, self._relay, body, peek(body))
+        way = way_through(exchange, plan, _target(exchange.scope), partial(_for_model, body), "anthropic")
+        call = await prepare(exchange, self._relay, plan, partial(_decode, exchange, body), way)
+        await answer(exchange, self._relay, call, stamp("msg_", name))
 
     async def _count(self, exchange: Exchange) -> None:
         body = await exchange.body(self._relay.settings.max_body)
-        await self._passed(exchange, body, self._relay.catalogue.resolve(model_of(body), self._relay.today()))
-
-    async def _other(self, exchange: Exchange) -> None:
-        """Batches and files are the upstream's own; nothing in them is for us."""
-        await self._pass_on(exchange, await exchange.body(self._relay.settings.max_body))
-
-    async def _passed(self, exchange: Exchange, body: bytes, resolution: Resolution) -> None:
-        card = resolution.card
+        _, plan = await planned(exchange, self._relay, body, peek(body))
+        resolution = plan.candidates[0]
         exchange.report = partial(who_answers, resolution)
-        await self._pass_on(exchange, body if resolution.asked == card.id else with_model(body, card.id))
+        if resolution.card.dialect == "anthropic":
+            server = self._relay.server(resolution.card.upstream)
+            await exchange.watched(_forward(exchange, server, _for_model(body, resolution.card.id)))
+            return
+        version = exchange.header(b"anthropic-version")
+        count = await self._relay.count(anthropic, plan, partial(_decode, exchange, body), version)
+        exchange.extra.append((b"x-dragoman-token-count", count.how.encode()))
+        await exchange.reply(anthropic.encode_count(count.tokens))
 
-    async def _pass_on(self, exchange: Exchange, body: bytes) -> None:
-        await exchange.watched(_pass(exchange, self._relay.server("anthropic"), body))
+    async def _batches(self, exchange: Exchange) -> None:
+        await self._pass(exchange, "message batches", partial(_with_own_address, _address(exchange)))
+
+    async def _files(self, exchange: Exchange) -> None:
+        await self._pass(exchange, "files")
+
+    async def _pass(self, exchange: Exchange, what: str, edit: Edit | None = None) -> None:
+        """Batches and files are Anthropic's own; nothing in them is for us, but where their results are found."""
+        server = self._relay.speaker("anthropic")
+        body = await exchange.body(self._relay.settings.max_body)
+        if server is None:
+            raise GatewayError(
+                "not_implemented",
+                f"{what} need an Anthropic upstream, and none is configured; send messages one by one",
+            )
+        await exchange.watched(_forward(exchange, server, body, edit))
+
+
+def _decode(exchange: Exchange, body: bytes) -> Request:
+    return anthropic.decode_request(parse_object(body))
+
+
+def _for_model(body: bytes, model: str) -> bytes:
+    """The body as it came, for a model.  Thinking that another model than Claude showed bears a mark of ours, and stays
+    here."""
+    if _MARK in body and anthropic.without_markers(document := parse_object(body)):
+        body = _encode(document)
+    return with_model(body, model)
 
 
 def _target(scope: Scope) -> str:
@@ -96,33 +127,31 @@ def _target(scope: Scope) -> str:
     return quote(path, safe="/:@!$&'()*+,;=") + (f"?{query}" if query else "")
 
 
-async def _pass(exchange: Exchange, server: UpstreamServer, body: bytes) -> None:
+async def _forward(exchange: Exchange, server: UpstreamServer, body: bytes, edit: Edit | None = None) -> None:
     """The request as it came, under our key; the answer as it comes."""
-    connection = await server.forward(
-        exchange.scope["method"],
-        _target(exchange.scope),
-        request_headers(exchange.scope["headers"]),
-        body,
-    )
+    headers = request_headers(exchange.scope["headers"])
+    connection = await server.forward(exchange.scope["method"], _target(exchange.scope), headers, body)
+    streamed = connection.headers.get("content-type", "").startswith(anthropic.STREAM_TYPE)
     try:
-        if connection.headers.get("content-type", "").startswith(anthropic.STREAM_TYPE):
-            await _stream(exchange, server, connection)
-        else:
-            data = await server.whole(connection)
-            if connection.status >= 400:
-                data = server.hide(str(data, "utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-            await exchange.relay(connection.status, reply_headers(connection.headers.items()), data)
+        await pass_on(exchange, Passage(server, connection, tap_for("anthropic", streamed), streamed), edit)
     finally:
         server.release(connection)
 
 
-async def _stream(exchange: Exchange, server: UpstreamServer, connection: Connection) -> None:
-    await exchange.begin(connection.status, reply_headers(connection.headers.items()))
-    broken = await Passing(connection, exchange.write_now).run(server.timeouts.idle)
-    if broken is not None:
-        # Whatever was being said is cut short by an empty line; then comes an event that says why.
-        await exchange.write(b"\n\n" + anthropic.encode_fault(broken.kind, broken.message))
-    await exchange.end_stream()
+# Where a batch's results are: the SDKs call this address as it stands.
+_RESULTS = re.compile(rb'("results_url"\s*:\s*")https?://[^/"]+')
+
+
+def _with_own_address(address: bytes, data: bytes) -> bytes:
+    return _RESULTS.sub(lambda found: found[1] + address, data)
+
+
+def _address(exchange: Exchange) -> bytes:
+    """How the client reaches us."""
+    scheme = exchange.header(b"x-forwarded-proto") or exchange.scope.get("scheme", "http")
+    host = exchange.header(b"x-forwarded-host") or exchange.header(b"host")
+    plain = re.fullmatch(r"[\w.:\[\]-]+", host) and scheme in ("http", "https")
+    return f"{scheme}://{host}".encode() if plain else b"http://localhost"
 
 
 async def _nothing(exchange: Exchange) -> None:

@@ -7,17 +7,18 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import date
 from functools import partial
+from typing import NamedTuple
 
+from msgspec.structs import replace
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.config import Secret, Settings, Upstream
-from dragoman.dialects import ollama, registry
+from dragoman.dialects import ollama
 from dragoman.errors import GatewayError
-from dragoman.models.catalogue import build
-from dragoman.relay.live import keep_current
+from dragoman.relay.directory import catalogue_of
 from dragoman.relay.relay import Relay, utc_today
-from dragoman.relay.upstreams import UpstreamServer
+from dragoman.relay.upstreams import serve_all
 from dragoman.surfaces.anthropic import AnthropicSurface
 from dragoman.surfaces.exchange import Endpoint, Exchange
 from dragoman.surfaces.guard import Guard, dialect_of, not_found
@@ -25,16 +26,28 @@ from dragoman.surfaces.ollama import OllamaSurface
 from dragoman.surfaces.openai import OpenAISurface
 
 
-def build_app(settings: Settings, today: Callable[[], date] = utc_today) -> ASGIApp:
-    """The ASGI application for these settings.  Connections are opened by its lifespan.  `today`: see `Relay`."""
-    catalogue = build(settings.aliases, default=settings.default_model, retired=settings.retired)
-    relay = Relay(settings, catalogue, {}, today)
+class Application(NamedTuple):
+    """The ASGI application, and how it takes other settings while it runs."""
+
+    asgi: ASGIApp
+    apply: Callable[[Settings], None]
+
+
+def build_app(settings: Settings, today: Callable[[], date] = utc_today) -> Application:
+    """The application for these settings.  Connections are opened by its lifespan.  `today`: see `Relay`."""
+    relay = Relay(settings, catalogue_of(settings, settings.upstreams or (_DEMO,)), {}, today)
     routes = all_routes(relay)
     # A router and no application: endpoints answer for their own errors, and every layer costs at every token.
     app = Router(
         [*routes, *_wrong_ways(routes)], redirect_slashes=False, default=not_found, lifespan=lambda _: _lifespan(relay)
     )
-    return Guard(_Direct(app, routes), settings.api_keys, settings.origins)
+    guard = Guard(_Direct(app, routes), settings.api_keys, settings.origins)
+
+    def apply(changed: Settings) -> None:
+        relay.apply(changed)
+        guard.admit_by(changed.api_keys, changed.origins)
+
+    return Application(guard, apply)
 
 
 def all_routes(relay: Relay) -> list[BaseRoute]:
@@ -84,20 +97,24 @@ async def _health(exchange: Exchange) -> None:
     await exchange.reply({"status": "ok"})
 
 
+_DEMO = Upstream(name="simulator", key=Secret("demo"))
+# How long (seconds) serving waits for the first lists of local models.
+_FIRST_LISTS = 1.0
+
+
 @asynccontextmanager
 async def _lifespan(relay: Relay) -> AsyncIterator[None]:
-    """The simulator where there is one, the connection pool, and the live list of models."""
+    """The simulator where there is one, the connection pools, and the lists of models."""
     settings = relay.settings
     async with AsyncExitStack() as stack:
         upstreams = settings.upstreams
         if settings.demo:
-            upstreams = (await stack.enter_async_context(_simulator()),)
-        dialects = registry()
-        relay.servers = {
-            upstream.name: UpstreamServer(upstream, dialects[upstream.dialect], settings.timeouts)
-            for upstream in upstreams
-        }
-        refresher = asyncio.create_task(keep_current(relay))
+            upstreams = (replace(_DEMO, base_url=await stack.enter_async_context(_simulator())),)
+        relay.directory.servers = serve_all(upstreams, settings)
+        refresher = asyncio.create_task(relay.directory.keep_current())
+        if any(upstream.dialect != "anthropic" for upstream in upstreams):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(relay.directory.recent(), _FIRST_LISTS)
         try:
             yield
         finally:
@@ -109,9 +126,9 @@ async def _lifespan(relay: Relay) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _simulator() -> AsyncIterator[Upstream]:
+async def _simulator() -> AsyncIterator[str]:
     from dragoman.simulator import Simulator  # noqa: PLC0415  only a demo needs it
     from dragoman.simulator.server import running  # noqa: PLC0415
 
     async with running(Simulator(pace=0.02)) as simulator:
-        yield Upstream(name="simulator", base_url=simulator.url, key=Secret("demo"))
+        yield simulator.url

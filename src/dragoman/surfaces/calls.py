@@ -1,22 +1,33 @@
-"""From a decoded request to an answer on the wire, streamed or not, for every client dialect."""
+"""From a request's bytes to an answer on the wire, streamed or not, for every client dialect."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 
 from dragoman.conversation import Event, Fault, Request
+from dragoman.dialects.anthropic import encode_ping
 from dragoman.dialects.contract import Stamp, StreamEncoder
+from dragoman.errors import GatewayError, invalid
 from dragoman.ids import fresh
 from dragoman.models.catalogue import Resolution
-from dragoman.relay.relay import Call, Relay
-from dragoman.surfaces.exchange import Exchange, Header, ascii_list
+from dragoman.relay.call import Call, Passage, Plan, Way
+from dragoman.relay.passthrough import Peek, request_headers
+from dragoman.relay.relay import Relay
+from dragoman.relay.stream import Stream
+from dragoman.surfaces.exchange import Exchange, Header, ascii_list, parse_object
+from dragoman.surfaces.passing import pass_on
+from dragoman.surfaces.pulse import pulse
+from dragoman.surfaces.showing import Shown
 
 log = logging.getLogger("dragoman.calls")
 
 _TRUE = ("1", "true", "yes", "on")
+
+Handler = Callable[[Exchange], Awaitable[None]]
 
 
 def stamp(prefix: str, model: str) -> Stamp:
@@ -25,50 +36,104 @@ def stamp(prefix: str, model: str) -> Stamp:
     return Stamp(id=fresh(prefix) if prefix else "", model=model, created=time.time_ns(), started=clock(), clock=clock)
 
 
-def prepare(exchange: Exchange, relay: Relay, request: Request) -> Call:
-    """Fit the request; the answer's headers will tell how that went."""
+# --- what is asked -------------------------------------------------------------------------------
+
+
+async def planned(exchange: Exchange, relay: Relay, body: bytes, seen: Peek) -> tuple[str, Plan]:
+    """The name a request asks for, and who may answer.  A body that names no model is wrong in the dialect's words."""
+    name = seen.model
+    if not name:
+        document = parse_object(body)
+        if exchange.dialect.NAME == "anthropic" and document.get("model") is None:
+            raise invalid("model: Field required", "model")
+        name = exchange.dialect.decode_request(document).model
+    return name, await relay.plan(name)
+
+
+def way_through(exchange: Exchange, plan: Plan, path: str, body: Callable[[str], bytes], dialect: str) -> Way | None:
+    """How the call goes to a server of its own `dialect`; None when none of the plan's is one.
+
+    `body` gives the bytes for a model's name.
+    """
+    if all(resolution.card.dialect != dialect for resolution in plan.candidates):
+        return None
+    return Way(dialect=dialect, path=path, headers=request_headers(exchange.scope["headers"]), body=body)
+
+
+async def prepare(
+    exchange: Exchange, relay: Relay, plan: Plan, decode: Callable[[], Request], way: Way | None = None
+) -> Call:
+    """Make the call ready; the answer's headers will tell how that went."""
     strict = exchange.header(b"x-dragoman-strict").lower() in _TRUE
-    call = relay.prepare(exchange.dialect, request, strict=strict)
+    version = exchange.header(b"anthropic-version")
+    call = await relay.prepare(exchange.dialect, plan, decode, strict=strict, way=way, version=version)
     exchange.report = partial(report, call)
     if log.isEnabledFor(logging.DEBUG):
-        log.debug("%s %s dropped=%s emulated=%s", exchange.id, call.card.id, call.losses.dropped, call.losses.emulated)
+        log.debug("%s %s dropped=%s emulated=%s", exchange.id, call.sent.key, call.losses.dropped, call.losses.emulated)
     return call
 
 
 def report(call: Call) -> list[Header]:
     """Who answers, and what was lost on the way.  Read when the answer begins: trying again may lose more."""
-    headers = who_answers(call.resolution)
-    if call.losses.dropped:
-        headers.append((b"x-dragoman-dropped", ascii_list(call.losses.dropped)))
-    if call.losses.emulated:
-        headers.append((b"x-dragoman-emulated", ascii_list(call.losses.emulated)))
+    sent = call.sent
+    headers = who_answers(sent.resolution)
+    if sent.losses.dropped:
+        headers.append((b"x-dragoman-dropped", ascii_list(sent.losses.dropped)))
+    if sent.losses.emulated:
+        headers.append((b"x-dragoman-emulated", ascii_list(sent.losses.emulated)))
+    if sent.num_ctx:
+        headers.append((b"x-dragoman-num-ctx", b"%d" % sent.num_ctx))
     return headers
 
 
 def who_answers(resolution: Resolution) -> list[Header]:
-    """The model that answers, and why it is not the one that was asked for, where it is not."""
-    headers: list[Header] = [(b"x-dragoman-model", resolution.card.id.encode())]
+    """The model that answers and where it is, and why it is not the one that was asked for, where it is not."""
+    card = resolution.card
+    headers = [
+        (b"x-dragoman-model", ascii_list([card.id])),
+        (b"x-dragoman-upstream", ascii_list([card.upstream])),
+    ]
     if resolution.substituted:
-        names = f"{resolution.asked} -> {resolution.card.id}; {resolution.substituted}"
+        names = f"{resolution.asked} -> {card.id}; {resolution.substituted}"
         headers.append((b"x-dragoman-substituted", ascii_list([names])))
     return headers
 
 
+# --- the answer ----------------------------------------------------------------------------------
+
+
 async def answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> None:
-    """One call, one answer, in the dialect of the exchange."""
-    if call.request.stream:
-        encoder = exchange.dialect.Encoder(call.request, mark)
-        await exchange.watched(stream(exchange, relay, call, encoder))
-    else:
-        await exchange.watched(_whole(exchange, relay, call, mark))
+    """One call, one answer: passed through, or in the dialect of the exchange."""
+    await exchange.watched(_answer(exchange, relay, call, mark))
 
 
-async def _whole(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> None:
-    reply = await relay.reply(call)
-    await exchange.reply(exchange.dialect.encode_reply(reply, call.request, mark))
+async def _answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> None:
+    pings = exchange.dialect.NAME == "anthropic" and call.sent.way is None and call.request.stream
+    async with pulse(exchange, encode_ping()) if pings else nullcontext():
+        try:
+            async with relay.answer(call) as got:
+                if isinstance(got, Passage):
+                    await pass_on(exchange, got)
+                elif isinstance(got, Stream):
+                    await flow(exchange, got, _encoder(exchange, call, mark))
+                else:
+                    await exchange.reply(exchange.dialect.encode_reply(got, call.request, mark))
+        except GatewayError as error:
+            if not exchange.started or exchange.done:
+                raise
+            # A sign of life was given already: the failure follows it.
+            log.info("%s %s: %s: %s", exchange.id, exchange.scope["path"], error.kind, error.message)
+            fault = Fault(error.kind, error.message, error.retry_after)
+            await exchange.write(exchange.dialect.Encoder(call.request, mark).feed([fault]))
+            await exchange.end_stream()
 
 
-async def stream(exchange: Exchange, relay: Relay, call: Call, encoder: StreamEncoder) -> None:
+def _encoder(exchange: Exchange, call: Call, mark: Stamp) -> StreamEncoder:
+    encoder = exchange.dialect.Encoder(call.request, mark)
+    return Shown(encoder, call.sent.estimate) if exchange.dialect.NAME == "anthropic" else encoder
+
+
+async def flow(exchange: Exchange, upstream: Stream, encoder: StreamEncoder) -> None:
     """The answer as it comes: one read upstream, at most one write to the client."""
     write, feed = exchange.write_now, encoder.feed
 
@@ -76,16 +141,13 @@ async def stream(exchange: Exchange, relay: Relay, call: Call, encoder: StreamEn
         data = feed(events)
         return write(data) if data else None
 
-    async with relay.stream(call) as upstream:
+    if not exchange.started:
         await exchange.begin_stream()
-        try:
-            if (rest := deliver(upstream.first)) is not None:
-                await rest
-            await upstream.pump(deliver)
-        except Exception:
-            log.exception("%s: a fault of ours in mid-answer", exchange.id)
-            await exchange.write(feed([Fault("internal", f"internal error; its id in the log is {exchange.id}")]))
+    try:
+        if (rest := deliver(upstream.first)) is not None:
+            await rest
+        await upstream.pump(deliver)
+    except Exception:
+        log.exception("%s: a fault of ours in mid-answer", exchange.id)
+        await exchange.write(feed([Fault("internal", f"internal error; its id in the log is {exchange.id}")]))
     await exchange.end_stream()
-
-
-Handler = Callable[[Exchange], Awaitable[None]]

@@ -46,11 +46,23 @@ class Exchange:
         self.extra: list[Header] = []
         self.report: Callable[[], list[Header]] = list
         self.started = False
+        self.written = 0
+        """How many pieces of a stream have been written."""
         self._receive = receive
         self._send = send
         self._done = False
         self._gone = False
         self._behind = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer is complete."""
+        return self._done
+
+    @property
+    def behind(self) -> bool:
+        """Whether the client is slow to take what has been written."""
+        return self._behind > 0
 
     def header(self, name: bytes) -> str:
         """A request header, or ""."""
@@ -121,6 +133,7 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": status, "headers": own})
 
     async def write(self, data: bytes) -> None:
+        self.written += 1
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     def write_now(self, data: bytes) -> Coroutine[Any, Any, None] | None:
@@ -131,6 +144,7 @@ class Exchange:
         if self._behind:
             rest = self.write(data)
         else:
+            self.written += 1
             step = self._send({"type": "http.response.body", "body": data, "more_body": True}).__await__()
             try:
                 waiting = step.send(None)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
 from dragoman.conversation import Event, Fault, Object, Reply, Request, Usage
 from dragoman.dialects.contract import Stamp
 from dragoman.dialects.openai_chat.fanout import ChoiceEncoder, FanOut
 from dragoman.errors import GatewayError
-from dragoman.relay.relay import Call, Relay
+from dragoman.relay.call import Call, Plan
+from dragoman.relay.relay import Relay
+from dragoman.relay.stream import Stream
 from dragoman.surfaces.calls import prepare
 from dragoman.surfaces.exchange import Exchange
 
@@ -17,6 +20,7 @@ from dragoman.surfaces.exchange import Exchange
 async def answer_all(
     exchange: Exchange,
     relay: Relay,
+    plan: Plan,
     requests: Sequence[Request],
     mark: Stamp,
     *,
@@ -25,7 +29,7 @@ async def answer_all(
     merge: Callable[[list[Object]], Object],
 ) -> None:
     """Answer every request; choice i of the answer is the reply to request i."""
-    calls = _prepare_all(exchange, relay, requests)
+    calls = await _prepare_all(exchange, relay, plan, requests)
     if requests[0].stream:
         fan = FanOut([choice(index) for index in range(len(calls))], tail)
         await exchange.watched(_stream_all(exchange, relay, calls, fan))
@@ -33,17 +37,23 @@ async def answer_all(
         await exchange.watched(_merge_all(exchange, relay, calls, mark, merge))
 
 
-def _prepare_all(exchange: Exchange, relay: Relay, requests: Sequence[Request]) -> list[Call]:
-    """A call for each; a request that stands there many times is fitted and held once.  All losses are told."""
+async def _prepare_all(exchange: Exchange, relay: Relay, plan: Plan, requests: Sequence[Request]) -> list[Call]:
+    """A call for each; a request that stands there many times is fitted once.  All losses are told."""
     prepared: dict[int, Call] = {}
+    calls = []
     for request in requests:
-        if id(request) not in prepared:
-            prepared[id(request)] = prepare(exchange, relay, request)
+        if (first := prepared.get(id(request))) is None:
+            first = prepared[id(request)] = await prepare(exchange, relay, plan, partial(_same, request))
+        calls.append(first.again())
     *others, told = prepared.values()
     for call in others:
         told.losses.dropped.update(call.losses.dropped)
         told.losses.emulated.update(call.losses.emulated)
-    return [prepared[id(request)] for request in requests]
+    return calls
+
+
+def _same(request: Request) -> Request:
+    return request
 
 
 async def _merge_all(
@@ -80,7 +90,9 @@ async def _interleaved(relay: Relay, calls: Sequence[Call]) -> AsyncIterator[tup
 
     async def run(index: int, call: Call) -> None:
         try:
-            async with relay.stream(call) as upstream:
+            async with relay.answer(call) as upstream:
+                if not isinstance(upstream, Stream):
+                    raise TypeError("this call has an answer of another kind")
                 await queue.put((index, upstream.first))
                 await upstream.pump(lambda events: queue.put((index, events)))
         except Exception as error:  # it is raised again where the answer is written

@@ -35,9 +35,12 @@ _EXPOSED = (
     "x-request-id",
     "retry-after",
     "x-dragoman-model",
+    "x-dragoman-upstream",
     "x-dragoman-dropped",
     "x-dragoman-emulated",
     "x-dragoman-substituted",
+    "x-dragoman-num-ctx",
+    "x-dragoman-token-count",
 )
 
 
@@ -52,10 +55,14 @@ class Guard:
     """ASGI middleware.  Costs one look at the headers per request."""
 
     def __init__(self, app: ASGIApp, keys: Iterable[Secret], origins: Iterable[str]) -> None:
+        self._app = app
+        self.admit_by(keys, origins)
+
+    def admit_by(self, keys: Iterable[Secret], origins: Iterable[str]) -> None:
+        """From now on these keys and web origins are let in, and no others."""
         self._keys = [hashlib.sha256(key.reveal().encode()).digest() for key in keys]
         patterns = [_LOCAL, _APPS, _EXTENSIONS, *(glob(origin) for origin in origins)]
         self._origins = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
-        self._app = app
         self._cors = CORSMiddleware(
             self._admit,  # inside, so that a page can read why it was refused
             allow_origin_regex=f"(?i){self._origins.pattern}",

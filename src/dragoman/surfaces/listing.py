@@ -46,7 +46,10 @@ def tagged(name: str) -> str:
 
 
 def details(card: Card) -> Object:
-    """Ollama's `details`."""
+    """Ollama's `details`: an Ollama server's own, or the same members for a model of another."""
+    own = card.native.get("details")
+    if card.dialect == "ollama" and isinstance(own, dict):
+        return own
     return {
         "parent_model": "",
         "format": "api",
@@ -59,14 +62,32 @@ def details(card: Card) -> Object:
     }
 
 
+# The `general.architecture` of models that are not on an Ollama server: the prefix of their other keys.
+_ARCHITECTURES = {"anthropic": "claude", "openai_chat": "openai"}
+
+
 def architecture(card: Card) -> str:
-    """The `general.architecture` of a model: the prefix of its other keys."""
-    return "claude" if card.dialect == "anthropic" else card.dialect
+    return _ARCHITECTURES.get(card.dialect, card.dialect)
 
 
 def digest(card: Card) -> str:
     """64 hex characters that stand for the model: clients cut them without looking."""
+    own = card.native.get("digest")
+    if card.dialect == "ollama" and isinstance(own, str) and own:
+        return own
     return hashlib.sha256(card.id.encode()).hexdigest()
+
+
+def size(card: Card) -> int:
+    """Bytes on disk: a model of an API has none."""
+    own = card.native.get("size")
+    return own if card.dialect == "ollama" and type(own) is int else 0
+
+
+def modified(card: Card) -> str:
+    """When the model last changed, as a timestamp."""
+    own = card.native.get("modified_at")
+    return own if card.dialect == "ollama" and isinstance(own, str) and own else rfc3339(created(card))
 
 
 def rfc3339(moment: datetime) -> str:

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import ModuleType
 from typing import Literal
 
 import msgspec
 from starlette.routing import BaseRoute, Route
 
-from dragoman.conversation import Object
+from dragoman.conversation import Object, Request
 from dragoman.dialects import ollama
 from dragoman.dialects.ollama import generate
 from dragoman.dialects.reading import take
 from dragoman.errors import GatewayError, invalid
 from dragoman.models.cards import Card
+from dragoman.relay.passthrough import peek, with_model
 from dragoman.relay.relay import Relay
-from dragoman.surfaces.calls import Handler, answer, prepare, stamp
-from dragoman.surfaces.exchange import JSON_TYPE, Endpoint, Exchange
-from dragoman.surfaces.listing import architecture, created, details, digest, rfc3339, shown, tagged, visible
-from dragoman.surfaces.openai import no_embeddings
+from dragoman.surfaces.calls import Handler, answer, planned, prepare, stamp, way_through
+from dragoman.surfaces.embeddings import OLLAMA, OLLAMA_LEGACY, embed
+from dragoman.surfaces.exchange import JSON_TYPE, Endpoint, Exchange, parse_object
+from dragoman.surfaces.listing import (
+    architecture,
+    details,
+    digest,
+    modified,
+    rfc3339,
+    shown,
+    size,
+    tagged,
+    visible,
+)
 
 # What we say we are: new enough for every client that asks, plain dotted numbers for those that count.
 VERSION = "0.33.0"
 
 _TEMPLATE = "{{ .System }}\n{{ .Prompt }}"
 _FOREVER = timedelta(days=365 * 292)
+# How long (seconds) an Ollama server may take to say what it has loaded.
+_PS_PATIENCE = 2.0
 _encode = msgspec.json.Encoder().encode
 
 _ELSEWHERE = "this gateway has no models of its own to {verb}: it passes calls on to Claude"
@@ -90,7 +105,7 @@ class OllamaSurface:
             ("/api/status", "GET", self._status),
             ("/api/pull", "POST", self._pull),
             ("/api/embed", "POST", self._embed),
-            ("/api/embeddings", "POST", self._embed),
+            ("/api/embeddings", "POST", self._embeddings),
             ("/api/me", "POST", self._me),
             ("/api/signout", "POST", self._me),
             ("/", "GET", self._root),
@@ -104,30 +119,35 @@ class OllamaSurface:
     # --- generation ------------------------------------------------------------------------------
 
     async def _chat(self, exchange: Exchange) -> None:
-        await self._call(exchange, ollama)
+        await self._call(exchange, ollama, "/api/chat")
 
     async def _generate(self, exchange: Exchange) -> None:
         exchange.dialect = generate
-        await self._call(exchange, generate)
+        await self._call(exchange, generate, "/api/generate")
 
-    async def _call(self, exchange: Exchange, dialect: ModuleType) -> None:
-        body = await exchange.json(self._relay.settings.max_body)
-        keep_alive = ollama.keep_alive_seconds(body.get("keep_alive"))
-        probe: Literal["load", "unload"] | None = dialect.probe(body)
-        if probe is not None:
-            name = _name(body)
-            card = self._relay.catalogue.resolve(name, self._relay.today()).card
+    async def _call(self, exchange: Exchange, dialect: ModuleType, path: str) -> None:
+        body = await exchange.body(self._relay.settings.max_body)
+        name, plan = await planned(exchange, self._relay, body, peek(body))
+        way = way_through(exchange, plan, path, partial(with_model, body), "ollama")
+        card = plan.candidates[0].card
+        mark = stamp("", name)
+        decode = partial(_decode, dialect, body)
+        if way is None:
+            document = parse_object(body)
+            keep_alive = ollama.keep_alive_seconds(document.get("keep_alive"))
+            probe: Literal["load", "unload"] | None = dialect.probe(document)
             self._loaded.touch(name, card, 0.0 if probe == "unload" else keep_alive)
-            await exchange.reply(dialect.encode_probe(probe, stamp("", name)))
-            return
-        request = dialect.decode_request(body)
-        mark = stamp("", request.model)
-        call = prepare(exchange, self._relay, request)
-        self._loaded.touch(request.model, call.card, keep_alive)
-        await answer(exchange, self._relay, call, mark)
+            if probe is not None:
+                await exchange.reply(dialect.encode_probe(probe, mark))
+                return
+            decode = partial(dialect.decode_request, document)
+        await answer(exchange, self._relay, await prepare(exchange, self._relay, plan, decode, way), mark)
 
     async def _embed(self, exchange: Exchange) -> None:
-        raise no_embeddings(_name(await exchange.json(self._relay.settings.max_body)))
+        await embed(exchange, self._relay, OLLAMA)
+
+    async def _embeddings(self, exchange: Exchange) -> None:
+        await embed(exchange, self._relay, OLLAMA_LEGACY)
 
     # --- discovery -------------------------------------------------------------------------------
 
@@ -144,12 +164,13 @@ class OllamaSurface:
         raise GatewayError("authentication", "unauthorized")
 
     async def _tags(self, exchange: Exchange) -> None:
+        await self._relay.directory.recent()
         models = [
             {
                 "name": tagged(entry.name),
                 "model": tagged(entry.name),
-                "modified_at": rfc3339(created(entry.card)),
-                "size": 0,
+                "modified_at": modified(entry.card),
+                "size": size(entry.card),
                 "digest": digest(entry.card),
                 "details": details(entry.card),
                 "capabilities": entry.card.capabilities,
@@ -159,8 +180,13 @@ class OllamaSurface:
         await exchange.reply({"models": models})
 
     async def _show(self, exchange: Exchange) -> None:
-        name = _name(await exchange.json(self._relay.settings.max_body))
-        card = self._known(name)
+        body = await exchange.json(self._relay.settings.max_body)
+        name = _name(body)
+        card = await self._known(name)
+        if card.dialect == "ollama":
+            server = self._relay.server(card.upstream)
+            await exchange.reply(await server.ask("POST", "/api/show", {**body, "model": card.id}))
+            return
         arch = architecture(card)
         # GitHub Copilot shows the base name to the user, and wants to find the model it asked for under it.
         copilot = exchange.header(b"user-agent").startswith("GitHubCopilotChat/")
@@ -179,7 +205,7 @@ class OllamaSurface:
                     f"{arch}.embedding_length": 0,
                 },
                 "capabilities": card.capabilities,
-                "modified_at": rfc3339(created(card)),
+                "modified_at": modified(card),
             }
         )
 
@@ -198,14 +224,22 @@ class OllamaSurface:
             }
             for name, card, left in self._loaded.now()
         ]
-        await exchange.reply({"models": models})
+        await exchange.reply({"models": await self._really_loaded() + models})
+
+    async def _really_loaded(self) -> list[Object]:
+        """What the Ollama servers behind us have in memory.  One that does not say has nothing."""
+        servers = [server for server in self._relay.servers.values() if server.dialect.NAME == "ollama"]
+        asked = (server.ask("GET", "/api/ps", timeout=_PS_PATIENCE) for server in servers)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        told = (answer.get("models") for answer in answers if isinstance(answer, dict))
+        return [model for models in told if isinstance(models, list) for model in models if isinstance(model, dict)]
 
     async def _pull(self, exchange: Exchange) -> None:
         """Nothing is ever downloaded; a program that pulls before it calls is told that all is well."""
         body = await exchange.json(self._relay.settings.max_body)
         if not (body.get("model") or body.get("name")):
             raise invalid("invalid model name", "model")
-        if self._relay.catalogue.find(_name(body), self._relay.today()) is None:
+        if await self._relay.find(_name(body)) is None:
             raise GatewayError("not_found", "pull model manifest: file does not exist")
         streamed = take(body, "stream", bool)
         steps = ("pulling manifest", "verifying sha256 digest", "writing manifest", "success")
@@ -215,11 +249,16 @@ class OllamaSurface:
             lines = b"".join(_encode({"status": step}) + b"\n" for step in steps)
             await exchange.reply_bytes(lines, ollama.STREAM_TYPE.encode())
 
-    def _known(self, name: str) -> Card:
-        card = self._relay.catalogue.find(name, self._relay.today())
+    async def _known(self, name: str) -> Card:
+        card = await self._relay.find(name)
         if card is None:
             raise GatewayError("model_not_found", f"model '{tagged(name)}' not found", param="model")
         return shown(self._relay, name, card)
+
+
+def _decode(dialect: ModuleType, body: bytes) -> Request:
+    request: Request = dialect.decode_request(parse_object(body))
+    return request
 
 
 def _name(body: Object) -> str:

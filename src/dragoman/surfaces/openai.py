@@ -10,13 +10,15 @@ from starlette.routing import BaseRoute, Route
 
 from dragoman.conversation import Object, Request
 from dragoman.dialects import anthropic, openai_chat, openai_completions
-from dragoman.dialects.reading import take
 from dragoman.errors import GatewayError, invalid
 from dragoman.models.catalogue import Entry
+from dragoman.relay.call import Plan, Way
+from dragoman.relay.passthrough import adding, peek, with_model
 from dragoman.relay.relay import Relay
 from dragoman.surfaces.anthropic import model_list, model_object
-from dragoman.surfaces.calls import answer, prepare, stamp
-from dragoman.surfaces.exchange import Endpoint, Exchange
+from dragoman.surfaces.calls import answer, planned, prepare, stamp, way_through
+from dragoman.surfaces.embeddings import OPENAI, embed
+from dragoman.surfaces.exchange import Endpoint, Exchange, parse_object
 from dragoman.surfaces.fanout import answer_all
 from dragoman.surfaces.listing import created, visible
 
@@ -48,16 +50,25 @@ class OpenAISurface:
     # --- generation ------------------------------------------------------------------------------
 
     async def _chat(self, exchange: Exchange) -> None:
-        request = openai_chat.decode_request(await exchange.json(self._relay.settings.max_body))
-        mark = stamp("chatcmpl-", request.model)
-        n = request.extra.get("n") or 1
-        if n == 1:
-            await answer(exchange, self._relay, prepare(exchange, self._relay, request), mark)
-            return
+        body = await exchange.body(self._relay.settings.max_body)
+        seen = peek(body)
+        name, plan = await planned(exchange, self._relay, body, seen)
+        stream = True if self._relay.settings.stream_default and seen.stream is None else None
+        mark = stamp("chatcmpl-", name)
+        decode = partial(_chat_request, body, stream)
+        # A `system` at the top is our own extension: no server knows it.
+        way = None if seen.system else self._way(exchange, plan, "/v1/chat/completions", body, stream)
+        if way is not None or seen.n in (None, 1):
+            call = await prepare(exchange, self._relay, plan, decode, way)
+            if call.sent.way is not None or (call.request.extra.get("n") or 1) == 1:
+                await answer(exchange, self._relay, call, mark)
+                return
+        request = decode()
         await answer_all(
             exchange,
             self._relay,
-            [request] * n,
+            plan,
+            [request] * request.extra["n"],
             mark,
             choice=lambda index: openai_chat.Encoder(request, mark, index, tail=False),
             tail=partial(openai_chat.tail, request, mark),
@@ -65,16 +76,24 @@ class OpenAISurface:
         )
 
     async def _completions(self, exchange: Exchange) -> None:
-        body = await exchange.json(self._relay.settings.max_body)
-        requests = _completion_requests(body)
+        body = await exchange.body(self._relay.settings.max_body)
+        name, plan = await planned(exchange, self._relay, body, peek(body))
+        mark = stamp("cmpl-", name)
+        way = self._way(exchange, plan, "/v1/completions", body, None)
+        if way is not None:
+            call = await prepare(exchange, self._relay, plan, lambda: _completion_requests(parse_object(body))[0], way)
+            if call.sent.way is not None:
+                await answer(exchange, self._relay, call, mark)
+                return
+        requests = _completion_requests(parse_object(body))
         first = requests[0]
-        mark = stamp("cmpl-", first.model)
         if len(requests) == 1:
-            await answer(exchange, self._relay, prepare(exchange, self._relay, first), mark)
+            await answer(exchange, self._relay, await prepare(exchange, self._relay, plan, lambda: first), mark)
             return
         await answer_all(
             exchange,
             self._relay,
+            plan,
             requests,
             mark,
             choice=lambda index: openai_completions.Encoder(requests[index], mark, index, tail=False),
@@ -82,13 +101,19 @@ class OpenAISurface:
             merge=openai_completions.merge_replies,
         )
 
+    def _way(self, exchange: Exchange, plan: Plan, path: str, body: bytes, stream: bool | None) -> Way | None:
+        """Through to an OpenAI-compatible server.  What a client does not say about streaming may be configured."""
+        if stream is not None and any(it.card.dialect == "openai_chat" for it in plan.candidates):
+            body = adding(body, stream=stream)
+        return way_through(exchange, plan, path, partial(with_model, body), "openai_chat")
+
     async def _embeddings(self, exchange: Exchange) -> None:
-        body = await exchange.json(self._relay.settings.max_body)
-        raise no_embeddings(take(body, "model", str) or "this model")
+        await embed(exchange, self._relay, OPENAI)
 
     # --- discovery -------------------------------------------------------------------------------
 
     async def _models(self, exchange: Exchange) -> None:
+        await self._relay.directory.recent()
         entries = visible(self._relay)
         if exchange.header(b"anthropic-version"):
             exchange.dialect = anthropic
@@ -98,7 +123,7 @@ class OpenAISurface:
 
     async def _model(self, exchange: Exchange) -> None:
         name = unquote(exchange.scope["path_params"]["id"])
-        card = self._relay.catalogue.find(name, self._relay.today())
+        card = await self._relay.find(name)
         if exchange.header(b"anthropic-version"):
             exchange.dialect = anthropic
             await exchange.reply(model_object(name, card))
@@ -106,6 +131,11 @@ class OpenAISurface:
         if card is None:
             raise GatewayError("model_not_found", f"The model '{name}' does not exist", param="model")
         await exchange.reply(_model_object(Entry(name, card)))
+
+
+def _chat_request(body: bytes, stream: bool | None) -> Request:
+    document = parse_object(body)
+    return openai_chat.decode_request(document if stream is None else {**document, "stream": stream})
 
 
 def _completion_requests(body: Object) -> Sequence[Request]:
@@ -124,16 +154,7 @@ def _model_object(entry: Entry) -> Object:
         "id": entry.name,
         "object": "model",
         "created": int(created(entry.card).timestamp()),
-        "owned_by": entry.card.dialect,
+        "owned_by": entry.card.upstream,
         "context_window": entry.card.context_window,
         "max_output_tokens": entry.card.max_output_tokens,
     }
-
-
-def no_embeddings(model: str) -> GatewayError:
-    """Claude makes no embeddings: what to do instead."""
-    return invalid(
-        f'"{model}" does not support embeddings: Claude has none. Point the embedding setting of this program at an '
-        "Ollama or OpenAI-compatible server that has an embedding model; chat can stay here.",
-        "model",
-    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import logging
+import signal
 import socket
 import sys
 import time
@@ -14,18 +16,25 @@ from datetime import date
 
 import uvicorn
 
-from dragoman.config import Settings
+from dragoman.config import ConfigError, Settings
 from dragoman.relay.relay import utc_today
 from dragoman.surfaces.app import build_app
 
+log = logging.getLogger("dragoman.server")
 
-def run(settings: Settings, *, started: Callable[[str], None] | None = None) -> None:
+
+def run(
+    settings: Settings,
+    *,
+    started: Callable[[str], None] | None = None,
+    reload: Callable[[], Settings] | None = None,
+) -> None:
     """Serve until a signal says stop.  `started` is called with the URL once connections are accepted.
 
-    Raises OSError when the address cannot be had.
+    `reload` gives the settings anew when SIGHUP asks for it.  Raises OSError when the address cannot be had.
     """
     set_up_logging(settings)
-    server, listener = make_server(settings, started or (lambda _: None))
+    server, listener = make_server(settings, started or (lambda _: None), reload=reload)
     server.run(sockets=[listener])
 
 
@@ -35,13 +44,15 @@ def make_server(
     *,
     signals: bool = True,
     today: Callable[[], date] = utc_today,
+    reload: Callable[[], Settings] | None = None,
 ) -> tuple[uvicorn.Server, socket.socket]:
     """A server and the socket it is to listen on.  Without `signals` their handling is left to the caller."""
     listener = _bind(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    application = build_app(settings, today)
     config = uvicorn.Config(
-        build_app(settings, today),
+        application.asgi,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         http="httptools",
         ws="none",
@@ -54,15 +65,47 @@ def make_server(
         timeout_keep_alive=75,
         timeout_graceful_shutdown=round(settings.timeouts.drain),
     )
-    return _Server(config, lambda: started(url), signals), listener
+    again = None if reload is None else _Reload(settings, reload, application.apply)
+    return _Server(config, lambda: started(url), again, signals=signals), listener
+
+
+class _Reload:
+    """The configuration read again, and applied if it is good.  Calls under way do not notice."""
+
+    def __init__(self, settings: Settings, read: Callable[[], Settings], apply: Callable[[Settings], None]) -> None:
+        self._settings = settings
+        self._read = read
+        self._apply = apply
+
+    def __call__(self) -> None:
+        try:
+            settings = self._read()
+        except ConfigError as error:
+            log.error("the configuration is not read again, for it is wrong: %s", error)
+            return
+        for name in ("host", "port", "demo", "log_format"):
+            if getattr(settings, name) != getattr(self._settings, name):
+                log.warning("a change of %s needs a restart", name)
+        logging.getLogger("dragoman").setLevel(logging.DEBUG if settings.debug else logging.INFO)
+        self._apply(settings)
+        self._settings = settings
+        log.info("the configuration was read again")
 
 
 class _Server(uvicorn.Server):
     """A server that says when it listens."""
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None], signals: bool) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listening: Callable[[], None],
+        reload: Callable[[], None] | None,
+        *,
+        signals: bool,
+    ) -> None:
         super().__init__(config)
         self._listening = listening
+        self._reload = reload
         self._signals = signals
 
     @contextmanager
@@ -80,6 +123,8 @@ class _Server(uvicorn.Server):
             gc.collect()
             gc.freeze()
             gc.set_threshold(20_000, 20, 20)
+            if self._reload is not None and hasattr(signal, "SIGHUP"):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
         if self.started:
             self._listening()
 

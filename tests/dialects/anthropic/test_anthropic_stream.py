@@ -12,6 +12,7 @@ from anthropic.types import Message as SDKMessage
 from anthropic.types import RawMessageStreamEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from pydantic import TypeAdapter
 
 from dragoman.conversation import (
@@ -136,6 +137,12 @@ parts: st.SearchStrategy[Part] = st.one_of(
         ),
     ),
 )
+
+
+def _own_ids(content: list[Part]) -> list[Part]:
+    return [replace(part, id=f"toolu_{i}") if isinstance(part, ToolCall) else part for i, part in enumerate(content)]
+
+
 usages = st.builds(
     Usage,
     input=st.integers(50, 90),
@@ -148,7 +155,7 @@ replies = st.builds(
     origin=st.just("anthropic"),
     id=st.just("msg_1"),
     model=st.just("m"),
-    content=st.lists(parts, max_size=4),
+    content=st.lists(parts, max_size=4).map(_own_ids),
     reason=st.sampled_from(["stop", "length", "tool_calls", "context", "pause"]),
     usage=usages,
 )

@@ -140,6 +140,27 @@ def test_what_other_dialects_say(part: Part, wire: Object | None, lost: str) -> 
     assert list(losses.dropped) == ([lost] if lost else [])
 
 
+SLOPPY: list[tuple[Object, Media]] = [
+    ({"type": "base64", "data": f"data:image/png;base64,{PNG}"}, Media(kind="image", data=PNG, media_type="image/png")),
+    ({"type": "url", "url": f"data:image/png;base64,{PNG}"}, Media(kind="image", data=PNG, media_type="image/png")),
+    (
+        {"type": "base64", "media_type": "image/png", "data": "iVBO\nRw"},
+        Media(kind="image", data="iVBORw==", media_type="image/png"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "part"), SLOPPY)
+def test_sloppy_media_is_understood(source: Object, part: Media) -> None:
+    assert decode_block({"type": "image", "source": source}, "at") == part
+
+
+def test_a_text_in_base64_is_a_text_document() -> None:
+    source = {"type": "base64", "media_type": "text/markdown", "data": "IyBBw6Q="}
+    part = decode_block({"type": "document", "source": source}, "at")
+    assert part == Media(kind="document", source="text", data="# Aä", media_type="text/markdown")
+
+
 def test_extra_belongs_to_its_origin() -> None:
     part = Text(text="a", extra={"novel": 1})
     assert encode_part(part, "ollama", Losses(), "at") == {"type": "text", "text": "a"}
@@ -248,8 +269,10 @@ def test_old_and_short_spellings_are_understood() -> None:
     assert request.format == Format(kind="schema", schema={"type": "object"})
 
 
+NO_BASE64: Object = {"type": "image", "source": {"type": "base64", "data": "%"}}
 BAD: list[tuple[Object, str]] = [
-    ({}, "messages"),
+    ({}, "model"),
+    ({"model": "m"}, "messages"),
     ({"model": "m", "messages": []}, "messages"),
     ({"messages": BARE["messages"]}, "model"),
     (BARE | {"max_tokens": "many"}, "max_tokens"),
@@ -259,7 +282,14 @@ BAD: list[tuple[Object, str]] = [
     (BARE | {"messages": [{"role": "user", "content": ["x"]}]}, "messages[0].content[0]"),
     (BARE | {"messages": [{"role": "user", "content": [{}]}]}, "messages[0].content[0].type"),
     (BARE | {"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "messages[0].content[0].source"),
+    (
+        BARE
+        | {"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "base64", "data": "%"}}]}]},
+        "messages[0].content[0].source.data",
+    ),
     (BARE | {"tools": [{"name": "f"}]}, "tools[0].input_schema"),
+    (BARE | {"tools": [{"type": "web_search_20260318", "name": 1}]}, "tools[0].name"),
+    (BARE | {"thread": {"type": "create"}}, "thread"),
     (BARE | {"tool_choice": {"type": "maybe"}}, "tool_choice.type"),
     (BARE | {"output_config": {"effort": "huge"}}, "output_config.effort"),
     (BARE | {"stop_sequences": [1]}, "stop_sequences[0]"),

@@ -6,6 +6,7 @@ block that have no name in the conversation ride in `extra`, and are written bac
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
@@ -26,8 +27,11 @@ from dragoman.conversation import (
     ToolCall,
     ToolResult,
 )
+from dragoman.dialects.anthropic.answer import origin_id
+from dragoman.dialects.anthropic.marker import is_marked_citation, read_signature
 from dragoman.dialects.anthropic.vocabulary import NAME
 from dragoman.dialects.reading import check, need, objects, path, take
+from dragoman.errors import invalid
 from dragoman.losses import Losses
 
 P = TypeVar("P", Text, Thinking, Media, ToolCall, ToolResult)
@@ -123,29 +127,32 @@ def _finish(part: P, block: Object) -> P:
 
 
 def _decode_text(block: Object, at: str) -> Part:
-    cited = [c for c in block.pop("citations", None) or [] if isinstance(c, dict)]
+    cited = [c for c in take(block, "citations", list, at) or [] if isinstance(c, dict)]
     return _finish(Text(text=need(block, "text", str, at), citations=[decode_citation(c) for c in cited]), block)
 
 
 def decode_citation(citation: Object) -> Citation:
-    """Any of the five citation objects; `extra` keeps all of it."""
+    """Any of the five citation objects; `extra` keeps all of it, unless it is one that we made."""
     return Citation(
-        url=citation.get("url") or citation.get("source") or "",
-        title=citation.get("title") or citation.get("document_title") or "",
-        text=citation.get("cited_text") or "",
-        extra=citation,
+        url=_first_text(citation, "url", "source"),
+        title=_first_text(citation, "title", "document_title"),
+        text=_first_text(citation, "cited_text"),
+        extra={} if is_marked_citation(citation) else citation,
     )
+
+
+def _first_text(owner: Object, *keys: str) -> str:
+    return next((value for key in keys if isinstance(value := owner.get(key), str) and value), "")
 
 
 def _decode_thinking(block: Object, at: str) -> Part:
     # An empty signature is what old SDKs keep of one they could not read: it proves nothing.
-    signature = take(block, "signature", str, at)
-    seal = Seal(NAME, signature) if signature else None
+    seal = read_signature(take(block, "signature", str, at) or "")
     return _finish(Thinking(text=take(block, "thinking", str, at) or "", seal=seal), block)
 
 
 def _decode_redacted(block: Object, at: str) -> Part:
-    return _finish(Thinking(text="", redacted=True, seal=Seal(NAME, need(block, "data", str, at))), block)
+    return _finish(Thinking(text="", redacted=True, seal=read_signature(need(block, "data", str, at))), block)
 
 
 def _encode_thinking(part: Thinking, losses: Losses, at: str) -> Object | None:
@@ -162,35 +169,59 @@ def _encode_thinking(part: Thinking, losses: Losses, at: str) -> Object | None:
 
 def _decode_tool_use(block: Object, at: str) -> Part:
     arguments = json_text(take(block, "input", dict, at) or {})
-    return _finish(
-        ToolCall(id=need(block, "id", str, at), name=need(block, "name", str, at), arguments=arguments), block
-    )
+    id = origin_id(need(block, "id", str, at))
+    return _finish(ToolCall(id=id, name=need(block, "name", str, at), arguments=arguments), block)
 
 
 def _decode_tool_result(block: Object, at: str) -> Part:
     content = decode_content(block.pop("content", None), path(at, "content"))
     is_error = take(block, "is_error", bool, at) or False
-    return _finish(ToolResult(id=need(block, "tool_use_id", str, at), content=content, is_error=is_error), block)
+    id = origin_id(need(block, "tool_use_id", str, at))
+    return _finish(ToolResult(id=id, content=content, is_error=is_error), block)
 
 
 def _media_decoder(kind: MediaKind) -> Callable[[Object, str], Part]:
     def decode(block: Object, at: str) -> Part:
-        source = check(block.get("source"), dict, path(at, "source"))
-        match source.get("type"):
-            case "base64" | "text" as form:
-                data = need(source, "data", str, path(at, "source"))
-                part = Media(kind=kind, source=form, data=data, media_type=source.get("media_type") or "")
-            case "url":
-                part = Media(kind=kind, source="url", data=need(source, "url", str, path(at, "source")))
-            case "file":
-                part = Media(kind=kind, source="file", data=need(source, "file_id", str, path(at, "source")))
-            case _:
-                return Foreign(origin=NAME, extra=block)
+        part = _decode_source(kind, check(block.get("source"), dict, path(at, "source")), path(at, "source"))
+        if part is None:
+            return Foreign(origin=NAME, extra=block)
         del block["source"]
         part.name = take(block, "title", str, at) or "" if kind == "document" else ""
         return _finish(part, block)
 
     return decode
+
+
+def _decode_source(kind: MediaKind, source: Object, at: str) -> Media | None:
+    """The data in a `source`, which stays whole; None for a kind of source we have no part for."""
+    match source.get("type"):
+        case "base64":
+            declared, data = media.split_data_url(check(source.get("data"), str, path(at, "data")))
+            data = media.clean_base64(data, path(at, "data"))
+            media_type = declared or _first_text(source, "media_type")
+            if kind == "document" and media_type.startswith("text/"):
+                return Media(kind=kind, source="text", data=_utf8(data, path(at, "data")), media_type=media_type)
+            return Media(kind=kind, data=data, media_type=media_type)
+        case "text":
+            text = check(source.get("data"), str, path(at, "data"))
+            return Media(kind=kind, source="text", data=text, media_type=_first_text(source, "media_type"))
+        case "url":
+            url = check(source.get("url"), str, path(at, "url"))
+            if url.startswith("data:"):
+                declared, data = media.split_data_url(url)
+                return Media(kind=kind, data=media.clean_base64(data, path(at, "url")), media_type=declared)
+            return Media(kind=kind, source="url", data=url)
+        case "file":
+            return Media(kind=kind, source="file", data=check(source.get("file_id"), str, path(at, "file_id")))
+        case _:
+            return None
+
+
+def _utf8(data: str, at: str) -> str:
+    try:
+        return base64.b64decode(data).decode()
+    except UnicodeDecodeError:
+        raise invalid(f"{at} is said to be text, but it is not UTF-8", at) from None
 
 
 def _encode_media(part: Media, losses: Losses, at: str) -> Object | None:

@@ -1,13 +1,12 @@
-"""Replies and errors, both ways."""
+"""Replies, both ways."""
 
 from __future__ import annotations
 
-import msgspec
-
-from dragoman.conversation import Object, Reply, Request, Usage
-from dragoman.dialects.anthropic.blocks import decode_content, encode_content
+from dragoman.conversation import Object, Reason, Refusal, Reply, Request, Usage
+from dragoman.dialects.anthropic.answer import Answer
+from dragoman.dialects.anthropic.blocks import decode_content
+from dragoman.dialects.anthropic.failure import error_kind
 from dragoman.dialects.anthropic.vocabulary import (
-    ERROR_KINDS,
     NAME,
     REASONS,
     STOP_REASONS,
@@ -15,36 +14,7 @@ from dragoman.dialects.anthropic.vocabulary import (
     encode_usage,
 )
 from dragoman.dialects.contract import Stamp
-from dragoman.errors import GatewayError, Kind
-from dragoman.losses import Losses
-
-_decode = msgspec.json.Decoder().decode
-
-# Wordings with which the API says that the conversation does not fit the model's window.
-_OVERFLOW = ("prompt is too long", "exceed context limit", "exceeds the context window")
-
-# Wordings with which it says that thinking which was sent back is not what it signed, or not where it was signed.
-_UNVERIFIED = (
-    "`signature` in `thinking`",
-    "bound to a different conversation",
-    "blocks in the latest assistant message",
-)
-
-_STATUS_KINDS: dict[int, Kind] = {
-    400: "invalid_request",
-    401: "authentication",
-    402: "billing",
-    403: "permission",
-    404: "not_found",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    422: "invalid_request",
-    429: "rate_limit",
-    503: "overloaded",
-    504: "timeout",
-    529: "overloaded",
-}
+from dragoman.errors import GatewayError
 
 
 def decode_reply(body: Object) -> Reply:
@@ -76,57 +46,39 @@ def _decode_message(body: Object) -> Reply:
 
 def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
     """A Reply as a message object."""
+    answer = Answer(request)
+    blocks = [block for part in reply.content if (block := answer.block(part)) is not None]
+    refused = "".join(part.text for part in reply.content if isinstance(part, Refusal))
+    ending = encode_ending(reply.reason, reply.stop_sequence, reply.explanation, refused)
+    return message_object(stamp, blocks, encode_usage(reply.usage or Usage())) | ending
+
+
+def message_object(stamp: Stamp, content: list[Object], usage: Object) -> Object:
+    """A message that has not ended; every member is there, as all SDK generations want."""
     return {
         "id": stamp.id,
         "type": "message",
         "role": "assistant",
         "model": stamp.model,
-        "content": encode_content(reply.content, reply.origin, Losses(), "content"),
-        "stop_reason": STOP_REASONS[reply.reason],
-        "stop_sequence": reply.stop_sequence,
-        "stop_details": stop_details(reply.reason, reply.explanation),
+        "content": content,
+        "stop_reason": None,
+        "stop_sequence": None,
+        "stop_details": None,
         "container": None,
-        "usage": encode_usage(reply.usage or Usage()),
+        "usage": usage,
     }
 
 
-def stop_details(reason: str, explanation: str) -> Object | None:
-    """`stop_details` of a refusal, else null."""
-    if reason != "refusal":
-        return None
-    return {"type": "refusal", "category": None, "explanation": explanation or None}
-
-
-def encode_error(error: GatewayError) -> Object:
-    """The error envelope."""
-    return {"type": "error", "error": {"type": error.row.anthropic_type, "message": error.message}}
-
-
-def decode_error(status: int, body: bytes, retry_after: float | None) -> GatewayError:
-    """Any answer that is not a success, JSON or not, as our error."""
-    kind: Kind = _STATUS_KINDS.get(status, "invalid_request" if 400 <= status < 500 else "upstream")
-    message = ""
-    try:
-        document = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        document = None
-    if isinstance(document, dict) and isinstance(detail := document.get("error"), dict):
-        message = str(detail.get("message") or "")
-        kind = error_kind(str(detail.get("type") or ""), message, kind)
-    elif isinstance(document, dict) and isinstance(detail, str):
-        message = detail
-    return GatewayError(kind, message or f"the upstream answered with HTTP status {status}", retry_after=retry_after)
-
-
-def error_kind(name: str, message: str, default: Kind) -> Kind:
-    """Our kind for their `error.type`, refined by the wordings that mean something of their own."""
-    kind = ERROR_KINDS.get(name, default)
-    if kind == "invalid_request" and any(phrase in message for phrase in _OVERFLOW):
-        return "context_length"
-    if kind == "invalid_request" and any(phrase in message for phrase in _UNVERIFIED):
-        return "unverified_thinking"
-    if kind == "invalid_request" and "credit balance is too low" in message:
-        return "billing"
-    if kind == "not_found" and message.startswith("model:"):
-        return "model_not_found"
-    return kind
+def encode_ending(reason: Reason, stop_sequence: str | None, explanation: str, refused: str) -> Object:
+    """The members that say how an answer ended.  `refused` is the model's own refusal, if it spoke one."""
+    if refused and reason in ("stop", "other"):
+        reason = "refusal"  # other servers end a spoken refusal like any answer
+    details: Object | None = None
+    if reason == "refusal":
+        details = {"type": "refusal", "category": None, "explanation": explanation or refused or None}
+    return {
+        "stop_reason": STOP_REASONS[reason],
+        "stop_sequence": stop_sequence,
+        "stop_details": details,
+        "container": None,
+    }

@@ -20,12 +20,17 @@ from dragoman.conversation import (
     ToolChoice,
 )
 from dragoman.dialects.anthropic.blocks import decode_cache, decode_content, encode_cache, encode_content
+from dragoman.dialects.anthropic.failure import THREAD_UNSUPPORTED
 from dragoman.dialects.anthropic.vocabulary import NAME
-from dragoman.dialects.reading import choose, need, objects, path, strings, take
-from dragoman.errors import invalid
+from dragoman.dialects.reading import check, choose, need, objects, path, strings, take
+from dragoman.errors import GatewayError, invalid
 from dragoman.losses import Losses
 
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_NESTED = ("output_config", "metadata", "thinking", "tool_choice")
+"""Members of `Request.extra` that are what we have no name for of an object whose rest we know."""
+_OPEN = ("output_config", "metadata")
+"""Those of them that mean something by themselves."""
 _EMPTY_SCHEMA: Object = {"type": "object", "properties": {}}
 
 
@@ -33,33 +38,42 @@ _EMPTY_SCHEMA: Object = {"type": "object", "properties": {}}
 
 
 def decode_request(body: Object) -> Request:
-    """A `POST /v1/messages` body as a Request.  Raises `GatewayError` naming the member that is wrong."""
+    """A `POST /v1/messages` body as a Request.  Raises `GatewayError` naming the member that is wrong.
+
+    A thread is refused: its history is kept by Anthropic.  The SDKs then send all of it.
+    """
+    if body.get("thread") is not None:
+        message = "thread: this conversation is not kept here; send all of it, without `thread`"
+        raise GatewayError("invalid_request", message, param="thread", code=THREAD_UNSUPPORTED)
+    if (model := take(body, "model", str)) is None:
+        raise invalid("model: Field required", "model")
     messages = [_decode_message(m, at) for m, at in objects(body.pop("messages", None) or [], "messages")]
     if not messages:
         raise invalid("messages: at least one message is required", "messages")
     if (system := body.pop("system", None)) is not None:
         messages.insert(0, Message(role="system", content=decode_content(system, "system")))
     config = take(body, "output_config", dict) or {}
-    tool_choice = _decode_choice(take(body, "tool_choice", dict))
+    thinking, choice = take(body, "thinking", dict), take(body, "tool_choice", dict)
     request = Request(
         origin=NAME,
-        model=need(body, "model", str),
+        model=model,
         messages=messages,
         stream=take(body, "stream", bool) or False,
         tools=[_decode_tool(t, at) for t, at in objects(body.pop("tools", None) or [], "tools")],
-        tool_choice=tool_choice,
+        tool_choice=_decode_choice(choice),
         max_tokens=take(body, "max_tokens", int),
         temperature=take(body, "temperature", float),
         top_p=take(body, "top_p", float),
         top_k=take(body, "top_k", int),
         stop=strings(body.pop("stop_sequences", None) or [], "stop_sequences"),
-        reasoning=_decode_reasoning(take(body, "thinking", dict), config),
+        reasoning=_decode_reasoning(thinking, config),
         format=_decode_format(config, body),
         user=_decode_user(body),
         cache=decode_cache(body),
     )
-    if config:
-        body["output_config"] = config
+    for name, rest in (("output_config", config), ("thinking", thinking), ("tool_choice", choice)):
+        if rest:
+            body[name] = rest
     request.extra = body
     return request
 
@@ -74,7 +88,8 @@ def _decode_message(message: Object, at: str) -> Message:
 
 def _decode_tool(tool: Object, at: str) -> Tool:
     if (kind := tool.get("type")) not in (None, "custom"):
-        return Tool(name=tool.get("name") or kind, hosted=True, extra=tool)
+        name = tool.get("name") or kind
+        return Tool(name=check(name, str, path(at, "name")), hosted=True, extra=tool)
     tool.pop("type", None)
     return Tool(
         name=need(tool, "name", str, at),
@@ -110,6 +125,8 @@ def _decode_reasoning(thinking: Object | None, config: Object) -> Reasoning | No
         reasoning.budget = take(thinking, "budget_tokens", int, "thinking")
         if (display := take(thinking, "display", str, "thinking")) is not None:
             reasoning.visible = display != "omitted"
+            if reasoning.visible and display != "summarized":
+                thinking["display"] = display  # more than one word means "visible"
     return reasoning
 
 
@@ -142,7 +159,10 @@ def encode_request(request: Request, losses: Losses) -> Object:
     while lead < len(request.messages) and request.messages[lead].role in ("system", "developer"):
         lead += 1
     if request.origin == NAME:
-        body |= {k: v for k, v in request.extra.items() if k not in body}
+        body |= {k: v for k, v in request.extra.items() if k not in _NESTED and k not in body}
+        for name in _NESTED:
+            if (rest := request.extra.get(name)) and (name in body or name in _OPEN):
+                body[name] = {**body.get(name, {}), **rest}
     if request.cache:
         body["cache_control"] = encode_cache(request.cache)
     if request.tools:
@@ -197,7 +217,7 @@ def _encode_settings(request: Request, losses: Losses) -> Object:
     if request.format and request.format.kind == "schema":
         config["format"] = {"type": "json_schema", "schema": request.format.schema}
     if config:
-        body["output_config"] = config | (request.extra.get("output_config", {}) if request.origin == NAME else {})
+        body["output_config"] = config
     _report_unsaid(request, losses)
     return body
 

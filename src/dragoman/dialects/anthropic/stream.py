@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dragoman.arguments import parse_arguments
+from dragoman.arguments import json_text, parse_arguments
 from dragoman.conversation import (
     ArgumentsDelta,
     CitationDelta,
@@ -17,6 +17,7 @@ from dragoman.conversation import (
     Fault,
     Finish,
     Foreign,
+    Media,
     Object,
     Part,
     PartEnd,
@@ -33,13 +34,15 @@ from dragoman.conversation import (
     ToolCall,
     Usage,
 )
-from dragoman.dialects.anthropic.blocks import decode_block, decode_citation, encode_part
-from dragoman.dialects.anthropic.reply import error_kind, stop_details
-from dragoman.dialects.anthropic.vocabulary import NAME, REASONS, STOP_REASONS, decode_usage, encode_usage
+from dragoman.dialects.anthropic.answer import Answer, encode_citation, media_words
+from dragoman.dialects.anthropic.blocks import decode_block, decode_citation
+from dragoman.dialects.anthropic.failure import encode_fault, error_kind
+from dragoman.dialects.anthropic.marker import read_signature, signature
+from dragoman.dialects.anthropic.reply import encode_ending, message_object
+from dragoman.dialects.anthropic.vocabulary import NAME, REASONS, decode_usage, encode_final_usage, encode_usage
 from dragoman.dialects.contract import Stamp
-from dragoman.errors import TABLE, GatewayError
+from dragoman.errors import GatewayError
 from dragoman.framing import SSE, FrameTooLargeError, sse
-from dragoman.losses import Losses
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -123,7 +126,8 @@ class Decoder:
                 if delta["thinking"]:
                     out.append(TextDelta(index, delta["thinking"]))
             case "signature_delta":
-                out.append(SealDelta(index, Seal(NAME, delta["signature"])))
+                if seal := read_signature(delta["signature"]):
+                    out.append(SealDelta(index, seal))
             case "citations_delta":
                 out.append(CitationDelta(index, decode_citation(delta["citation"])))
             case other:
@@ -174,88 +178,132 @@ class Encoder:
 
     def __init__(self, request: Request, stamp: Stamp) -> None:
         self._stamp = stamp
-        self._origin = request.origin
+        self._answer = Answer(request)
         self._next = 0
+        self._usage: Usage | None = None
+        self._refused: list[str] = []
+        # of the open block: its index, its type, and what is to be said before it ends
         self._open: int | None = None
-        self._thinking = False
+        self._kind = ""
+        self._seal: Seal | None = None
+        self._input = _Input()
 
     def feed(self, events: Sequence[Event]) -> bytes:
         return b"".join([self._event(event) for event in events])
 
     def _event(self, event: Event) -> bytes:
         match event:
-            case TextDelta(text=text) if self._open is not None:
-                kind = "thinking" if self._thinking else "text"
-                return self._delta({"type": f"{kind}_delta", kind: text})
-            case ArgumentsDelta(text=text) if self._open is not None:
-                return self._delta({"type": "input_json_delta", "partial_json": text})
-            case SealDelta(seal=seal) if self._open is not None:
-                return self._delta({"type": "signature_delta", "signature": seal.value})
-            case CitationDelta(citation=citation) if self._open is not None and citation.extra:
-                return self._delta({"type": "citations_delta", "citation": citation.extra})
+            case TextDelta(text=text):
+                return self._text(text)
+            case ArgumentsDelta(text=text) if self._kind == "tool_use":
+                return self._arguments(self._input.feed(text))
+            case SealDelta(seal=seal):
+                self._seal = seal
+            case CitationDelta(citation=citation) if self._kind == "text":
+                return self._delta({"type": "citations_delta", "citation": encode_citation(citation)})
             case PartStart(part=part):
                 return self._start_block(part)
             case PartEnd() if self._open is not None:
-                frame = _frame("content_block_stop", {"index": self._open})
-                self._open = None
-                return frame
+                return self._end_block()
             case Start(usage=usage):
-                return self._message_start(usage or Usage())
+                self._usage = usage
+                message = message_object(self._stamp, [], encode_usage(usage or Usage()))
+                return _frame("message_start", {"message": message})
             case Finish():
                 return self._finish(event)
             case Fault(kind=kind, message=message):
                 return encode_fault(kind, message)
         return b""
 
-    def _message_start(self, usage: Usage) -> bytes:
-        message: Object = {
-            "id": self._stamp.id,
-            "type": "message",
-            "role": "assistant",
-            "model": self._stamp.model,
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            "usage": encode_usage(usage),
-        }
-        return _frame("message_start", {"message": message})
+    def _text(self, text: str) -> bytes:
+        match self._kind:
+            case "text":
+                return self._delta({"type": "text_delta", "text": text})
+            case "refusal":
+                self._refused.append(text)
+                return self._delta({"type": "text_delta", "text": text})
+            case "thinking" if not self._answer.hides_thinking:
+                return self._delta({"type": "thinking_delta", "thinking": text})
+            case _:
+                return b""
+
+    def _arguments(self, text: str) -> bytes:
+        return self._delta({"type": "input_json_delta", "partial_json": text}) if text else b""
 
     def _start_block(self, part: Part) -> bytes:
-        block: Object | None
-        match part:
-            case ToolCall():
-                block = {"type": "tool_use", "id": part.id, "name": part.name, "input": {}}
-            case Thinking(redacted=False):
-                block = {"type": "thinking", "thinking": part.text, "signature": ""}
-            case Text() | Refusal():
-                block = {"type": "text", "text": part.text}
-            case _:
-                block = encode_part(part, NAME, Losses(), "content")
+        block = self._answer.opening(part)
         if block is None:
             return b""
-        self._thinking = isinstance(part, Thinking)
+        self._kind = "refusal" if isinstance(part, Refusal) else block["type"]
         self._open = self._next
         self._next += 1
-        return _frame("content_block_start", {"index": self._open, "content_block": block})
+        head = _frame("content_block_start", {"index": self._open, "content_block": block})
+        return head + self._told(part)
+
+    def _told(self, part: Part) -> bytes:
+        """Deltas for what a part already holds when it starts: programs read the deltas only."""
+        match part:
+            case Text(text=text, citations=citations):
+                cited = [self._event(CitationDelta(0, citation)) for citation in citations]
+                return b"".join([self._text(text) if text else b"", *cited])
+            case Refusal(text=text) if text:
+                return self._text(text)
+            case Media():
+                return self._text(media_words(part))
+            case Thinking(text=text, seal=seal):
+                self._seal = seal
+                return self._text(text) if text else b""
+            case ToolCall(arguments=arguments):
+                self._input = _Input()
+                return self._arguments(self._input.feed(arguments))
+            case _:
+                return b""
+
+    def _end_block(self) -> bytes:
+        last = b""
+        if self._kind == "thinking":
+            last = self._delta({"type": "signature_delta", "signature": signature(self._seal)})
+        elif self._kind == "tool_use":
+            last = self._arguments(self._input.close())
+        frame = _frame("content_block_stop", {"index": self._open})
+        self._open, self._kind, self._seal = None, "", None
+        return last + frame
 
     def _delta(self, delta: Object) -> bytes:
         return _frame("content_block_delta", {"index": self._open, "delta": delta})
 
     def _finish(self, event: Finish) -> bytes:
-        delta = {
-            "stop_reason": STOP_REASONS[event.reason],
-            "stop_sequence": event.stop_sequence,
-            "stop_details": stop_details(event.reason, event.explanation),
-            "container": None,
-        }
-        usage = encode_usage(event.usage or Usage())
+        delta = encode_ending(event.reason, event.stop_sequence, event.explanation, "".join(self._refused))
+        usage = encode_final_usage(event.usage or self._usage or Usage())
         return _frame("message_delta", {"delta": delta, "usage": usage}) + _frame("message_stop", {})
 
 
-def encode_fault(kind: str, message: str) -> bytes:
-    """The event that ends a broken answer."""
-    name = TABLE[kind].anthropic_type if kind in TABLE else "api_error"
-    return _frame("error", {"error": {"type": name, "message": message}})
+class _Input:
+    """The arguments of one call on their way into deltas, which must add up to a JSON object.
+
+    What begins like an object goes on as it comes; anything else waits until it is whole.
+    """
+
+    def __init__(self) -> None:
+        self._is_object = False
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        if self._is_object:
+            return text
+        self._held += text
+        if not self._held.lstrip().startswith("{"):
+            return ""
+        self._is_object = True
+        return self._held
+
+    def close(self) -> str:
+        return "" if self._is_object else json_text(parse_arguments(self._held))
+
+
+def encode_ping() -> bytes:
+    """The event that keeps a silent connection open; it may stand anywhere between two events."""
+    return _frame("ping", {})
 
 
 def _frame(name: str, rest: Object) -> bytes:

@@ -74,3 +74,14 @@ def encode_usage(usage: Usage) -> Object:
         "server_tool_use": None,
         "service_tier": "standard",
     }
+
+
+def encode_final_usage(usage: Usage) -> Object:
+    """The usage object of `message_delta`, which tells less than that of a message."""
+    whole = encode_usage(usage)
+    return {name: value for name, value in whole.items() if name not in ("cache_creation", "service_tier")}
+
+
+def encode_count(tokens: int) -> Object:
+    """The answer of `POST /v1/messages/count_tokens`."""
+    return {"input_tokens": tokens}

@@ -1,0 +1,281 @@
+"""A chat completions request in the words of one kind of server.
+
+What `dialects.openai_chat` writes is what the wire can say; what a server of it understands is in `servers.toml`.
+Every member that has to go is reported, every one that is said otherwise too.
+https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dragoman import ids
+from dragoman.conversation import Object
+from dragoman.losses import Losses
+from dragoman.models.servers import Server
+
+# Members that a server may or may not know, each with the conversation's name for it.
+_OPTIONAL: tuple[tuple[str, str], ...] = (
+    ("top_k", "top_k"),
+    ("min_p", "min_p"),
+    ("seed", "seed"),
+    ("frequency_penalty", "frequency_penalty"),
+    ("presence_penalty", "presence_penalty"),
+    ("logprobs", "logprobs"),
+    ("top_logprobs", "top_logprobs"),
+    ("parallel_tool_calls", "tool_choice.parallel"),
+    ("user", "user"),
+)
+_NAMES = dict(_OPTIONAL)
+
+
+def dress(body: Object, server: Server, losses: Losses, *, own: bool = False) -> Object:
+    """`body`, as `openai_chat.encode_request` wrote it, for a server of this kind.  `body` itself is left alone.
+
+    `own`: the client wrote chat completions itself.  Then members it sent pass even where the server ignores them, and
+    only what the server refuses is taken out.
+    """
+    dressed = dict(body)
+    _drop_members(dressed, server, losses, own)
+    _limit(dressed, server)
+    _stop(dressed, server, losses)
+    _user(dressed, server, losses)
+    _reasoning(dressed, server, losses)
+    _format(dressed, server, losses)
+    _choice(dressed, server, losses)
+    _tools(dressed, server, losses, own)
+    dressed["messages"] = _messages(body.get("messages") or [], server, losses, own)
+    for ours, theirs in server.renames.items():
+        if ours in dressed:
+            dressed[theirs] = dressed.pop(ours)
+    # Tools and messages last, as they came: the prompt's prefix must not move.
+    return {key: value for key, value in dressed.items() if key != "messages"} | {"messages": dressed["messages"]}
+
+
+# --- members of the request ---------------------------------------------------------------------
+
+
+def _drop_members(body: Object, server: Server, losses: Losses, own: bool) -> None:
+    for key in sorted(server.refuses & body.keys()):
+        del body[key]
+        if key != "stream_options":  # only our wish for usage; such a server sends it unasked
+            losses.drop(_NAMES.get(key, "reasoning" if key == "reasoning_effort" else key), f"{server.name} refuses it")
+    if own:
+        return
+    for key, name in _OPTIONAL:
+        if key in body and key not in server.takes:
+            del body[key]
+            losses.drop(name, f"{server.name} does not know it")
+
+
+def _limit(body: Object, server: Server) -> None:
+    other = "max_tokens" if server.limit == "max_completion_tokens" else "max_completion_tokens"
+    if other in body:
+        value = body.pop(other)
+        body.setdefault(server.limit, value)
+
+
+def _stop(body: Object, server: Server, losses: Losses) -> None:
+    stop = body.get("stop")
+    if server.stops and isinstance(stop, list) and len(stop) > server.stops:
+        body["stop"] = stop[: server.stops]
+        losses.drop("stop", f"{server.name} takes {server.stops} stop strings; the others were left out")
+
+
+def _user(body: Object, server: Server, losses: Losses) -> None:
+    user = body.get("user")
+    if server.user_length and isinstance(user, str) and len(user) > server.user_length:
+        body["user"] = ids.mint("user-", user)
+        losses.emulate("user", f"{server.name} takes ids of {server.user_length} characters; a digest of it was sent")
+
+
+def _reasoning(body: Object, server: Server, losses: Losses) -> None:
+    """`reasoning_effort`, which is all our encoder writes, in the server's own words."""
+    effort = body.get("reasoning_effort")
+    if effort is None:
+        return
+    on = effort != "none"
+    word = server.efforts.get(effort, effort) if on else effort
+    if word != effort:
+        losses.emulate("reasoning.effort", f"{effort} became {word}")
+    match server.reasoning:
+        case "effort":
+            body["reasoning_effort"] = word
+        case "object":
+            del body["reasoning_effort"]
+            body["reasoning"] = {"effort": word, **(body.get("reasoning") or {})}
+        case "switch":
+            del body["reasoning_effort"]
+            body.setdefault("thinking", {"type": "enabled" if on else "disabled"})
+            if on:
+                body["reasoning_effort"] = word
+        case "template":
+            # Templates know the switch under one of two names, and some the effort; the member itself is for others.
+            del body["reasoning_effort"]
+            wish: Object = {"enable_thinking": on, "thinking": on}
+            if on:
+                body["reasoning_effort"] = wish["reasoning_effort"] = word
+            body["chat_template_kwargs"] = wish | (body.get("chat_template_kwargs") or {})
+        case "none":
+            del body["reasoning_effort"]
+            losses.drop("reasoning", f"{server.name} has no switch for it")
+
+
+def _format(body: Object, server: Server, losses: Losses) -> None:
+    asked = body.get("response_format")
+    if not isinstance(asked, dict) or (kind := asked.get("type")) in server.formats:
+        return
+    match kind:
+        case "json_object" if "json_schema" in server.formats:
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "schema": {"type": "object"}},
+            }
+            losses.emulate("format", "as a schema that allows any object")
+        case "json_schema" if "json_object" in server.formats:
+            body["response_format"] = {"type": "json_object"}
+            losses.drop("format.schema", f"{server.name} makes sure of JSON, but not of a schema")
+        case "json_object" | "json_schema":
+            del body["response_format"]
+            losses.drop("format", f"{server.name} has no JSON mode")
+
+
+# --- tools --------------------------------------------------------------------------------------
+
+
+def _choice(body: Object, server: Server, losses: Losses) -> None:
+    """Who must be called.  Fewer tools say what a server's `tool_choice` cannot."""
+    choice, tools = body.get("tool_choice"), body.get("tools") or []
+    wanted = _wanted(choice)
+    if isinstance(choice, dict) and wanted:
+        if _understands(choice, server):
+            return
+        body["tools"] = [tool for tool in tools if _tool_name(tool) in wanted] or tools
+        body["tool_choice"] = choice = _force(choice)
+        losses.emulate("tool_choice", "only the tools that may be called were sent")
+    if choice in ("required", "any"):
+        if server.tool_choice == "none":
+            body.pop("tool_choice", None)
+            losses.drop("tool_choice", f"{server.name} cannot be made to call a tool")
+        else:
+            body["tool_choice"] = server.required
+    elif server.tool_choice == "none" and choice is not None:
+        del body["tool_choice"]
+        if choice == "none" and body.pop("tools", None):
+            losses.emulate("tool_choice", "the tools were left out")
+
+
+def _wanted(choice: Any) -> set[str]:
+    """The tools an object in `tool_choice` names."""
+    match choice:
+        case {"type": "allowed_tools", "allowed_tools": {"tools": list(tools)}}:
+            return {name for tool in tools if (name := _tool_name(tool))}
+        case dict() if name := _tool_name(choice):
+            return {name}
+        case _:
+            return set()
+
+
+def _understands(choice: Object, server: Server) -> bool:
+    levels = ("none", "required", "named", "all")
+    needed = "all" if choice.get("type") == "allowed_tools" else "named"
+    return levels.index(server.tool_choice) >= levels.index(needed)
+
+
+def _force(choice: Object) -> str:
+    allowed = choice.get("allowed_tools")
+    return "auto" if isinstance(allowed, dict) and allowed.get("mode") == "auto" else "required"
+
+
+def _tool_name(tool: Any) -> str:
+    if not isinstance(tool, dict):
+        return ""
+    inner = tool.get(str(tool.get("type")))
+    name = inner.get("name") if isinstance(inner, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _tools(body: Object, server: Server, losses: Losses, own: bool) -> None:
+    if "tools" not in body:
+        return
+    kept = []
+    for index, tool in enumerate(body["tools"]):
+        if tool.get("type") == "custom" and not server.custom_tools:
+            losses.drop(f"tools[{index}]", f"{server.name} knows no tools that take free text")
+            continue
+        inner = tool.get("function")
+        if not (server.strict or own) and isinstance(inner, dict) and "strict" in inner:
+            tool = {**tool, "function": {key: value for key, value in inner.items() if key != "strict"}}
+            losses.drop(f"tools[{index}].strict", f"{server.name} does not know it")
+        kept.append(tool if own else _unmarked(tool, server, losses))
+    body["tools"] = kept
+    if not kept:
+        body.pop("tools")
+        body.pop("tool_choice", None)
+
+
+# --- messages -----------------------------------------------------------------------------------
+
+
+def _messages(messages: list[Object], server: Server, losses: Losses, own: bool) -> list[Object]:
+    return [_message(message, f"messages[{index}]", server, losses, own) for index, message in enumerate(messages)]
+
+
+def _message(message: Object, at: str, server: Server, losses: Losses, own: bool) -> Object:
+    dressed = dict(message)
+    if dressed.get("role") == "developer" and not server.developer:
+        dressed["role"] = "system"
+    if "name" in dressed and not server.names and (not own or "name" in server.refuses):
+        dressed["content"] = _signed_with(dressed.pop("name"), dressed.get("content"))
+        losses.emulate(f"{at}.name", "written before the text")
+    if dressed.get("role") == "assistant":
+        _thoughts(dressed, server)
+    if not own and isinstance(content := dressed.get("content"), list):
+        dressed["content"] = [_unmarked(part, server, losses) for part in content]
+    if server.call_id:
+        _call_ids(dressed, server.call_id)
+    return dressed
+
+
+def _signed_with(name: str, content: Any) -> Any:
+    if isinstance(content, list):
+        return [{"type": "text", "text": f"{name}:"}, *content]
+    return f"{name}: {content}" if content else content
+
+
+def _thoughts(message: Object, server: Server) -> None:
+    """Earlier reasoning under the name this server reads it by; gone where it reads none, as its own models do."""
+    text = message.pop("reasoning_content", None) or message.pop("reasoning", None)
+    message.pop("reasoning", None)
+    if text and server.replay:
+        message[server.replay] = text
+    details = message.pop("reasoning_details", None)
+    if server.details and isinstance(details, list):
+        message["reasoning_details"] = [each for each in details if not _ours(each)]
+    if not message.get("reasoning_details"):
+        message.pop("reasoning_details", None)
+
+
+def _ours(detail: Object) -> bool:
+    """A seal for a server of another dialect, which only we can read."""
+    return str(detail.get("format") or "").startswith("dragoman-")
+
+
+def _unmarked(holder: Object, server: Server, losses: Losses) -> Object:
+    if server.cache_marks or not isinstance(holder, dict) or "prompt_cache_breakpoint" not in holder:
+        return holder
+    losses.drop("cache", f"{server.name} takes no cache marks")
+    return {key: value for key, value in holder.items() if key != "prompt_cache_breakpoint"}
+
+
+def _call_ids(message: Object, length: int) -> None:
+    """Ids of calls and results in the only form the server takes: letters and digits, so many of them."""
+    if isinstance(calls := message.get("tool_calls"), list):
+        message["tool_calls"] = [{**call, "id": _short(call.get("id"), length)} for call in calls]
+    if "tool_call_id" in message:
+        message["tool_call_id"] = _short(message["tool_call_id"], length)
+
+
+def _short(call_id: Any, length: int) -> str:
+    text = str(call_id)
+    return text if len(text) == length and text.isascii() and text.isalnum() else ids.mint("", text, length=length)

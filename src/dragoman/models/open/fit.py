@@ -1,0 +1,65 @@
+"""A request fitted to a model on an Ollama or OpenAI-compatible server, in small named steps like Claude's."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from dragoman.conversation import Request
+from dragoman.ids import mint
+from dragoman.losses import Losses
+from dragoman.models.attachments import check_attachments
+from dragoman.models.cards import Card
+from dragoman.models.formats import Shape
+from dragoman.models.open.formats import fit_format
+from dragoman.models.open.system import joined
+from dragoman.models.open.thinking import fit_thinking
+from dragoman.models.open.tools import fit_tools
+from dragoman.models.open.turns import fit_turns
+from dragoman.models.restore import Fitted, Restore
+from dragoman.models.turns import fit_ending
+
+# What OpenAI takes for the name of an end user; programs put whole documents there.
+_LONGEST_USER = 64
+
+
+def fit_open(request: Request, card: Card, losses: Losses) -> Fitted:
+    """`request` as the server of `card` and its model accept it.  `request` itself is left alone.
+
+    What a client wrote for this very dialect is not touched: its server knows best.  Raises `GatewayError`
+    ("invalid_request") for attachments and tools that the model cannot take.
+    """
+    check_attachments(request, card)
+    request = replace(request, model=card.id)
+    if request.origin == card.dialect:
+        return Fitted(request, None)
+    request = fit_turns(request, card, losses)
+    request = fit_thinking(request, card, losses)
+    request = fit_settings(request, card, losses)
+    request, back = fit_tools(request, card, losses)
+    shape: Shape = ""
+    if back.forced is None:
+        request, shape = fit_format(request, card, losses)
+    request = fit_ending(request, card, losses)
+    request = replace(request, messages=joined(request.messages))
+    restore = Restore(back.names, back.freeform, shape, back.forced, back.single)
+    return Fitted(request, None if restore == Restore({}, frozenset(), "") else restore)
+
+
+def fit_settings(request: Request, card: Card, losses: Losses) -> Request:
+    """Output limit, sampling, and who is asking."""
+    if request.max_tokens is not None and request.max_tokens <= 0:
+        losses.emulate("max_tokens", "a prompt is only read where something is written: one token")
+        request = replace(request, max_tokens=1)
+    if card.sampling == "omit":
+        for name in ("temperature", "top_p", "top_k"):
+            if getattr(request, name) not in (None, 1):
+                losses.drop(name, f"{card.id} takes no sampling settings")
+        request = replace(request, temperature=None, top_p=None, top_k=None)
+    if request.user is None:
+        return request
+    if card.dialect == "ollama":
+        return replace(request, user=None)  # it names nobody to a server that has no accounts
+    if len(request.user) > _LONGEST_USER:
+        losses.emulate("user", f"over {_LONGEST_USER} characters: a digest stands for it")
+        return replace(request, user=mint("user_", request.user))
+    return request

@@ -1,0 +1,140 @@
+"""JSON Schemas as the grammars of local servers hold them: without references, and without what no grammar can say.
+
+Ollama and llama.cpp turn a schema into a grammar; a keyword it cannot hold is passed over, and some are an error.
+https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dragoman.conversation import JSON, Object
+
+_UNHELD = frozenset(
+    (
+        *("not", "if", "then", "else", "contains", "uniqueItems", "multipleOf", "propertyNames", "patternProperties"),
+        *("dependentRequired", "dependentSchemas", "minProperties", "maxProperties", "unevaluatedProperties"),
+    )
+)
+_SILENT = frozenset(("$defs", "definitions", "$schema", "$id", "$comment"))
+# Members whose values are schemas by name, and members whose value is any JSON.
+_TABLES = ("properties", "patternProperties", "dependentSchemas")
+_VALUES = frozenset(("const", "enum", "default", "examples", "example"))
+
+# A pattern is held when it begins and ends with the text, and is made of characters, classes and repetitions.
+_PATTERN = re.compile(r"\^(?:[^\\]|\\[^a-zA-Z0-9])*\$", re.DOTALL)
+_MAX_NODES = 4000
+_MAX_DEPTH = 32
+
+
+class Held:
+    """`schema` for the grammar, and `unheld`: the keywords it does not hold, sorted."""
+
+    def __init__(self, schema: Object) -> None:
+        self._root = schema
+        self._nodes = 0
+        self._unheld: set[str] = set()
+        walked = self._walk(schema, (), 0)
+        self.schema: Object = walked if isinstance(walked, dict) else {}
+
+    @property
+    def unheld(self) -> list[str]:
+        return sorted(self._unheld)
+
+    def _walk(self, node: JSON, path: tuple[str, ...], depth: int) -> JSON:
+        """`node` without references; `path` are those we are inside of.  Where it has no end anything is allowed."""
+        self._nodes += 1
+        if not isinstance(node, dict):
+            return node
+        if self._nodes > _MAX_NODES or depth > _MAX_DEPTH:
+            self._unheld.add("what is nested too deep")
+            return {}
+        if isinstance(ref := node.get("$ref"), str):
+            target = None if ref in path else self._find(ref)
+            if not isinstance(target, dict):
+                self._unheld.add("$ref")
+                return {}
+            return self._walk(target | {k: v for k, v in node.items() if k != "$ref"}, (*path, ref), depth + 1)
+        return self._members(node, path, depth + 1)
+
+    def _members(self, node: Object, path: tuple[str, ...], depth: int) -> Object:
+        out: Object = {}
+        for key, value in node.items():
+            if key in _SILENT:
+                continue
+            if key in _UNHELD or (key == "pattern" and not _is_held(value)):
+                self._unheld.add(key)
+            elif key in _VALUES:
+                out[key] = value
+            elif key in _TABLES and isinstance(value, dict):
+                out[key] = {name: self._walk(child, path, depth) for name, child in value.items()}
+            elif isinstance(value, list):
+                out[key] = [self._walk(item, path, depth) for item in value]
+            else:
+                out[key] = self._walk(value, path, depth)
+        if "oneOf" in out and "anyOf" not in out:
+            out["anyOf"] = out.pop("oneOf")
+        if out.pop("nullable", False) is True and isinstance(out.get("type"), str):
+            out["type"] = [out["type"], "null"]
+        return out
+
+    def _find(self, ref: str) -> JSON:
+        """The target of a reference into this document (RFC 6901), else None."""
+        if not ref.startswith("#"):
+            return None
+        node: JSON = self._root
+        for step in ref[1:].split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            if not isinstance(node, dict) or name not in node:
+                return None
+            node = node[name]
+        return node
+
+
+def _is_held(pattern: JSON) -> bool:
+    return isinstance(pattern, str) and "(?" not in pattern and _PATTERN.fullmatch(pattern) is not None
+
+
+def is_described(schema: JSON) -> bool:
+    """Whether it says anything to a reader that a grammar cannot: a title or a description, anywhere."""
+    return any("description" in node for node in _schemas(schema, 0))
+
+
+def is_closed(schema: Object) -> bool:
+    """Whether it is an object, and every object in it has exactly the members it names: OpenAI's `strict` wants that.
+
+    https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
+    """
+    nodes = list(_schemas(schema, 0))
+    if schema.get("type") != "object" or any("oneOf" in node or "allOf" in node for node in nodes):
+        return False
+    objects = [node for node in nodes if "properties" in node or node.get("type") == "object"]
+    return all(_has_only_its_own(node) for node in objects) and not Held(schema).unheld
+
+
+def _has_only_its_own(node: Object) -> bool:
+    properties, required = node.get("properties"), node.get("required")
+    return (
+        node.get("additionalProperties") is False
+        and isinstance(properties, dict)
+        and isinstance(required, list)
+        and all(name in required for name in properties)
+    )
+
+
+def _schemas(node: JSON, depth: int) -> Iterator[Object]:
+    """Every schema in `node`, itself first."""
+    if depth > _MAX_DEPTH * 2:
+        return
+    if isinstance(node, list):
+        for item in node:
+            yield from _schemas(item, depth + 1)
+    elif isinstance(node, dict):
+        yield node
+        for key, value in node.items():
+            if key in _TABLES or key in ("$defs", "definitions"):
+                for child in value.values() if isinstance(value, dict) else ():
+                    yield from _schemas(child, depth + 1)
+            elif key not in _VALUES:
+                yield from _schemas(value, depth + 1)

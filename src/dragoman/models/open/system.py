@@ -1,0 +1,69 @@
+"""System messages where a model knows only one, at the beginning.
+
+What stands where is decided by what came before it, so that a growing conversation keeps its beginning byte for byte:
+these servers read again whatever has changed, and all that follows it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec.structs import replace
+
+from dragoman.conversation import Message, Part, Text, ToolCall
+from dragoman.losses import Losses
+from dragoman.models.cards import Card
+from dragoman.models.open.places import place
+from dragoman.models.turns import spoken_by_user
+
+# Claude Code's first line: a note to Anthropic's API, other at every call, and in the way of every prompt cache.
+# https://github.com/anthropics/claude-code/issues/68900
+_BILLING = re.compile(r"x-anthropic-billing-header:[^\n]*\n*")
+_SYSTEM = ("system", "developer")
+
+
+def without_billing(messages: list[Message], losses: Losses) -> list[Message]:
+    """`messages` without that line at the head of the first system message."""
+    if not messages or messages[0].role != "system":
+        return messages
+    content = messages[0].content
+    for index, part in enumerate(content):
+        if not isinstance(part, Text) or (text := _BILLING.sub("", part.text, count=1)) == part.text:
+            continue
+        if not _BILLING.match(part.text):
+            return messages
+        losses.emulate("system", "the line for Anthropic's accounts is left out: it changes at every call")
+        rest: list[Part] = [replace(part, text=text)] if text else []
+        return [replace(messages[0], content=content[:index] + rest + content[index + 1 :]), *messages[1:]]
+    return messages
+
+
+def placed(messages: list[Message], origin: str, card: Card, losses: Losses) -> list[Message]:
+    """Leading system messages stay; a later one is said by the user, unless the model takes it where it stands."""
+    out: list[Message] = []
+    leading = True
+    for index, message in enumerate(messages):
+        if message.role not in _SYSTEM:
+            leading = False
+        elif message.content and not leading and not (card.mid_conversation_system and not _calls(out[-1])):
+            message = spoken_by_user(message)
+            losses.emulate(place(messages, origin, index), "a late instruction is passed on in the user's turn")
+        out.append(message)
+    return out
+
+
+def _calls(message: Message) -> bool:
+    return any(isinstance(part, ToolCall) for part in message.content)
+
+
+def joined(messages: list[Message]) -> list[Message]:
+    """The leading system messages as one, since many templates know no second."""
+    lead = 0
+    while lead < len(messages) and messages[lead].role in _SYSTEM:
+        lead += 1
+    if lead == 0:
+        return messages
+    texts = [part.text for message in messages[:lead] for part in message.content if isinstance(part, Text)]
+    content: list[Part] = [Text(text="\n\n".join(texts))] if texts else []
+    content += [part for message in messages[:lead] for part in message.content if not isinstance(part, Text)]
+    return [Message(role="system", content=content), *messages[lead:]]

@@ -1,0 +1,140 @@
+"""The order of the conversation, and what is in it, as strict chat templates want both.
+
+Parts that are empty or belong to another server go; late system messages are the user's; neighbours of one role are
+one turn; every call has its result, in the next turn.  Each repair depends only on what stands before it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec.structs import replace
+
+from dragoman.conversation import Foreign, Message, Part, Refusal, Request, Text, Thinking, ToolCall, ToolResult
+from dragoman.losses import Losses
+from dragoman.models.cards import Card
+from dragoman.models.open.places import place, within
+from dragoman.models.open.system import placed, without_billing
+from dragoman.models.turns import OPENING, merged, paired, result_as_text
+
+# Any id will do, and some models read meaning out of theirs (`functions.name:0`).
+_ID = re.compile(r".{1,64}", re.DOTALL)
+
+
+def fit_turns(request: Request, card: Card, losses: Losses) -> Request:
+    """Clean parts, place system messages, merge neighbours, pair tool results, and let the user speak first."""
+    messages = placed(_cleaned(request, card, losses), request.origin, card, losses)
+    messages = [message for message in without_billing(messages, losses) if message.content]
+    turns = paired(merged(messages), losses, _ID)
+    if not card.tools:
+        turns = [_without_tools(turn, losses) for turn in turns]
+    turns = [replace(turn, content=_texts_joined(_said(turn.content))) for turn in turns]
+    return replace(request, messages=_opened(turns, card, losses), cache=None)
+
+
+def _opened(turns: list[Message], card: Card, losses: Losses) -> list[Message]:
+    """A user who speaks first, where the server may insist on it, and at all, where nobody has asked anything."""
+    lead = next((i for i, turn in enumerate(turns) if turn.role != "system"), len(turns))
+    strict = card.dialect == "openai_chat" and (lead == len(turns) or turns[lead].role != "user")
+    if not strict and any(turn.role == "user" for turn in turns):
+        return turns
+    losses.emulate("messages", "the user must speak first: an opening line was put before the rest")
+    return [*turns[:lead], Message(role="user", content=[Text(text=OPENING)]), *turns[lead:]]
+
+
+# --- parts ---------------------------------------------------------------------------------------
+
+
+def _cleaned(request: Request, card: Card, losses: Losses) -> list[Message]:
+    """Every message, even one that is empty now, with the parts that can be said.  Cache marks ask nothing here.
+
+    What the user says stays a turn, even if it is nothing: without it two answers would be one.
+    """
+    cleaned = []
+    for index, message in enumerate(request.messages):
+        at = place(request.messages, request.origin, index)
+        if message.name and (card.dialect == "ollama" or message.role in ("system", "developer")):
+            losses.drop(f"{at}.name", "this speaker can have no name")
+            message = replace(message, name="")
+        content = _clean_parts(message.content, at, card, losses)
+        if not content and message.role == "user":
+            content.append(Text(text=""))
+        cleaned.append(replace(message, content=content, extra={}))
+    return cleaned
+
+
+def _clean_parts(parts: list[Part], at: str, card: Card, losses: Losses) -> list[Part]:
+    content: list[Part] = []
+    for index, part in enumerate(parts):
+        clean = _clean_part(part, within(at, index), card, losses)
+        if clean is not None:
+            content.append(replace(clean, cache=None) if clean.cache else clean)
+    return content
+
+
+def _clean_part(part: Part, at: str, card: Card, losses: Losses) -> Part | None:
+    match part:
+        case Text(text=text):
+            return part if text and not text.isspace() else None
+        case Refusal(text=text):
+            return Text(text=text) if text.strip() else None
+        case Thinking():
+            return _clean_thought(part, card, losses)
+        case ToolResult(content=content):
+            return replace(part, content=_texts_joined(_clean_parts(content, at, card, losses)))
+        case Foreign(extra=extra):
+            losses.drop(at, f"{card.id} knows no {extra.get('type', 'such')} block")
+            return None
+        case _:
+            return part
+
+
+def _clean_thought(part: Thinking, card: Card, losses: Losses) -> Thinking | None:
+    """Earlier reasoning as text, without a proof that only another server could read."""
+    if part.seal is not None and part.seal.origin == card.dialect:
+        return part
+    if part.redacted or not part.text:
+        if part.seal is not None:
+            losses.drop("thinking", "earlier reasoning is sealed, and only the server that sealed it can read it")
+        return None
+    if card.dialect == "openai_chat" and not card.thinking.types:
+        losses.drop("thinking", f"{card.id} does not think, and does not read earlier reasoning")
+        return None
+    return replace(part, seal=None) if part.seal is not None else part
+
+
+def _said(parts: list[Part]) -> list[Part]:
+    """Without the empty text of a turn that says something after all."""
+    return [part for part in parts if not isinstance(part, Text) or part.text] or parts
+
+
+def _texts_joined(parts: list[Part]) -> list[Part]:
+    """Neighbouring texts as one: not every server takes a list of them.  Text that was cut for citations is whole."""
+    joined: list[Part] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if isinstance(part, Text) and isinstance(last, Text):
+            glue = "" if part.citations or last.citations else "\n\n"
+            joined[-1] = Text(text=last.text + glue + part.text, citations=part.citations)
+        else:
+            joined.append(part)
+    return joined
+
+
+# --- a model without tools -----------------------------------------------------------------------
+
+
+def _without_tools(turn: Message, losses: Losses) -> Message:
+    """Calls and results of an earlier model, in words: a template without tools would leave them out."""
+    content: list[Part] = []
+    for part in turn.content:
+        match part:
+            case ToolCall(name=name, arguments=arguments):
+                content.append(Text(text=f"(Called the tool {name} with {arguments or '{}'})"))
+            case ToolResult():
+                content += result_as_text(part)
+            case _:
+                content.append(part)
+                continue
+        losses.emulate("messages", "the model has no tools: earlier calls and results are told in words")
+    return replace(turn, content=content)

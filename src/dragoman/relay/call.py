@@ -1,0 +1,125 @@
+"""A call as it goes through the relay: what the client wants, and what each model that may answer is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from dragoman.conversation import Reply, Request
+from dragoman.dialects.contract import ClientDialect
+from dragoman.losses import Losses
+from dragoman.models.cards import Card
+from dragoman.models.catalogue import Resolution
+from dragoman.models.restore import Restore
+from dragoman.relay.http1 import Connection
+from dragoman.relay.stream import Stream
+from dragoman.relay.upstreams import UpstreamServer
+from dragoman.relay.usage_tap import Tap
+
+
+class Way(Struct, frozen=True):
+    """How a call is passed through to an upstream of the client's own dialect: where to, with which headers, and how
+    the bytes of its body become those for a model."""
+
+    dialect: str
+    path: str
+    headers: Mapping[str, str]
+    body: Callable[[str], bytes]
+
+
+class Plan(Struct, frozen=True):
+    """Who may answer a call, best first.  `on_context` and `on_refusal` are asked in two cases of their own."""
+
+    candidates: tuple[Resolution, ...]
+    on_context: str = ""
+    on_refusal: str = ""
+
+
+class Sent(Struct, frozen=True, kw_only=True):
+    """What one model is sent.
+
+    With a `way` the client's own bytes are passed through, and the rest is empty.  `wanted` is the client's request
+    with what is configured and remembered.  `streamed`: the upstream streams, whatever the client asked for.
+    `estimate` and `num_ctx` are tokens, 0 where nobody needed to know.
+    """
+
+    resolution: Resolution
+    body: bytes
+    losses: Losses
+    way: Way | None = None
+    wanted: Request | None = None
+    restore: Restore | None = None
+    streamed: bool = False
+    recalls: bool = False
+    estimate: int = 0
+    num_ctx: int = 0
+
+    @property
+    def card(self) -> Card:
+        return self.resolution.card
+
+    @property
+    def key(self) -> str:
+        """The model's precise name, under which things are learnt of it."""
+        return f"{self.card.upstream}/{self.card.id}"
+
+
+class Call:
+    """One client's call.  `sent` is what the model that answers was sent; it changes when another one takes over."""
+
+    def __init__(
+        self,
+        client: ClientDialect,
+        plan: Plan,
+        decode: Callable[[], Request],
+        *,
+        strict: bool = False,
+        way: Way | None = None,
+        version: str = "",
+    ) -> None:
+        self.client = client
+        self.plan = plan
+        self.strict = strict
+        self.way = way
+        self.version = version
+        """The client's `anthropic-version`."""
+        self._decode = decode
+        self._request: Request | None = None
+        self.sent: Sent
+
+    @property
+    def request(self) -> Request:
+        """The client's request, decoded when it is first needed.  Raises `GatewayError`."""
+        if self._request is None:
+            self._request = self._decode()
+        return self._request
+
+    def again(self) -> Call:
+        """The same call once more, to be answered by itself."""
+        twin = Call(self.client, self.plan, self._decode, strict=self.strict, way=self.way, version=self.version)
+        twin._request, twin.sent = self._request, self.sent
+        return twin
+
+    @property
+    def card(self) -> Card:
+        return self.sent.card
+
+    @property
+    def losses(self) -> Losses:
+        return self.sent.losses
+
+
+class Passage(Struct, frozen=True):
+    """An answer that is passed through as it comes: `connection` has its head, whatever its status.
+
+    `tap` wants to see its bytes; `streamed`: they come piece by piece.
+    """
+
+    server: UpstreamServer
+    connection: Connection
+    tap: Tap
+    streamed: bool
+
+
+Answer = Reply | Stream | Passage

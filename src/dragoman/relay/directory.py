@@ -1,0 +1,212 @@
+"""What the upstreams have: the catalogue, and the lists it is kept in step with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from dragoman.config import Settings, Upstream
+from dragoman.conversation import JSON, Object
+from dragoman.errors import GatewayError
+from dragoman.models.cards import Bundle, Card
+from dragoman.models.catalogue import Catalogue, Source, anthropic_source, build
+from dragoman.models.local import ollama_card, openai_card, with_override
+from dragoman.models.servers import flavor_of
+from dragoman.models.sources import normal
+from dragoman.relay.defaults import find_override
+from dragoman.relay.upstreams import UpstreamServer, serve_all
+
+log = logging.getLogger("dragoman.directory")
+
+# In seconds: how soon a list that could not be had is asked for again, how often a local server's is at most, how
+# old one may be that a client is shown, and how long a client waits for it.
+_RETRY = 60.0
+_LOCAL_REFRESH = 60.0
+_RECENT = 5.0
+_PATIENCE = 2.0
+_LIST_TIMEOUT = 30.0
+# `/api/show` calls at once.
+_AT_ONCE = 4
+
+
+def catalogue_of(settings: Settings, upstreams: Sequence[Upstream]) -> Catalogue:
+    """The catalogue before anybody was asked: what the bundled table and the configuration know."""
+    return build(
+        settings.aliases,
+        default=settings.default_model,
+        retired=settings.retired,
+        sources=lambda bundle: [_source(upstream, bundle) for upstream in upstreams],
+        routes={route.name: tuple(target.model for target in route.targets) for route in settings.routes},
+    )
+
+
+def _source(upstream: Upstream, bundle: Bundle) -> Source:
+    if upstream.dialect == "anthropic":
+        source = anthropic_source(upstream.name, bundle, upstream.models)
+        return replace(source, hide=upstream.hide, prefix=upstream.prefix)
+    flavor = upstream.flavor or (flavor_of(upstream.base_url, None) if upstream.dialect == "openai_chat" else "")
+    return Source(
+        name=upstream.name,
+        dialect=upstream.dialect,
+        patterns=upstream.models,
+        hide=upstream.hide,
+        prefix=upstream.prefix,
+        flavor=flavor,
+    )
+
+
+class Directory:
+    """The catalogue of this moment.  Reading a list never raises: one that cannot be had changes nothing."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, servers: Mapping[str, UpstreamServer]) -> None:
+        self.settings = settings
+        self.catalogue = catalogue
+        self.servers = servers
+        self._read_at: dict[str, float] = {}
+        self._reading: dict[str, asyncio.Task[bool]] = {}
+        self._first_reads: set[asyncio.Future[bool]] = set()
+
+    def apply(self, settings: Settings) -> None:
+        """Other settings.  An upstream that did not change keeps its server, with all that is known of it."""
+        if settings.demo or self.settings.demo:  # the simulator came with the process, and stays as long
+            upstreams = tuple(server.upstream for server in self.servers.values())
+        else:
+            upstreams = settings.upstreams
+        servers = serve_all(upstreams, settings)
+        catalogue = catalogue_of(settings, upstreams)
+        for name, server in self.servers.items():
+            if name in servers and server.serves(servers[name].upstream, settings.timeouts):
+                servers[name] = server
+                if (source := self.catalogue.sources[name]).live is not None:
+                    catalogue = catalogue.with_source(source)
+            else:
+                self._read_at.pop(name, None)
+                server.close()
+        self.settings, self.servers, self.catalogue = settings, servers, catalogue
+        for name, server in servers.items():
+            if name not in self._read_at and settings.refresh > 0:
+                self._first_reads.add(task := asyncio.ensure_future(self.read(server)))
+                task.add_done_callback(self._first_reads.discard)
+
+    async def keep_current(self) -> None:
+        """Read every list, now and as often as is configured, until cancelled."""
+        refresh = self.settings.refresh
+        while refresh > 0:
+            good = await asyncio.gather(*(self.read(server) for server in self.servers.values()))
+            wait = refresh if all(good) else min(_RETRY, refresh)
+            if any(server.dialect.NAME != "anthropic" for server in self.servers.values()):
+                wait = min(wait, _LOCAL_REFRESH)
+            await asyncio.sleep(wait)
+            refresh = self.settings.refresh
+
+    async def recent(self) -> None:
+        """Make sure that the lists of local servers, which change by the minute, are new, without waiting for long."""
+        now = time.monotonic()
+        stale = [
+            asyncio.shield(self.read(server))
+            for server in self.servers.values()
+            if server.dialect.NAME != "anthropic" and self._read_at.get(server.name, -_RECENT) + _RECENT <= now
+        ]
+        if stale and self.settings.refresh > 0:
+            await asyncio.wait([asyncio.ensure_future(reading) for reading in stale], timeout=_PATIENCE)
+
+    async def read(self, server: UpstreamServer) -> bool:
+        """Read one server's list; whether it could be had.  Two who ask at once wait for the same answer."""
+        reading = self._reading.get(server.name)
+        if reading is None:
+            reading = self._reading[server.name] = asyncio.create_task(self._read(server))
+            reading.add_done_callback(lambda _: self._reading.pop(server.name, None))
+        return await asyncio.shield(reading)
+
+    async def _read(self, server: UpstreamServer) -> bool:
+        try:
+            source = await read_source(server, self.catalogue, self.settings)
+        except GatewayError as error:
+            log.warning("the list of models of %s could not be had: %s", server.name, error.message)
+            return False
+        finally:
+            self._read_at[server.name] = time.monotonic()
+        if source is not None and server is self.servers.get(server.name):
+            self.catalogue = self.catalogue.with_source(source)
+            log.debug("%s has %d models", server.name, len(source.cards))
+        return True
+
+
+async def gather(settings: Settings, serve: Callable[[Upstream], UpstreamServer]) -> Catalogue:
+    """The catalogue as all upstreams have it now, for the command line.  Raises nothing: see `Directory.read`."""
+    servers = {upstream.name: serve(upstream) for upstream in settings.upstreams}
+    directory = Directory(settings, catalogue_of(settings, settings.upstreams), servers)
+    try:
+        await asyncio.gather(*(directory.read(server) for server in servers.values()))
+    finally:
+        for server in servers.values():
+            server.close()
+    return directory.catalogue
+
+
+async def read_source(server: UpstreamServer, catalogue: Catalogue, settings: Settings) -> Source | None:
+    """What `server` lists now; None when it has no list, or says nothing by it.  Raises `GatewayError`."""
+    source = catalogue.sources[server.name]
+    match server.dialect.NAME:
+        case "ollama":
+            source = source.with_cards(await _ollama_cards(server, source))
+        case "openai_chat":
+            listed = await _listed(server, "/v1/models")
+            flavor = server.upstream.flavor or flavor_of(server.upstream.base_url, listed)
+            source = replace(source, flavor=flavor)
+            source = source.with_cards(openai_card(entry, server.name, flavor) for entry in listed or ())
+        case _:
+            listed = await _listed(server, "/v1/models?limit=1000")
+            return source.with_live(listed, catalogue.aliases, catalogue.bundle) if listed else None
+    return replace(source, cards=dict(_corrected(source.cards, settings)))
+
+
+def _corrected(cards: Mapping[str, Card], settings: Settings) -> Iterable[tuple[str, Card]]:
+    for key, card in cards.items():
+        override = find_override(settings.overrides, card.id, card)
+        yield key, card if override is None else with_override(card, override)
+
+
+async def _listed(server: UpstreamServer, path: str) -> list[Object] | None:
+    """The elements of a `GET /v1/models`; None when the server has none."""
+    try:
+        document = await server.ask("GET", path, timeout=_LIST_TIMEOUT)
+    except GatewayError as error:
+        if error.kind in ("not_found", "model_not_found", "method_not_allowed") or _not_json(error):
+            return None
+        raise
+    return _objects(document, "data")
+
+
+def _not_json(error: GatewayError) -> bool:
+    return isinstance(error.__cause__, (msgspec.DecodeError, UnicodeDecodeError, RecursionError))
+
+
+def _objects(document: JSON, member: str) -> list[Object]:
+    data = document.get(member) if isinstance(document, dict) else document
+    return [element for element in data if isinstance(element, dict)] if isinstance(data, list) else []
+
+
+async def _ollama_cards(server: UpstreamServer, source: Source) -> list[Card]:
+    """Every model of `/api/tags`, with what `/api/show` says of those that are new."""
+    tags = _objects(await server.ask("GET", "/api/tags", timeout=_LIST_TIMEOUT), "models")
+    turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def card_of(tag: Object) -> Card:
+        known = source.cards.get(normal(str(tag.get("model") or tag.get("name") or "")))
+        if known is not None and known.native.get("digest") == tag.get("digest") and known.native.get("shown"):
+            return known
+        show: JSON = None
+        async with turn:
+            try:
+                show = await server.ask("POST", "/api/show", {"model": tag.get("model")}, timeout=_LIST_TIMEOUT)
+            except GatewayError as error:
+                log.warning("%s does not show %s: %s", server.name, tag.get("model"), error.message)
+        return ollama_card(tag, show if isinstance(show, dict) else None, server.name)
+
+    return list(await asyncio.gather(*map(card_of, tags)))

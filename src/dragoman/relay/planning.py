@@ -1,0 +1,55 @@
+"""Who may answer a call, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from random import Random
+
+from dragoman.config import Settings
+from dragoman.config.settings import Route
+from dragoman.errors import GatewayError
+from dragoman.models.catalogue import Catalogue, Resolution, normal
+from dragoman.relay.call import Plan
+from dragoman.relay.order import plan, ready_first
+
+
+def plan_for(
+    name: str,
+    catalogue: Catalogue,
+    settings: Settings,
+    *,
+    today: date,
+    rng: Random,
+    busy: Callable[[str], bool],
+) -> Plan:
+    """The models behind `name`: those of its route, drawn anew for each call, or the one it means.
+
+    `busy` says whether a server asked us to come later.  Raises `GatewayError` for a name nobody answers to.
+    """
+    route = _route(name, settings) if settings.routes else None
+    if route is None:
+        return Plan((catalogue.resolve(name, today),))
+    found = {}
+    for target in plan(route, rng):
+        try:
+            found[target] = catalogue.resolve(target, today)
+        except GatewayError as error:
+            if error.kind != "model_not_found":
+                raise
+    targets = [target for target in found if not found[target].substituted] or list(found)
+    if not targets:
+        raise GatewayError("model_not_found", f"none of the models of the route '{name}' is known", param="model")
+    ordered = ready_first(targets, lambda target: busy(found[target].card.upstream))
+    candidates = tuple(Resolution(name, found[target].card, found[target].substituted) for target in ordered)
+    return Plan(candidates, route.on_context, route.on_refusal)
+
+
+def _route(name: str, settings: Settings) -> Route | None:
+    key = normal(name)
+    return next((route for route in settings.routes if normal(route.name) == key), None)
+
+
+def refuses_for_length(error: GatewayError) -> bool:
+    """Whether a model with a larger context would have taken the call."""
+    return error.kind in ("context_length", "too_large")

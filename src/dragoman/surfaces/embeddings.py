@@ -1,0 +1,139 @@
+"""Embeddings: whatever the client speaks, they come from a server that has an embedding model.
+
+A server of the client's own dialect gets the request as it came, and so does the client the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from dragoman.conversation import Object
+from dragoman.dialects.contract import Stamp
+from dragoman.dialects.embeddings import EmbedReply, EmbedRequest
+from dragoman.dialects.ollama import embedding as ollama_wire
+from dragoman.dialects.openai_chat import embedding as openai_wire
+from dragoman.errors import GatewayError, invalid
+from dragoman.losses import Losses
+from dragoman.models.catalogue import Resolution
+from dragoman.relay.call import Plan
+from dragoman.relay.passthrough import peek, reply_headers, request_headers, with_model
+from dragoman.relay.relay import Relay
+from dragoman.relay.upstreams import UpstreamServer
+from dragoman.surfaces.calls import stamp, who_answers
+from dragoman.surfaces.exchange import Exchange, Header, ascii_list, parse_object
+
+_encode = msgspec.json.Encoder().encode
+
+# How servers are asked: their wire, and its path.
+_SERVERS = {"ollama": (ollama_wire, "/api/embed"), "openai_chat": (openai_wire, "/v1/embeddings")}
+
+
+class Wire(Struct, frozen=True):
+    """How a client asks: its dialect, the path where a server of that dialect takes the same bytes, and its words."""
+
+    dialect: str
+    path: str
+    decode: Callable[[Object], EmbedRequest]
+    encode: Callable[[EmbedReply, EmbedRequest, Stamp], Object]
+
+
+OLLAMA = Wire("ollama", "/api/embed", ollama_wire.decode_request, ollama_wire.encode_reply)
+OLLAMA_LEGACY = Wire("ollama", "/api/embeddings", ollama_wire.decode_legacy, ollama_wire.encode_legacy)
+OPENAI = Wire("openai_chat", "/v1/embeddings", openai_wire.decode_request, openai_wire.encode_reply)
+
+
+class _Whole(Struct):
+    """An answer as it came."""
+
+    headers: list[Header]
+    body: bytes
+
+
+async def embed(exchange: Exchange, relay: Relay, wire: Wire) -> None:
+    """Answer one request for vectors.  Raises `GatewayError`."""
+    body = await exchange.body(relay.settings.max_body)
+    name = peek(body).model or wire.decode(parse_object(body)).model
+    plan = _able(await relay.plan(name), name, relay)
+    await exchange.watched(_embed(exchange, relay, wire, body, plan))
+
+
+async def _embed(exchange: Exchange, relay: Relay, wire: Wire, body: bytes, plan: Plan) -> None:
+    mark = stamp("", plan.candidates[0].asked)
+    losses = Losses({})
+    answered: list[Resolution] = []
+
+    async def once(server: UpstreamServer, resolution: Resolution) -> _Whole | Object:
+        answered[:] = [resolution]
+        if wire.dialect == server.dialect.NAME:
+            return await _passed(exchange, server, wire.path, with_model(body, resolution.card.id))
+        request = wire.decode(parse_object(body))
+        return await _translated(server, replace(request, model=resolution.card.id), wire, mark, losses)
+
+    exchange.report = lambda: _report(answered[0], losses) if answered else []
+    got = await relay.tried(plan, once)
+    if isinstance(got, _Whole):
+        await exchange.relay(200, got.headers, got.body)
+    else:
+        await exchange.reply(got)
+
+
+async def _passed(exchange: Exchange, server: UpstreamServer, path: str, body: bytes) -> _Whole:
+    connection = await server.forward("POST", path, request_headers(exchange.scope["headers"]), body)
+    try:
+        if connection.status >= 400:
+            raise await server.refusal(connection)
+        return _Whole(reply_headers(connection.headers.items()), await server.whole(connection))
+    finally:
+        server.release(connection)
+
+
+async def _translated(server: UpstreamServer, request: EmbedRequest, wire: Wire, mark: Stamp, losses: Losses) -> Object:
+    theirs, path = _SERVERS[server.dialect.NAME]
+    body = _encode(theirs.encode_request(request, losses))
+    connection = await server.forward("POST", path, {}, body)
+    try:
+        if connection.status >= 400:
+            raise await server.refusal(connection)
+        data = await server.whole(connection)
+    finally:
+        server.release(connection)
+    return wire.encode(theirs.decode_reply(data, request), request, mark)
+
+
+def _able(plan: Plan, name: str, relay: Relay) -> Plan:
+    """The plan without models that make no embeddings.  Raises `GatewayError` when nobody is left."""
+    able = tuple(it for it in plan.candidates if it.card.dialect in _SERVERS and not _only_talks(it))
+    if able:
+        return Plan(able)
+    raise no_embeddings(name, relay)
+
+
+def _only_talks(resolution: Resolution) -> bool:
+    """Whether the server says so of the model; nobody knows what an unlisted one does."""
+    card = resolution.card
+    return bool(card.native) and card.dialect == "ollama" and card.completion and not card.embedding
+
+
+def no_embeddings(model: str, relay: Relay) -> GatewayError:
+    """This model makes no embeddings: which do, or what to do where there is none."""
+    cards = relay.catalogue.callable_cards(relay.today())
+    others = ", ".join(card.id for card in cards if card.embedding)
+    if others:
+        return invalid(f'"{model}" does not support embeddings; these models do: {others}', "model")
+    return invalid(
+        f'"{model}" does not support embeddings: Claude has none. Give this gateway an Ollama or OpenAI-compatible '
+        "upstream that has an embedding model, or point the embedding setting of this program at one; chat can stay "
+        "here.",
+        "model",
+    )
+
+
+def _report(resolution: Resolution, losses: Losses) -> list[Header]:
+    headers = who_answers(resolution)
+    if losses.dropped:
+        headers.append((b"x-dragoman-dropped", ascii_list(losses.dropped)))
+    return headers

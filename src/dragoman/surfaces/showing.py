@@ -1,0 +1,44 @@
+"""Token counts where a client wants to see them before the server knows.
+
+Anthropic's stream begins with the size of the prompt; programs decide by it when to shorten their conversation.  Other
+servers tell it at the end, or never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from dragoman.conversation import ArgumentsDelta, Event, Finish, Start, TextDelta, Usage
+from dragoman.dialects.contract import StreamEncoder
+
+_WORDS = (TextDelta, ArgumentsDelta)
+
+
+class Shown:
+    """An encoder that is told the prompt's estimated size (tokens) where the server does not say.
+
+    A server that never says gets its answer counted by its pieces: most send one a token.
+    """
+
+    def __init__(self, encoder: StreamEncoder, estimate: int) -> None:
+        self._encode = encoder.feed
+        self._estimate = estimate
+        self._pieces = 0
+        self.feed = self._watch
+
+    def _watch(self, events: Sequence[Event]) -> bytes:
+        return self._encode([self._shown(event) for event in events])
+
+    def _shown(self, event: Event) -> Event:
+        match event:
+            case TextDelta() | ArgumentsDelta():
+                self._pieces += 1
+            case Start(usage=usage) if usage is None or not usage.input:
+                return replace(event, usage=replace(usage or Usage(), input=self._estimate))
+            case Finish(usage=None):
+                return replace(event, usage=Usage(input=self._estimate, output=self._pieces))
+            case _:
+                pass
+        return event
