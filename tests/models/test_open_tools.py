@@ -191,14 +191,14 @@ def test_one_call_at_a_time() -> None:
     made, body, losses = opened(wanted, OLLAMA)
     assert len(body["tools"]) == 2
     assert list(losses.emulated) == ["tool_choice.parallel"]
-    content = [Text(text="a"), call("1", "f", '{"a":1}'), call("2", "g"), call("3", "f"), Text(text="b")]
+    content: list[Part] = [Text(text="a"), call("1", "f", '{"a":1}'), call("2", "g"), call("3", "f"), Text(text="b")]
     assert restored(made.restore, *content).content == [content[0], content[1], content[4]]
     events: list[Event] = []
     stream = made.restore.stream() if made.restore else None
     assert stream is not None
     for event in unfold(restored(Restore({"x": "y"}, frozenset(), ""), *content)):
         events += stream.feed([event])
-    assert [event.index for event in events if hasattr(event, "part")] == [0, 1, 2]
+    assert [event.index for event in events if isinstance(event, PartStart)] == [0, 1, 2]
 
 
 # --- a forced call that the server cannot be told to make ---------------------------------------------
@@ -297,10 +297,10 @@ def test_streamed_and_whole_answers_are_the_same(
     events = unfold(restored(Restore({}, frozenset(), "-"), Thinking(text="hm"), Text(text="")))
     for event in events:
         fold.feed(stream.feed([event]))
-        if hasattr(event, "part") and isinstance(event.part, Text):
+        if isinstance(event, PartStart) and isinstance(event.part, Text):
             pieces = [text[i:j] for i, j in zip([0, *cuts], [*cuts, len(text)], strict=True)]
             for piece in pieces:
-                fold.feed(stream.feed([_delta(event.index, piece)]))
+                fold.feed(stream.feed([TextDelta(event.index, piece)]))
     assert fold.reply == whole
     if arguments is None:
         assert whole.content == [Thinking(text="hm"), Text(text=text)]
@@ -310,10 +310,6 @@ def test_streamed_and_whole_answers_are_the_same(
         assert isinstance(last, ToolCall)
         assert last.arguments == arguments
         assert whole.reason == "tool_calls"
-
-
-def _delta(index: int, text: str) -> Event:
-    return TextDelta(index, text)
 
 
 KEPT: list[tuple[list[Part], str]] = [
@@ -326,7 +322,7 @@ KEPT: list[tuple[list[Part], str]] = [
 def test_what_is_not_undone(content: list[Part], reason: str) -> None:
     """A limit stays a limit; a server that makes real calls is believed."""
     reply = restored(Restore({}, frozenset(), "", ONE), *content, reason=reason)
-    assert [type(part) for part in reply.content][0] is ToolCall
+    assert type(reply.content[0]) is ToolCall
     assert len(reply.content) == len(content)
     assert reply.reason == ("length" if reason == "length" else "tool_calls")
 

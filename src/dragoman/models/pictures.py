@@ -25,12 +25,18 @@ def pixel_size(data: str) -> tuple[int, int] | None:
     return (width, height) if width > 0 and height > 0 else None
 
 
+def _cut(raw: bytes, at: int, size: int) -> bytes:
+    if len(raw) < at + size:
+        raise IndexError
+    return raw[at : at + size]
+
+
 def _big(raw: bytes, at: int, size: int = 4) -> int:
-    return int.from_bytes(raw[at : at + size], "big")
+    return int.from_bytes(_cut(raw, at, size), "big")
 
 
 def _little(raw: bytes, at: int, size: int = 4) -> int:
-    return int.from_bytes(raw[at : at + size], "little")
+    return int.from_bytes(_cut(raw, at, size), "little")
 
 
 def _png(raw: bytes) -> tuple[int, int]:
@@ -42,7 +48,7 @@ def _gif(raw: bytes) -> tuple[int, int]:
 
 
 def _bmp(raw: bytes) -> tuple[int, int]:
-    height = int.from_bytes(raw[22:26], "little", signed=True)  # negative: the rows run downwards
+    height = int.from_bytes(_cut(raw, 22, 4), "little", signed=True)  # negative: the rows run downwards
     return _little(raw, 18), abs(height)
 
 
