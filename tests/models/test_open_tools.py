@@ -31,7 +31,7 @@ from dragoman.folding import Fold, unfold
 from dragoman.models.cards import Card
 from dragoman.models.open.forced import Forced
 from dragoman.models.restore import Restore
-from tests.models.building import assistant, call, result, user
+from tests.models.building import assistant, call, result, say, user
 from tests.models.open_building import BOTH, FORCED, OLLAMA, OPENAI, asked, opened, plain, restored
 
 F = Tool(name="f", description="Does f.", schema={"type": "object", "properties": {"a": {"type": "integer"}}})
@@ -127,11 +127,23 @@ def test_case_59_a_model_without_tools_says_so(dialect: str) -> None:
     with pytest.raises(GatewayError, match="plain does not support tools") as caught:
         opened(asked(tools=[F]), card)
     assert (caught.value.kind, caught.value.param) == ("invalid_request", "tools")
+    with pytest.raises(GatewayError, match="does not support tools"):
+        opened(asked(tools=[F], tool_choice=FORCED), replace(card, structured_outputs=False))
     for fine in (asked(), asked(tools=[F], tool_choice=ToolChoice(mode="none"))):
         _, body, losses = opened(fine, card)
         assert "tools" not in body
         assert "tool_choice" not in body
         assert not losses.dropped
+
+
+@pytest.mark.parametrize("dialect", ["ollama", "openai_chat"])
+def test_a_model_without_tools_can_still_be_forced(dialect: str) -> None:
+    made, body, losses = opened(asked(tools=[F], tool_choice=FORCED), plain(dialect))
+    assert "tools" not in body
+    assert "format" in body or body["response_format"]["json_schema"]["schema"] == F.schema
+    assert not losses.dropped
+    [back] = restored(made.restore, Text(text='{"a":1}')).content
+    assert isinstance(back, ToolCall)
 
 
 # --- choice --------------------------------------------------------------------------------------
@@ -206,10 +218,12 @@ def test_one_call_at_a_time() -> None:
 
 def test_one_tool_is_its_schema() -> None:
     for choice, tools in ((FORCED, [F]), (ToolChoice(mode="tool", name="f"), [F, G])):
-        made, body, losses = opened(asked(tools=tools, tool_choice=choice), OLLAMA)
+        wanted = asked(say("system", "top"), user("hi"), tools=tools, tool_choice=choice)
+        made, body, losses = opened(wanted, OLLAMA)
         assert body["format"] == F.schema
         assert "tools" not in body
         [system, question] = body["messages"]
+        assert system["content"].startswith("top\n\n")
         assert "the tool f" in system["content"] and "Does f." in system["content"]
         assert question == {"role": "user", "content": "hi"}
         assert list(losses.emulated) == ["tool_choice"]

@@ -117,7 +117,7 @@ def test_what_a_grammar_cannot_hold_is_told(schema: Object, grammar: Object, emu
     _, body, losses = opened(asked(format=Format(kind="schema", schema=schema)), OLLAMA)
     assert body["format"] == grammar
     assert list(losses.emulated) == ["format"] * emulated
-    assert (body["messages"][0]["role"] == "system") is emulated
+    assert ("JSON Schema" in body["messages"][0]["content"]) is emulated
     assert not losses.dropped
 
 
@@ -140,7 +140,14 @@ def test_json_mode_wants_the_word(card: Card) -> None:
     _, body, _ = opened(asked(user("hi, as json"), format=JSON_MODE), card)
     assert [message["role"] for message in body["messages"]] == ["user"]
     later = asked(user("hi"), assistant("json?"), user("json!"), format=JSON_MODE)
-    assert opened(later, card)[1]["messages"][0]["role"] == "system"
+    assert "JSON" in opened(later, card)[1]["messages"][0]["content"]
+
+
+def test_the_prompt_in_an_ollama_models_own_file_stays() -> None:
+    """It counts only while the first message is not a system message."""
+    wanted = asked(user("hi"), assistant("a"), user("b"), format=JSON_MODE)
+    assert [m["role"] for m in opened(wanted, OLLAMA)[1]["messages"]] == ["user", "assistant", "user"]
+    assert [m["role"] for m in opened(wanted, OPENAI)[1]["messages"]] == ["system", "user", "assistant", "user"]
 
 
 TOOL = Tool(name="f", description="Does f.")

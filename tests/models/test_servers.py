@@ -13,7 +13,7 @@ from dragoman.dialects import anthropic, openai_chat
 from dragoman.losses import Losses
 from dragoman.models import dress as dressing
 from dragoman.models.dress import dress
-from dragoman.models.servers import flavor_of, servers
+from dragoman.models.servers import flavor_of, server_of, servers
 
 SERVERS = servers()
 NAMES = sorted(SERVERS)
@@ -60,6 +60,11 @@ def test_a_server_is_known_by_its_list(listing: Any, flavor: str) -> None:
 
 def test_the_address_of_a_hosted_service_wins() -> None:
     assert flavor_of("https://api.groq.com/openai", [{"owned_by": "vllm"}]) == "groq"
+
+
+@pytest.mark.parametrize(("flavor", "name"), [("vllm", "vllm"), ("", "generic"), ("nobody knows", "generic")])
+def test_a_flavor_nobody_knows_is_generic(flavor: str, name: str) -> None:
+    assert server_of(flavor).name == name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -256,6 +261,8 @@ MESSAGES: list[tuple[str, Object, Object]] = [
     ("vllm", assistant(reasoning_content="hm"), assistant(reasoning="hm")),
     ("llamacpp", assistant(reasoning_content="hm"), assistant(reasoning_content="hm")),
     ("deepseek", assistant(reasoning="hm"), assistant(reasoning_content="hm")),
+    ("deepseek", assistant(tool_calls=[{"id": "1"}]), assistant(tool_calls=[{"id": "1"}], reasoning_content="")),
+    ("vllm", assistant(tool_calls=[{"id": "1"}]), assistant(tool_calls=[{"id": "1"}])),
     ("openrouter", assistant(reasoning_details=DETAILS), assistant(reasoning_details=DETAILS)),
     ("openrouter", assistant(reasoning_details=SEALED), assistant()),
     ("vllm", assistant(reasoning_details=DETAILS), assistant()),

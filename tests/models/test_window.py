@@ -13,27 +13,28 @@ from dragoman.models.estimate import Estimate
 from dragoman.models.window import Windows, answer_room, check_room, context_size, put_num_ctx
 from tests.models.building import request, user
 
-# needed, limit, least, most, held → size
+# What is needed, (limit, least, most, held), and the size.
 SIZES = [
-    (100, 40960, 0, 0, 0, 2048),
-    (2048, 40960, 0, 0, 0, 2048),
-    (2049, 40960, 0, 0, 0, 3072),
-    (3073, 40960, 0, 0, 0, 4096),
-    (100, 40960, 8192, 0, 0, 8192),  # never below what is configured
-    (9000, 131072, 8192, 0, 0, 12288),
-    (20000, 131072, 8192, 0, 0, 24576),
-    (30000, 131072, 8192, 0, 0, 32768),
-    (20000, 131072, 8192, 0, 65536, 65536),  # nor below what the model has
-    (39000, 40960, 8192, 0, 0, 40960),  # never above what it can hold
-    (90000, 40960, 8192, 0, 0, 40960),
-    (90000, 131072, 8192, 32768, 0, 32768),  # nor above what is configured
-    (100, 4096, 8192, 0, 0, 4096),
-    (100, 0, 0, 0, 0, 2048),  # nobody knows the limit
+    (100, (40960, 0, 0, 0), 2048),
+    (2048, (40960, 0, 0, 0), 2048),
+    (2049, (40960, 0, 0, 0), 3072),
+    (3073, (40960, 0, 0, 0), 4096),
+    (100, (40960, 8192, 0, 0), 8192),  # never below what is configured
+    (9000, (131072, 8192, 0, 0), 12288),
+    (20000, (131072, 8192, 0, 0), 24576),
+    (30000, (131072, 8192, 0, 0), 32768),
+    (20000, (131072, 8192, 0, 65536), 65536),  # nor below what the model has
+    (39000, (40960, 8192, 0, 0), 40960),  # never above what it can hold
+    (90000, (40960, 8192, 0, 0), 40960),
+    (90000, (131072, 8192, 32768, 0), 32768),  # nor above what is configured
+    (100, (4096, 8192, 0, 0), 4096),
+    (100, (0, 0, 0, 0), 2048),  # nobody knows the limit
 ]
 
 
-@pytest.mark.parametrize(("needed", "limit", "least", "most", "held", "size"), SIZES)
-def test_the_size_of_a_window(needed: int, limit: int, least: int, most: int, held: int, size: int) -> None:
+@pytest.mark.parametrize(("needed", "bounds", "size"), SIZES)
+def test_the_size_of_a_window(needed: int, bounds: tuple[int, int, int, int], size: int) -> None:
+    limit, least, most, held = bounds
     assert context_size(needed, limit=limit, least=least, most=most, held=held) == size
 
 

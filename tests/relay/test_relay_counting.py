@@ -71,8 +71,8 @@ class Setting:
         self.absent = Absent(self.clock)
         self.calibration = Calibration()
 
-    async def count(self, server: Asked, flavor: Any = VLLM, request: Request | None = None, **body: Any) -> Count:
-        return await count(
+    def count(self, server: Asked, flavor: Any = VLLM, request: Request | None = None, **body: Any) -> Count:
+        counting = count(
             server,
             flavor,
             BODY | body,
@@ -81,46 +81,47 @@ class Setting:
             calibration=self.calibration,
             absent=self.absent,
         )
+        return asyncio.run(counting)
 
 
-async def test_vllm_counts_the_chat_itself() -> None:
+def test_vllm_counts_the_chat_itself() -> None:
     server = Asked(tokenize=lambda _: {"count": 321, "max_model_len": 8192, "tokens": []})
-    assert await Setting().count(server) == Count(321, "upstream")
+    assert Setting().count(server) == Count(321, "upstream")
     [(path, body)] = server.calls
     assert path == "/tokenize"
     assert body == {key: BODY[key] for key in BODY if key != "temperature"} | {"add_generation_prompt": True}
 
 
-async def test_llamacpp_writes_the_prompt_and_splits_it() -> None:
+def test_llamacpp_writes_the_prompt_and_splits_it() -> None:
     server = Asked(apply_template=lambda _: {"prompt": "<|user|>hi"}, tokenize=lambda _: {"tokens": [1, 2, 3]})
-    assert await Setting().count(server, LLAMACPP) == Count(3, "tokenizer")
+    assert Setting().count(server, LLAMACPP) == Count(3, "tokenizer")
     assert [path for path, _ in server.calls] == ["/apply-template", "/tokenize"]
     assert server.calls[1][1]["content"] == "<|user|>hi"
 
 
 @pytest.mark.parametrize("flavor", [None, servers()["lmstudio"], servers()["openai"]])
-async def test_a_server_without_a_tokenizer_is_not_asked(flavor: Any) -> None:
+def test_a_server_without_a_tokenizer_is_not_asked(flavor: Any) -> None:
     server = Asked()
-    assert await Setting().count(server, flavor) == Count(estimate(asking()).tokens, "estimate")
+    assert Setting().count(server, flavor) == Count(estimate(asking()).tokens, "estimate")
     assert not server.calls
 
 
-async def test_a_picture_is_estimated_beside_the_counted_text() -> None:
+def test_a_picture_is_estimated_beside_the_counted_text() -> None:
     picture = Media(kind="image", data="https://example.com/x.png", source="url")
     parts = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "https://example.com/x.png"}}]
     messages = [{"role": "user", "content": parts}, {"role": "user", "content": parts[1:]}]
     server, setting, request = Asked(tokenize=lambda _: {"count": 500}), Setting(), asking(picture)
-    counted = await setting.count(server, request=request, messages=messages)
+    counted = setting.count(server, request=request, messages=messages)
     assert counted == Count(500 + attachments(request), "upstream")
     sent = server.calls[0][1]["messages"]
     assert [message["content"] for message in sent] == [parts[:1], ""]
     assert setting.calibration.factor("home/m") == 1.0
 
 
-async def test_exact_counts_teach_the_estimate() -> None:
+def test_exact_counts_teach_the_estimate() -> None:
     setting, real = Setting(), estimate(asking()).tokens * 2
-    await setting.count(Asked(tokenize=lambda _: {"count": real}))
-    learned = await setting.count(Asked(), None)
+    setting.count(Asked(tokenize=lambda _: {"count": real}))
+    learned = setting.count(Asked(), None)
     assert learned.how == "estimate"
     assert learned.tokens >= real
 
@@ -140,16 +141,16 @@ FAILURES: list[tuple[Callable[[Object], JSON], float]] = [
 
 
 @pytest.mark.parametrize(("answer", "seconds"), FAILURES)
-async def test_a_count_that_fails_is_an_estimate(answer: Callable[[Object], JSON], seconds: float) -> None:
+def test_a_count_that_fails_is_an_estimate(answer: Callable[[Object], JSON], seconds: float) -> None:
     server, setting = Asked(tokenize=answer), Setting()
     guess = Count(estimate(asking()).tokens, "estimate")
-    assert await setting.count(server) == guess
+    assert setting.count(server) == guess
     setting.clock.now = seconds - 0.1
-    assert await setting.count(server) == guess
+    assert setting.count(server) == guess
     assert len(server.calls) == (1 if seconds else 2)
     setting.clock.now = seconds + 0.1
     asked = len(server.calls)
-    assert await setting.count(server) == guess
+    assert setting.count(server) == guess
     assert len(server.calls) == asked + 1
 
 
@@ -162,9 +163,9 @@ async def test_a_count_that_fails_is_an_estimate(answer: Callable[[Object], JSON
         (failing("not_found"), lambda _: {"tokens": [1]}),
     ],
 )
-async def test_either_half_of_llamacpp_s_count_may_fail(written: Any, split: Any) -> None:
+def test_either_half_of_llamacpp_s_count_may_fail(written: Any, split: Any) -> None:
     setting = Setting()
-    counted = await setting.count(Asked(apply_template=written, tokenize=split), LLAMACPP)
+    counted = setting.count(Asked(apply_template=written, tokenize=split), LLAMACPP)
     assert counted.how == "estimate"
     assert "home" in setting.absent
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,6 +36,8 @@ NEWER = {
     ".system",
     ".tensors",
 }
+# Loading the system's certificates for every request takes longer than the request.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 PHI, QWEN, GPT, LLAMA, MISTRAL = "phi4:latest", "qwen3:8b", "gpt-oss:20b", "llama3.2-vision:11b", "mistral-small3.2:24b"
 CODER, NOMIC = "qwen2.5-coder:1.5b", "nomic-embed-text:latest"
 WEATHER = {
@@ -78,7 +81,7 @@ def asked(scenario: str = "", words: str = "hello", **members: Any) -> dict[str,
 def post(url: str, body: Any, path: str = "/api/chat", **headers: str) -> httpx.Response:
     """A request as it is, without the SDK's help."""
     data = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return httpx.post(f"{url}{path}", content=data, headers=headers, timeout=20)
+    return httpx.post(f"{url}{path}", content=data, headers=headers, timeout=20, verify=PLAIN)
 
 
 def lines(response: httpx.Response, path: str = "/api/chat") -> list[Any]:

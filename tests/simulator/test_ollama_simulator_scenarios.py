@@ -15,7 +15,7 @@ from dragoman.simulator import OllamaSimulator
 from dragoman.simulator.ollama_script import OLLAMA
 from dragoman.simulator.scenario import ANTHROPIC
 from dragoman.simulator.server import Serving, run_in_thread
-from tests.simulator.ollama_judge import NOMIC, PHI, WEATHER, asked, judge, lines, post, told
+from tests.simulator.ollama_judge import NOMIC, PHI, PLAIN, WEATHER, asked, judge, lines, post, told
 
 Server = Serving[OllamaSimulator]
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
@@ -51,7 +51,10 @@ def test_failures(served: Server, row: tuple[str, int, str, str | None], stream:
     response = post(served.url, asked(scenario, stream=stream))
     assert (response.status_code, response.headers.get("retry-after")) == (status, retry_after)
     assert words in response.json()["error"]
-    with ollama.Client(host=served.url) as client, pytest.raises(ollama.ResponseError, match=words) as caught:
+    with (
+        ollama.Client(host=served.url, verify=PLAIN) as client,
+        pytest.raises(ollama.ResponseError, match=words) as caught,
+    ):
         list(client.chat(**asked(scenario), stream=True))
     assert caught.value.status_code == status
 
@@ -200,7 +203,7 @@ def test_quirks_of_calls(served: Server) -> None:
 
 
 def test_unknown_members_do_not_disturb(served: Server) -> None:
-    with ollama.Client(host=served.url) as client:
+    with ollama.Client(host=served.url, verify=PLAIN) as client:
         stream = list(client.chat(**asked("unknown_event"), stream=True))
     assert "".join(line.message.content or "" for line in stream).endswith("You said: hello")
     raw = [msgspec.json.decode(line) for line in post(served.url, asked("unknown_event")).content.splitlines()]

@@ -14,7 +14,7 @@ from dragoman.simulator import OllamaSimulator
 from dragoman.simulator.ollama_models import DEFAULT_MODELS
 from dragoman.simulator.ollama_script import OLLAMA
 from dragoman.simulator.server import Serving, run_in_thread
-from tests.simulator.ollama_judge import CLOCK, GPT, NOMIC, PHI, QWEN, WEATHER, asked, judge, lines, post, told
+from tests.simulator.ollama_judge import CLOCK, GPT, NOMIC, PHI, PLAIN, QWEN, WEATHER, asked, judge, lines, post, told
 
 Server = Serving[OllamaSimulator]
 SPELLINGS = [name for name in OLLAMA.answers if name not in ("load", "unknown_event", "slow_start")]
@@ -37,7 +37,7 @@ def served() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def sdk(served: Server) -> Iterator[ollama.Client]:
-    with ollama.Client(host=served.url) as client:
+    with ollama.Client(host=served.url, verify=PLAIN) as client:
         yield client
 
 

@@ -247,8 +247,8 @@ def _thoughts(message: Object, server: Server) -> None:
     """Earlier reasoning under the name this server reads it by; gone where it reads none, as its own models do."""
     text = message.pop("reasoning_content", None) or message.pop("reasoning", None)
     message.pop("reasoning", None)
-    if text and server.replay:
-        message[server.replay] = text
+    if server.replay and (text or (server.must_replay and message.get("tool_calls"))):
+        message[server.replay] = text or ""
     details = message.pop("reasoning_details", None)
     if server.details and isinstance(details, list):
         message["reasoning_details"] = [each for each in details if not _ours(each)]

@@ -175,7 +175,7 @@ _CALL = 16
 _RESULT = 10
 _TOOLS = 200
 _TOOL = 16
-_SPREAD = 1.3
+_SPREAD = 1.2
 """Templates write tools with spaces and indents; we count them compact."""
 
 _EDGE = 1568

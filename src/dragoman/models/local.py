@@ -17,7 +17,7 @@ from dragoman.arguments import json_text
 from dragoman.conversation import Object
 from dragoman.models.cards import Card, EffortCard, ThinkingCard
 from dragoman.models.open.card import ALWAYS_ON, CONTEXT, NO_THINKING, SWITCHED, generic
-from dragoman.models.servers import GENERIC, Server, facts, servers
+from dragoman.models.servers import Server, facts, server_of
 
 _EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d{1,9})\s*$", re.MULTILINE)
@@ -126,7 +126,7 @@ def openai_card(entry: Object, upstream: str, flavor: str) -> Card:
     OpenAI's own list has names only; vLLM adds `max_model_len`, llama.cpp `meta`, Groq `context_window`, OpenRouter
     `architecture`, `supported_parameters` and `top_provider`, Mistral and LM Studio `capabilities` and `type`.
     """
-    server = servers().get(flavor) or servers()[GENERIC]
+    server = server_of(flavor)
     name = _text(entry, "id") or _text(entry, "name")
     provider, context = _object(entry, "top_provider"), _openai_context(entry)
     output = _size(entry, "max_completion_tokens", "max_output_tokens") or _size(provider, "max_completion_tokens")

@@ -42,6 +42,7 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     efforts: Mapping[str, str] = MappingProxyType({})
     replay: Literal["", "reasoning_content", "reasoning"] = ""
     details: bool = False
+    must_replay: bool = False
     developer: bool = False
     names: bool = False
     cache_marks: bool = False
@@ -97,6 +98,12 @@ def facts() -> Facts:
 def servers() -> Mapping[str, Server]:
     """Every flavor by its name; "generic" is for servers nobody knows."""
     return facts().servers
+
+
+def server_of(flavor: str) -> Server:
+    """The server of a flavor; of one that is "" or unknown, the generic one."""
+    known = servers()
+    return known.get(flavor) or known[GENERIC]
 
 
 def flavor_of(base_url: str, listing: Sequence[Object] | None) -> str:

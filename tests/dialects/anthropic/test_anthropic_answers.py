@@ -333,7 +333,7 @@ def test_the_sdk_adds_a_stream_up_to_the_unstreamed_answer(name: str) -> None:
     assert streamed.usage.output_tokens == unstreamed.usage.output_tokens
 
 
-# A call whose arguments begin like an object and turn out to be none cannot be mended: they have left by then.
+# What begins like an object and turns out to be none is told in another way by a stream: test_anthropic_arguments.
 arguments = st.sampled_from(["", " ", "null", "[1]", '"x"', "plain words", '{"a":1}', '{"a":{"b":[1,"x"]}}'])
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 seals = st.none() | st.builds(Seal, st.sampled_from(["openai_chat", "ollama", "anthropic"]), texts)

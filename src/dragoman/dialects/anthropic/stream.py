@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from dragoman.arguments import json_text, parse_arguments
+from dragoman.arguments import parse_arguments
 from dragoman.conversation import (
     ArgumentsDelta,
     CitationDelta,
@@ -38,6 +38,7 @@ from dragoman.dialects.anthropic.answer import Answer, encode_citation, media_wo
 from dragoman.dialects.anthropic.blocks import decode_block, decode_citation
 from dragoman.dialects.anthropic.failure import encode_fault, error_kind
 from dragoman.dialects.anthropic.marker import read_signature, signature
+from dragoman.dialects.anthropic.partial import ObjectText
 from dragoman.dialects.anthropic.reply import encode_ending, message_object
 from dragoman.dialects.anthropic.vocabulary import NAME, REASONS, decode_usage, encode_final_usage, encode_usage
 from dragoman.dialects.contract import Stamp
@@ -186,7 +187,7 @@ class Encoder:
         self._open: int | None = None
         self._kind = ""
         self._seal: Seal | None = None
-        self._input = _Input()
+        self._input = ObjectText()
 
     def feed(self, events: Sequence[Event]) -> bytes:
         return b"".join([self._event(event) for event in events])
@@ -254,7 +255,7 @@ class Encoder:
                 self._seal = seal
                 return self._text(text) if text else b""
             case ToolCall(arguments=arguments):
-                self._input = _Input()
+                self._input = ObjectText()
                 return self._arguments(self._input.feed(arguments))
             case _:
                 return b""
@@ -276,29 +277,6 @@ class Encoder:
         delta = encode_ending(event.reason, event.stop_sequence, event.explanation, "".join(self._refused))
         usage = encode_final_usage(event.usage or self._usage or Usage())
         return _frame("message_delta", {"delta": delta, "usage": usage}) + _frame("message_stop", {})
-
-
-class _Input:
-    """The arguments of one call on their way into deltas, which must add up to a JSON object.
-
-    What begins like an object goes on as it comes; anything else waits until it is whole.
-    """
-
-    def __init__(self) -> None:
-        self._is_object = False
-        self._held = ""
-
-    def feed(self, text: str) -> str:
-        if self._is_object:
-            return text
-        self._held += text
-        if not self._held.lstrip().startswith("{"):
-            return ""
-        self._is_object = True
-        return self._held
-
-    def close(self) -> str:
-        return "" if self._is_object else json_text(parse_arguments(self._held))
 
 
 def encode_ping() -> bytes:

@@ -33,6 +33,7 @@ def fit_open(request: Request, card: Card, losses: Losses) -> Fitted:
     if request.origin == card.dialect:
         return Fitted(request, None)
     request = fit_turns(request, card, losses)
+    headed = request.messages[0].role == "system"
     request = fit_thinking(request, card, losses)
     request = fit_settings(request, card, losses)
     request, back = fit_tools(request, card, losses)
@@ -40,7 +41,9 @@ def fit_open(request: Request, card: Card, losses: Losses) -> Fitted:
     if back.forced is None:
         request, shape = fit_format(request, card, losses)
     request = fit_ending(request, card, losses)
-    request = replace(request, messages=joined(request.messages))
+    # A system message of ours would take the place of the one in an Ollama model's own file.
+    spoken = card.dialect == "ollama" and not headed
+    request = replace(request, messages=joined(request.messages, spoken=spoken))
     restore = Restore(back.names, back.freeform, shape, back.forced, back.single)
     return Fitted(request, None if restore == Restore({}, frozenset(), "") else restore)
 

@@ -24,18 +24,14 @@ _SYSTEM = ("system", "developer")
 
 def without_billing(messages: list[Message], losses: Losses) -> list[Message]:
     """`messages` without that line at the head of the first system message."""
-    if not messages or messages[0].role != "system":
+    if not messages or messages[0].role != "system" or not messages[0].content:
         return messages
-    content = messages[0].content
-    for index, part in enumerate(content):
-        if not isinstance(part, Text) or (text := _BILLING.sub("", part.text, count=1)) == part.text:
-            continue
-        if not _BILLING.match(part.text):
-            return messages
-        losses.emulate("system", "the line for Anthropic's accounts is left out: it changes at every call")
-        rest: list[Part] = [replace(part, text=text)] if text else []
-        return [replace(messages[0], content=content[:index] + rest + content[index + 1 :]), *messages[1:]]
-    return messages
+    head, *rest = messages[0].content
+    if not isinstance(head, Text) or _BILLING.match(head.text) is None:
+        return messages
+    losses.emulate("system", "the line for Anthropic's accounts is left out: it changes at every call")
+    text = _BILLING.sub("", head.text, count=1)
+    return [replace(messages[0], content=[replace(head, text=text), *rest] if text else rest), *messages[1:]]
 
 
 def placed(messages: list[Message], origin: str, card: Card, losses: Losses) -> list[Message]:
@@ -56,8 +52,11 @@ def _calls(message: Message) -> bool:
     return any(isinstance(part, ToolCall) for part in message.content)
 
 
-def joined(messages: list[Message]) -> list[Message]:
-    """The leading system messages as one, since many templates know no second."""
+def joined(messages: list[Message], *, spoken: bool) -> list[Message]:
+    """The leading system messages as one, since many templates know no second.
+
+    With `spoken` the user says it: the client has set no system prompt, and the model may have one of its own.
+    """
     lead = 0
     while lead < len(messages) and messages[lead].role in _SYSTEM:
         lead += 1
@@ -66,4 +65,22 @@ def joined(messages: list[Message]) -> list[Message]:
     texts = [part.text for message in messages[:lead] for part in message.content if isinstance(part, Text)]
     content: list[Part] = [Text(text="\n\n".join(texts))] if texts else []
     content += [part for message in messages[:lead] for part in message.content if not isinstance(part, Text)]
-    return [Message(role="system", content=content), *messages[lead:]]
+    rest = messages[lead:]
+    if not spoken:
+        return [Message(role="system", content=content), *rest]
+    if not rest or rest[0].role != "user":
+        return [Message(role="user", content=content), *rest]
+    return [replace(rest[0], content=texts_joined([*content, *rest[0].content])), *rest[1:]]
+
+
+def texts_joined(parts: list[Part]) -> list[Part]:
+    """Neighbouring texts as one: not every server takes a list of them.  Text that was cut for citations is whole."""
+    out: list[Part] = []
+    for part in parts:
+        last = out[-1] if out else None
+        if isinstance(part, Text) and isinstance(last, Text):
+            glue = "" if part.citations or last.citations else "\n\n"
+            out[-1] = Text(text=last.text + glue + part.text, citations=part.citations)
+        else:
+            out.append(part)
+    return out

@@ -35,7 +35,7 @@ def fit_tools(request: Request, card: Card, losses: Losses) -> tuple[Request, To
     request = _without_hosted(request, losses)
     choice = request.tool_choice
     check_choice(choice, request.tools)
-    if request.tools and not card.tools and (choice is None or choice.mode != "none"):
+    if request.tools and not card.tools and not _does_without(choice, card):
         raise invalid(f"{card.id} does not support tools", "tools")
     names = stand_ins(request)
     freeform = frozenset(names.get(tool.name, tool.name) for tool in request.tools if tool.freeform)
@@ -53,6 +53,17 @@ def fit_tools(request: Request, card: Card, losses: Losses) -> tuple[Request, To
         losses.emulate("tool_choice.parallel", "of several calls at once the first one is kept")
     back = {theirs: ours for ours, theirs in names.items()}
     return request, ToolsBack(back, freeform, forced, single)
+
+
+def _does_without(choice: ToolChoice | None, card: Card) -> bool:
+    """Whether a model without tools can do what is asked: call none, or write an answer that is a call."""
+    match choice:
+        case ToolChoice(mode="none"):
+            return True
+        case ToolChoice(mode="any" | "tool"):
+            return card.structured_outputs
+        case _:
+            return False
 
 
 # --- definitions ---------------------------------------------------------------------------------

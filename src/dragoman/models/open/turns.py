@@ -14,7 +14,7 @@ from dragoman.conversation import Foreign, Message, Part, Refusal, Request, Text
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
 from dragoman.models.open.places import place, within
-from dragoman.models.open.system import placed, without_billing
+from dragoman.models.open.system import placed, texts_joined, without_billing
 from dragoman.models.turns import OPENING, merged, paired, result_as_text
 
 # Any id will do, and some models read meaning out of theirs (`functions.name:0`).
@@ -28,7 +28,7 @@ def fit_turns(request: Request, card: Card, losses: Losses) -> Request:
     turns = paired(merged(messages), losses, _ID)
     if not card.tools:
         turns = [_without_tools(turn, losses) for turn in turns]
-    turns = [replace(turn, content=_texts_joined(_said(turn.content))) for turn in turns]
+    turns = [replace(turn, content=texts_joined(_said(turn.content))) for turn in turns]
     return replace(request, messages=_opened(turns, card, losses), cache=None)
 
 
@@ -81,7 +81,7 @@ def _clean_part(part: Part, at: str, card: Card, losses: Losses) -> Part | None:
         case Thinking():
             return _clean_thought(part, card, losses)
         case ToolResult(content=content):
-            return replace(part, content=_texts_joined(_clean_parts(content, at, card, losses)))
+            return replace(part, content=texts_joined(_clean_parts(content, at, card, losses)))
         case Foreign(extra=extra):
             losses.drop(at, f"{card.id} knows no {extra.get('type', 'such')} block")
             return None
@@ -106,19 +106,6 @@ def _clean_thought(part: Thinking, card: Card, losses: Losses) -> Thinking | Non
 def _said(parts: list[Part]) -> list[Part]:
     """Without the empty text of a turn that says something after all."""
     return [part for part in parts if not isinstance(part, Text) or part.text] or parts
-
-
-def _texts_joined(parts: list[Part]) -> list[Part]:
-    """Neighbouring texts as one: not every server takes a list of them.  Text that was cut for citations is whole."""
-    joined: list[Part] = []
-    for part in parts:
-        last = joined[-1] if joined else None
-        if isinstance(part, Text) and isinstance(last, Text):
-            glue = "" if part.citations or last.citations else "\n\n"
-            joined[-1] = Text(text=last.text + glue + part.text, citations=part.citations)
-        else:
-            joined.append(part)
-    return joined
 
 
 # --- a model without tools -----------------------------------------------------------------------
