@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from dragoman.config import Secret, Timeouts, Upstream
 from tests.config.loading import complaints, loaded, written
 
+CERTIFICATE = Path(__file__).parents[1] / "relay" / "localhost.pem"
 ANTHROPIC = Upstream(name="anthropic", key=Secret("k"))
 OPENAI = Upstream(name="openai", dialect="openai_chat", base_url="https://api.openai.com", key=Secret("o"))
 
@@ -109,16 +109,8 @@ key = "c"
 """
 
 
-def certificates() -> str:
-    """Some authority's certificate, of those this machine trusts."""
-    [first, *_] = ssl.create_default_context().get_ca_certs(binary_form=True) or [b""]
-    if not first:
-        pytest.skip("this machine trusts nobody")
-    return ssl.DER_cert_to_PEM_cert(first)
-
-
 def test_the_whole_table(tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text(certificates())
+    (tmp_path / "ca.pem").write_text(CERTIFICATE.read_text())
     gpu, router, home, cloud = loaded({"ROUTER_KEY": "r"}, written(tmp_path, FILE), flavors=["openrouter"]).upstreams
     assert gpu == Upstream(
         name="gpu",
@@ -248,7 +240,7 @@ def test_bad_tables(tmp_path: Path, text: str, expected: list[str]) -> None:
 
 
 def test_verification_cannot_be_both_off_and_with_an_authority(tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text(certificates())
+    (tmp_path / "ca.pem").write_text(CERTIFICATE.read_text())
     file = written(tmp_path, '[[upstream]]\nname = "a"\nverify = false\nca_file = "ca.pem"\n')
     assert complaints({}, file) == [f"{file}:4: upstream[0].ca_file is set beside verify = false, which checks nothing"]
 

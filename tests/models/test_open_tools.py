@@ -92,6 +92,16 @@ def test_definitions(tool: Tool, parameters: Object, dropped: list[str], emulate
     assert list(losses.emulated) == emulated
 
 
+@pytest.mark.parametrize("card", BOTH, ids=lambda card: card.dialect)
+def test_the_first_of_two_tools_with_one_name_stays(card: Card) -> None:
+    _, body, losses = opened(asked(tools=[F, replace(F, description="again", cache="5m")]), card)
+    assert [tool["description"] for tool in functions(body)] == ["Does f."]
+    assert list(losses.dropped) == ["tools.f"]
+    _, body, losses = opened(asked(tools=[replace(F, cache="1h")]), card)
+    assert body["tools"][0].keys() == {"type", "function"}
+    assert not losses.dropped
+
+
 def test_strict_stays_where_the_server_can_keep_it() -> None:
     closed: Object = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
     _, body, losses = opened(asked(tools=[Tool(name="f", schema=closed, strict=True)]), OPENAI)
@@ -336,8 +346,7 @@ KEPT: list[tuple[list[Part], str]] = [
 def test_what_is_not_undone(content: list[Part], reason: str) -> None:
     """A limit stays a limit; a server that makes real calls is believed."""
     reply = restored(Restore({}, frozenset(), "", ONE), *content, reason=reason)
-    assert type(reply.content[0]) is ToolCall
-    assert len(reply.content) == len(content)
+    assert [type(part) for part in reply.content] == [ToolCall, Text][: len(content)]
     assert reply.reason == ("length" if reason == "length" else "tool_calls")
 
 

@@ -14,6 +14,8 @@ from dragoman.losses import Losses
 from dragoman.models import dress as dressing
 from dragoman.models.dress import dress
 from dragoman.models.servers import flavor_of, server_of, servers
+from dragoman.simulator.openai_flavors import flavors
+from dragoman.simulator.openai_rules import check_chat
 
 SERVERS = servers()
 NAMES = sorted(SERVERS)
@@ -98,6 +100,8 @@ def allowed(mode: str, *names: str) -> Object:
 
 
 A, B = tool("a"), tool("b")
+CLOSED = {"type": "object", "properties": {"x": {}}, "required": ["x"], "additionalProperties": False}
+OPEN = CLOSED | {"properties": {"x": {"type": "object"}}}
 
 # Server, what was encoded, what is sent (None: not there), what is dropped, what is emulated.
 CASES: list[tuple[str, Object, Object, set[str], set[str]]] = [
@@ -113,7 +117,7 @@ CASES: list[tuple[str, Object, Object, set[str], set[str]]] = [
     ("mistral", {"stream_options": {"include_usage": True}}, {"stream_options": None}, set(), set()),
     ("openai", {"user": "u"}, {"safety_identifier": "u", "user": None}, set(), set()),
     ("openai", {"stop": list("abcdef")}, {"stop": list("abcd")}, {"stop"}, set()),
-    ("vllm", {"stop": list("abcdef")}, {"stop": list("abcdef")}, set(), set()),
+    ("ollama", {"stop": list("abcdef")}, {"stop": list("abcdef")}, set(), set()),
     ("deepseek", {"parallel_tool_calls": False}, {"parallel_tool_calls": None}, {"tool_choice.parallel"}, set()),
     # thinking
     ("openai", {"reasoning_effort": "minimal"}, {"reasoning_effort": "minimal"}, set(), set()),
@@ -197,7 +201,21 @@ CASES: list[tuple[str, Object, Object, set[str], set[str]]] = [
         {"tool_choice"},
     ),
     ("llamacpp", {"tools": [tool("a", strict=True)]}, {"tools": [A]}, {"tools[0].strict"}, set()),
-    ("vllm", {"tools": [tool("a", strict=True)]}, {"tools": [tool("a", strict=True)]}, set(), set()),
+    ("vllm", {"tools": [tool("a", strict=False)]}, {"tools": [tool("a", strict=False)]}, set(), set()),
+    (
+        "openai",
+        {"tools": [tool("a", strict=True, parameters=CLOSED)]},
+        {"tools": [tool("a", strict=True, parameters=CLOSED)]},
+        set(),
+        set(),
+    ),
+    (
+        "openai",
+        {"tools": [tool("a", strict=True, parameters=OPEN)]},
+        {"tools": [tool("a", parameters=OPEN)]},
+        {"tools[0].strict"},
+        set(),
+    ),
     ("vllm", {"tools": [{"type": "custom", "custom": {"name": "c"}}]}, {"tools": None}, {"tools[0]"}, set()),
 ]
 
@@ -340,3 +358,11 @@ def test_an_anthropic_request_reaches_every_kind_of_server(name: str) -> None:
     assert "found" in texts
     assert "Be brief." in texts
     assert json.encode(dressed) == json.encode(dress(encoded, server, Losses())), "the same every time"
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) & set(flavors())))
+def test_the_simulated_server_of_this_kind_takes_it(name: str) -> None:
+    flavor, losses = flavors()[name], Losses()
+    model = next(model for model in flavor.models if "chat" in model.does)
+    request = anthropic.decode_request(copy.deepcopy(FULL) | {"model": model.id, "stop_sequences": list("abcd")})
+    check_chat(dress(openai_chat.encode_request(request, losses), SERVERS[name], losses), flavor, model)

@@ -203,15 +203,48 @@ def _tools(body: Object, server: Server, losses: Losses, own: bool) -> None:
         if tool.get("type") == "custom" and not server.custom_tools:
             losses.drop(f"tools[{index}]", f"{server.name} knows no tools that take free text")
             continue
-        inner = tool.get("function")
-        if not (server.strict or own) and isinstance(inner, dict) and "strict" in inner:
-            tool = {**tool, "function": {key: value for key, value in inner.items() if key != "strict"}}
-            losses.drop(f"tools[{index}].strict", f"{server.name} does not know it")
-        kept.append(tool if own else _unmarked(tool, server, losses))
+        if not own:
+            tool = _unmarked(_loosened(tool, f"tools[{index}].strict", server, losses), server, losses)
+        kept.append(tool)
     body["tools"] = kept
     if not kept:
         body.pop("tools")
         body.pop("tool_choice", None)
+
+
+def _loosened(tool: Object, at: str, server: Server, losses: Losses) -> Object:
+    """The tool without its strict flag, where the server does not know it or would refuse the schema for it."""
+    inner = tool.get("function")
+    if not isinstance(inner, dict) or "strict" not in inner:
+        return tool
+    if server.strict and not (inner["strict"] and not _closed(inner.get("parameters"))):
+        return tool
+    why = "its schema leaves members open" if server.strict else f"{server.name} does not know it"
+    losses.drop(at, why)
+    return {**tool, "function": {key: value for key, value in inner.items() if key != "strict"}}
+
+
+def _closed(schema: Any) -> bool:
+    """Whether every object of a schema has all its members required and no others, as strict tools must.
+
+    https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
+    """
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            properties = node.get("properties")
+            if isinstance(properties, dict) or node.get("type") == "object":
+                required = node.get("required")
+                named = (
+                    set(required) if isinstance(required, list) and all(isinstance(r, str) for r in required) else set()
+                )
+                if node.get("additionalProperties") is not False or named != set(properties or ()):
+                    return False
+            waiting += node.values()
+    return True
 
 
 # --- messages -----------------------------------------------------------------------------------

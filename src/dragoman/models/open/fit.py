@@ -5,7 +5,6 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from dragoman.conversation import Request
-from dragoman.ids import mint
 from dragoman.losses import Losses
 from dragoman.models.attachments import check_attachments
 from dragoman.models.cards import Card
@@ -17,9 +16,6 @@ from dragoman.models.open.tools import fit_tools
 from dragoman.models.open.turns import fit_turns
 from dragoman.models.restore import Fitted, Restore
 from dragoman.models.turns import fit_ending
-
-# What OpenAI takes for the name of an end user; programs put whole documents there.
-_LONGEST_USER = 64
 
 
 def fit_open(request: Request, card: Card, losses: Losses) -> Fitted:
@@ -58,11 +54,6 @@ def fit_settings(request: Request, card: Card, losses: Losses) -> Request:
             if getattr(request, name) not in (None, 1):
                 losses.drop(name, f"{card.id} takes no sampling settings")
         request = replace(request, temperature=None, top_p=None, top_k=None)
-    if request.user is None:
-        return request
-    if card.dialect == "ollama":
+    if request.user is not None and card.dialect == "ollama":
         return replace(request, user=None)  # it names nobody to a server that has no accounts
-    if len(request.user) > _LONGEST_USER:
-        losses.emulate("user", f"over {_LONGEST_USER} characters: a digest stands for it")
-        return replace(request, user=mint("user_", request.user))
     return request

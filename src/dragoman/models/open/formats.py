@@ -25,12 +25,12 @@ def fit_format(request: Request, card: Card, losses: Losses) -> tuple[Request, S
     if request.tools and card.dialect == "ollama":
         losses.emulate("format", "beside tools Ollama would hold every call to it: the model is asked to follow it")
         return _asked(request, wanted), "json"
-    if not card.structured_outputs:
-        losses.emulate("format", f"{card.id} cannot be held to it: it is asked to follow it")
-        return _asked(request, wanted), "json"
     if wanted.kind == "json":
         # These servers want the word to be there: OpenAI refuses without, a grammar alone ends in white space.
         return (request if _mentioned(request) else instruct(request, ONE_VALUE.format(kind="object"))), ""
+    if not card.structured_outputs:
+        losses.emulate("format", f"{card.id} cannot be held to it: it is asked to follow it")
+        return _asked(request, wanted), "json"
     if card.dialect == "ollama":
         return _held(request, wanted, losses), ""
     strict = True if wanted.strict is None and is_closed(wanted.schema) else wanted.strict
