@@ -50,7 +50,7 @@ class Source(Struct, frozen=True, kw_only=True):
 
     def with_cards(self, cards: Iterable[Card]) -> Source:
         """The models of an Ollama or OpenAI-compatible server, as its own list has them now."""
-        kept = [card for card in cards if self.admits(card.id)]
+        kept = [card for card in cards if card.id and self.admits(card.id)]
         known = {normal(card.id): card for card in reversed(kept)}
         for pattern in self.patterns:
             if not _WILD.intersection(pattern) and normal(pattern) not in known:

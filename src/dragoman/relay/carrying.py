@@ -17,7 +17,8 @@ from dragoman.models.cards import Card
 from dragoman.models.catalogue import Resolution
 from dragoman.models.dress import dress
 from dragoman.models.estimate import Calibration, Estimate, estimate
-from dragoman.models.servers import GENERIC, servers
+from dragoman.models.local import native_num_ctx
+from dragoman.models.servers import server_of
 from dragoman.models.window import Windows, answer_room, check_room, context_size, put_num_ctx
 from dragoman.relay.call import Call, Sent, Way
 from dragoman.relay.counting import Absent, Count, count
@@ -49,7 +50,6 @@ class Carrier:
         self.documents = Documents(clock=clock)
         self.absent = Absent(clock)
         self._dialects = registry()
-        self._flavors = servers()
 
     def apply(self, settings: Settings) -> None:
         """What is configured from now on."""
@@ -89,7 +89,7 @@ class Carrier:
         card, losses = resolution.card, Losses(call.client.SPELLING)
         wanted = apply_override(call.request, self.settings.overrides, resolution)
         _, carried, body = await self._carried(call, wanted, card, losses)
-        flavor = self._flavors[card.flavor or GENERIC] if card.dialect == "openai_chat" else None
+        flavor = server_of(card.flavor) if card.dialect == "openai_chat" else None
         key = f"{card.upstream}/{card.id}"
         return await count(
             server, flavor, body, carried.request, key=key, calibration=self.calibration, absent=self.absent
@@ -112,7 +112,7 @@ class Carrier:
         if card.dialect != "openai_chat":
             return wanted, carried, carried.body
         own = call.client.NAME == "openai_chat"
-        return wanted, carried, dress(carried.body, self._flavors[card.flavor or GENERIC], losses, own=own)
+        return wanted, carried, dress(carried.body, server_of(card.flavor), losses, own=own)
 
     async def _translated(self, call: Call, wanted: Request, resolution: Resolution, losses: Losses) -> Sent:
         card = resolution.card
@@ -144,7 +144,7 @@ class Carrier:
         if card.dialect == "anthropic":
             return wanted
         wanted = put_in_words(wanted, losses, call.version)
-        flavor = self._flavors[card.flavor or GENERIC]
+        flavor = server_of(card.flavor)
         urls, files = flavor.fetches_images, flavor.files
         if not needs_inlining(wanted, card, fetches_urls=urls, takes_files=files):
             return wanted
@@ -169,12 +169,15 @@ class Carrier:
         size = context_size(
             tokens + answer_room(request, thinks=thinks),
             limit=card.context_window,
-            least=max(settings.num_ctx, (override and override.num_ctx) or 0),
+            least=max(settings.num_ctx, native_num_ctx(card), (override and override.num_ctx) or 0),
             most=settings.max_num_ctx,
             held=self.windows.held(card.upstream, card.id),
         )
-        size = put_num_ctx(body, size)
-        check_room(prompt, size, losses)
+        # Who speaks Ollama's API knows that a long prompt is cut, and may want it so.
+        own = request.origin == "ollama"
+        size = put_num_ctx(body, size, whole=not own)
+        if not own:
+            check_room(prompt, size, losses)
         self.windows.hold(card.upstream, card.id, size)
         return size
 

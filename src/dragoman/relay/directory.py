@@ -28,6 +28,7 @@ log = logging.getLogger("dragoman.directory")
 _RETRY = 60.0
 _LOCAL_REFRESH = 60.0
 _RECENT = 5.0
+_AGAIN = 0.5
 _PATIENCE = 2.0
 _LIST_TIMEOUT = 30.0
 # `/api/show` calls at once.
@@ -67,6 +68,8 @@ class Directory:
         self.settings = settings
         self.catalogue = catalogue
         self.servers = servers
+        self.failures: dict[str, str] = {}
+        """Servers whose lists could not be had when they were last asked for, and why."""
         self._read_at: dict[str, float] = {}
         self._reading: dict[str, asyncio.Task[bool]] = {}
         self._first_reads: set[asyncio.Future[bool]] = set()
@@ -110,10 +113,20 @@ class Directory:
         stale = [
             asyncio.shield(self.read(server))
             for server in self.servers.values()
-            if server.dialect.NAME != "anthropic" and self._read_at.get(server.name, -_RECENT) + _RECENT <= now
+            if server.dialect.NAME != "anthropic" and self._stale(server.name, now)
         ]
         if stale and self.settings.refresh > 0:
             await asyncio.wait([asyncio.ensure_future(reading) for reading in stale], timeout=_PATIENCE)
+
+    def perhaps_there(self, name: str) -> GatewayError:
+        """Nobody knows `name`, but not every server could be asked."""
+        whom = "; ".join(f"{server} could not be asked: {why}" for server, why in self.failures.items())
+        return GatewayError("unreachable", f"model '{name}' not found, and {whom}", param="model")
+
+    def _stale(self, name: str, now: float) -> bool:
+        """Whether a server's list is worth another look.  One that was not there may be there in a moment."""
+        age = _RECENT if name not in self.failures else _AGAIN
+        return name not in self._read_at or self._read_at[name] + age <= now
 
     async def read(self, server: UpstreamServer) -> bool:
         """Read one server's list; whether it could be had.  Two who ask at once wait for the same answer."""
@@ -127,10 +140,14 @@ class Directory:
         try:
             source = await read_source(server, self.catalogue, self.settings)
         except GatewayError as error:
-            log.warning("the list of models of %s could not be had: %s", server.name, error.message)
+            if server.name not in self.failures:
+                log.warning("the list of models of %s could not be had: %s", server.name, error.message)
+            self.failures[server.name] = error.message
             return False
         finally:
             self._read_at[server.name] = time.monotonic()
+        if self.failures.pop(server.name, None) is not None:
+            log.info("%s is there again", server.name)
         if source is not None and server is self.servers.get(server.name):
             self.catalogue = self.catalogue.with_source(source)
             log.debug("%s has %d models", server.name, len(source.cards))

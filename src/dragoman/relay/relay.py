@@ -118,7 +118,12 @@ class Relay:
     async def plan(self, name: str) -> Plan:
         """Who may answer for `name`.  Raises `GatewayError` for a name nobody answers to."""
         await self.find(name)
-        return plan_for(name, self.catalogue, self.settings, today=self.today(), rng=self._rng, busy=self._busy)
+        try:
+            return plan_for(name, self.catalogue, self.settings, today=self.today(), rng=self._rng, busy=self._busy)
+        except GatewayError as error:
+            if error.kind == "model_not_found" and self.directory.failures:
+                raise self.directory.perhaps_there(name) from None
+            raise
 
     def _busy(self, upstream: str) -> bool:
         server = self.servers.get(upstream)

@@ -111,7 +111,10 @@ class Exchange:
             self.extra.append((b"retry-after", b"%d" % max(round(seconds), 1)))
         if error.kind in ("billing", "not_implemented"):
             self.extra.append((b"x-should-retry", b"false"))
-        await self.reply(self.dialect.encode_error(error), status)
+        document = self.dialect.encode_error(error)
+        if self.dialect.NAME == "anthropic":  # its SDKs read it there, not in the header
+            document["request_id"] = self.id
+        await self.reply(document, status)
 
     async def relay(self, status: int, headers: Sequence[Header], data: bytes) -> None:
         """An upstream's answer as it is."""
