@@ -26,7 +26,7 @@ class Behind:
     name: str
     make: Callable[[], Any]
     dialect: Any
-    path: str
+    paths: tuple[str, ...]
     models: Mapping[str, str]
     can: frozenset[str]
     read: Callable[[Object], Sent]
@@ -50,7 +50,7 @@ class Server:
 
     def bodies(self) -> list[Object]:
         """What it was asked since `forget`."""
-        found = [record.body for record in self.simulator.requests if record.headers[":path"] == self.behind.path]
+        found = [record.body for record in self.simulator.requests if record.headers[":path"] in self.behind.paths]
         assert all(isinstance(body, dict) for body in found)
         return found
 
@@ -66,9 +66,10 @@ class Server:
 
     def spends(self) -> tuple[int, int]:
         """Tokens of the prompt and of the answer, asked of the server itself with the very same question."""
-        (body,) = self.bodies()
+        (record,) = [r for r in self.simulator.requests if r.headers[":path"] in self.behind.paths]
+        body, path = record.body, record.headers[":path"]
         whole = {name: value for name, value in body.items() if name != "stream_options"} | {"stream": False}
-        reply = self._http.post(self.url + self.behind.path, json=whole, headers=dict(self.behind.headers))
+        reply = self._http.post(self.url + path, json=whole, headers=dict(self.behind.headers))
         assert reply.status_code == 200, reply.text
         return self.behind.spent(reply.json())
 
@@ -143,7 +144,7 @@ def read_ollama(body: Object) -> Sent:
     sent.schema, sent.json = (format_ if isinstance(format_, dict) else None), format_ == "json"
     sent.tools = {tool["function"]["name"]: tool["function"]["parameters"] for tool in body.get("tools") or []}
     pending: list[Call] = []
-    for message in body["messages"]:
+    for message in body.get("messages") or _typed(body):
         match message["role"]:
             case "system":
                 sent.system += message["content"]
@@ -161,6 +162,12 @@ def read_ollama(body: Object) -> Sent:
         sent.images += [_kind(data) for data in message.get("images") or []]
         sent.thoughts += [message["thinking"]] if message.get("thinking") else []
     return sent
+
+
+def _typed(body: Object) -> list[Object]:
+    """The prompt of `/api/generate` as messages."""
+    system = [{"role": "system", "content": body["system"]}] if body.get("system") else []
+    return [*system, {"role": "user", "content": body["prompt"], "images": body.get("images")}]
 
 
 def _list(value: Any) -> list[str]:
@@ -230,7 +237,7 @@ SERVERS: Sequence[Behind] = (
         name="anthropic",
         make=simulate,
         dialect="anthropic",
-        path="/v1/messages",
+        paths=("/v1/messages",),
         models={"": "claude-haiku-4-5-20251001", "thinks": "claude-haiku-4-5-20251001", "levels": "claude-opus-5"},
         can=frozenset({"choice", "failed", "refusal", "stop_sequence", "documents", "result images", "thoughts"}),
         read=read_anthropic,
@@ -242,7 +249,7 @@ SERVERS: Sequence[Behind] = (
         name="ollama",
         make=OllamaSimulator,
         dialect="ollama",
-        path="/api/chat",
+        paths=("/api/chat", "/api/generate"),
         models={"": "mistral-small3.2:24b", "thinks": "qwen3:8b", "levels": "gpt-oss:20b"},
         can=frozenset({"thoughts", "result images"}),
         read=read_ollama,
@@ -254,7 +261,7 @@ SERVERS: Sequence[Behind] = (
         name="openai",
         make=lambda: OpenAISimulator(flavor="openai"),
         dialect="openai_chat",
-        path="/v1/chat/completions",
+        paths=("/v1/chat/completions",),
         models={"": "gpt-4.1-mini", "levels": "gpt-5.6"},
         can=frozenset({"choice", "refusal", "documents", "developer"}),
         read=read_openai,
@@ -266,7 +273,7 @@ SERVERS: Sequence[Behind] = (
         name="vllm",
         make=lambda: OpenAISimulator(flavor="vllm"),
         dialect="openai_chat",
-        path="/v1/chat/completions",
+        paths=("/v1/chat/completions",),
         models={"": "Qwen/Qwen3-8B", "thinks": "Qwen/Qwen3-8B"},
         can=frozenset({"choice", "stop_sequence", "thoughts"}),
         read=read_openai,

@@ -18,6 +18,7 @@ from dragoman.models.catalogue import Resolution
 from dragoman.models.dress import dress
 from dragoman.models.estimate import Calibration, Estimate, estimate
 from dragoman.models.local import native_num_ctx
+from dragoman.models.refusal import Refusals, refused_member, without
 from dragoman.models.servers import server_of
 from dragoman.models.window import Windows, answer_room, check_room, context_size, put_num_ctx
 from dragoman.relay.call import Call, Sent, Way
@@ -31,6 +32,7 @@ from dragoman.relay.upstreams import UpstreamServer
 from dragoman.translation import Carried, carry
 
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
 # The output limits (tokens) above which an unstreamed call may run past every idle timeout on its way: it is streamed
 # upstream and folded here.  The official SDKs of Anthropic draw the line at the same place (ten minutes at 128,000
@@ -49,6 +51,7 @@ class Carrier:
         self.windows = Windows()
         self.documents = Documents(clock=clock)
         self.absent = Absent(clock)
+        self.refusals = Refusals()
         self._dialects = registry()
 
     def apply(self, settings: Settings) -> None:
@@ -112,7 +115,11 @@ class Carrier:
         if card.dialect != "openai_chat":
             return wanted, carried, carried.body
         own = call.client.NAME == "openai_chat"
-        return wanted, carried, dress(carried.body, server_of(card.flavor), losses, own=own)
+        body = dress(carried.body, server_of(card.flavor), losses, own=own)
+        for name in self.refusals.of(f"{card.upstream}/{card.id}"):
+            if name in body:
+                body = _without(body, name, losses)
+        return wanted, carried, body
 
     async def _translated(self, call: Call, wanted: Request, resolution: Resolution, losses: Losses) -> Sent:
         card = resolution.card
@@ -181,7 +188,21 @@ class Carrier:
         self.windows.hold(card.upstream, card.id, size)
         return size
 
-    async def unsealed(self, call: Call, error: GatewayError) -> Sent:
+    async def mended(self, call: Call, error: GatewayError) -> Sent:
+        """The same call without what `error` refuses.  Raises `error` when the call makes no sense without it."""
+        if error.kind == "unverified_thinking":
+            return await self._unsealed(call, error)
+        sent = call.sent
+        if sent.card.dialect != "openai_chat":
+            raise error
+        body: Object = _decode(sent.body)
+        name = refused_member(body, error)
+        if name is None or call.strict or name in call.request.extra:
+            raise error
+        self.refusals.add(sent.key, name)
+        return replace(sent, body=_encode(_without(body, name, sent.losses)))
+
+    async def _unsealed(self, call: Call, error: GatewayError) -> Sent:
         """The same call without the thinking that was sent back: the model says it belongs to another conversation.
 
         It happens when a client rewrites what came before (a clock in the system prompt, another set of tools).
@@ -201,6 +222,13 @@ class Carrier:
         again = await self._translated(call, wanted, sent.resolution, sent.losses)
         sent.losses.drop("thinking", why)
         return again
+
+
+def _without(body: Object, name: str, losses: Losses) -> Object:
+    rest = without(body, name)
+    if len(rest) < len(body):
+        losses.drop(name, "this model's server refuses it")
+    return rest
 
 
 def _unsealed(content: list[Part]) -> list[Part]:

@@ -42,6 +42,9 @@ log = logging.getLogger("dragoman.relay")
 
 _decode = msgspec.json.Decoder().decode
 
+# How often a call is sent again without something that the server refused.
+_MENDS = 3
+
 # The content types of answers that come piece by piece.
 _STREAMED = frozenset({"text/event-stream", "application/x-ndjson"})
 
@@ -306,17 +309,18 @@ class Relay:
     async def _attempt(self, call: Call, server: UpstreamServer, resolution: Resolution) -> Answer:
         if call.sent.resolution is not resolution:
             call.sent = await self.carrier.made(call, resolution)
-        return await self._unsealed(call, server)
+        return await self._mended(call, server)
 
-    async def _unsealed(self, call: Call, server: UpstreamServer) -> Answer:
-        """Once more without the thinking that was sent back, when the model says it belongs to another conversation."""
-        try:
-            return await self._once(call, server)
-        except GatewayError as error:
-            if error.kind != "unverified_thinking" or call.sent.way is not None:
-                raise
-            call.sent = await self.carrier.unsealed(call, error)
-            return await self._once(call, server)
+    async def _mended(self, call: Call, server: UpstreamServer) -> Answer:
+        """Once more without what the server refused, where the call makes sense without it."""
+        for _ in range(_MENDS):
+            try:
+                return await self._once(call, server)
+            except GatewayError as error:
+                if call.sent.way is not None:
+                    raise
+                call.sent = await self.carrier.mended(call, error)
+        return await self._once(call, server)
 
     async def _once(self, call: Call, server: UpstreamServer) -> Answer:
         sent = call.sent

@@ -1,0 +1,86 @@
+"""A member that one server of a kind refuses though others take it: the call is worth another try without it.
+
+Compatible servers differ by version and by model, and no list says how (`gpt-4o` takes no `reasoning_effort`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+
+from dragoman.conversation import Object
+from dragoman.errors import GatewayError
+
+# What an answer can do without.  The conversation, the tools and the shape of the answer are not among it.
+OPTIONAL = frozenset(
+    {
+        "chat_template_kwargs",
+        "enable_thinking",
+        "frequency_penalty",
+        "include_reasoning",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "metadata",
+        "min_p",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "prompt_cache_key",
+        "reasoning",
+        "reasoning_effort",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "stop",
+        "store",
+        "stream_options",
+        "temperature",
+        "thinking",
+        "top_k",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+    }
+)
+_LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+_QUOTED = re.compile(r"""['"`]([a-z_]+(?:\.[a-z_]+)*)['"`]""")
+
+
+def refused_member(body: Object, error: GatewayError) -> str | None:
+    """The optional member of `body` that `error` is about; None when it is about something else."""
+    if error.kind != "invalid_request":
+        return None
+    named = [error.param] if error.param else _QUOTED.findall(error.message)
+    for name in named:
+        top = name.partition(".")[0]
+        if top in OPTIONAL and top in body:
+            return str(top)
+    return None
+
+
+def without(body: Object, name: str) -> Object:
+    """`body` without the member; a limit is said by its other name, where it is not there already."""
+    rest = {key: value for key, value in body.items() if key != name}
+    if (other := _LIMITS.get(name)) is not None and other not in body:
+        rest = {other: body[name]} | rest
+    return rest
+
+
+class Refusals:
+    """The members each model was seen to refuse.  Bounded."""
+
+    def __init__(self, most: int = 256) -> None:
+        self._most = most
+        self._seen: OrderedDict[str, list[str]] = OrderedDict()
+
+    def add(self, key: str, name: str) -> None:
+        names = self._seen.setdefault(key, [])
+        if name not in names:
+            names.append(name)
+        while len(self._seen) > self._most:
+            self._seen.popitem(last=False)
+
+    def of(self, key: str) -> list[str]:
+        """What the model `key` refused before, in the order it was learnt."""
+        return self._seen.get(key, [])

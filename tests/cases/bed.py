@@ -1,0 +1,242 @@
+"""A gateway before one server of every kind, a client of every dialect before it, and what each side saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+import httpx
+import pytest
+
+from dragoman.config import Override, Secret, Settings, Upstream
+from dragoman.simulator import OllamaSimulator, OpenAISimulator, Simulator
+from dragoman.simulator.server import run_in_thread
+from tests.running import TODAY, run_gateway
+
+Object = dict[str, Any]
+Test = TypeVar("Test", bound=Callable[..., object])
+
+_FLAVORS = ("vllm", "llamacpp", "openai")
+_PATHS = {"A": "/v1/messages", "C": "/v1/chat/completions", "O": "/api/chat"}
+_HEADERS = {"A": {"anthropic-version": "2023-06-01", "x-api-key": "any"}, "C": {"authorization": "Bearer any"}, "O": {}}
+
+
+class Behind(NamedTuple):
+    """One server: its simulator, where it gets its calls, and the model that tests ask it for."""
+
+    simulator: Any
+    path: str
+    model: str
+
+    @property
+    def calls(self) -> list[Any]:
+        """What it was asked, oldest first, without questions about its models."""
+        return [request for request in self.simulator.requests if _path(request) == self.path]
+
+
+def _path(request: Any) -> str:
+    headers: Object = request.headers if hasattr(request, "raw") else request[0]
+    return str(headers[":path"])
+
+
+class Told(NamedTuple):
+    """An answer as its bytes came to the client, and the bodies that reached the server for it."""
+
+    answer: httpx.Response
+    sent: list[Any]
+
+    @property
+    def body(self) -> Any:
+        """The answer as JSON."""
+        assert self.answer.status_code == 200, self.answer.text
+        return self.answer.json()
+
+    @property
+    def only(self) -> Any:
+        """The one body the server was sent."""
+        assert len(self.sent) == 1, self.answer.text
+        return self.sent[0]
+
+    @property
+    def dropped(self) -> str:
+        return self.answer.headers.get("x-dragoman-dropped", "")
+
+    @property
+    def emulated(self) -> str:
+        return self.answer.headers.get("x-dragoman-emulated", "")
+
+    @property
+    def events(self) -> list[Object]:
+        """The frames of a stream, whatever the dialect; `[DONE]` is left out."""
+        assert self.answer.status_code == 200, self.answer.text
+        if "ndjson" in self.answer.headers["content-type"]:
+            return [json.loads(line) for line in self.answer.text.splitlines()]
+        datas = [line[6:] for line in self.answer.text.splitlines() if line.startswith("data: ")]
+        return [json.loads(data) for data in datas if data != "[DONE]"]
+
+
+class Bed:
+    """The gateway at `url`, the servers `behind` it by name, and an HTTP client."""
+
+    def __init__(self, url: str, behind: dict[str, Behind], http: httpx.Client) -> None:
+        self.url = url
+        self.behind = behind
+        self.http = http
+
+    def ask(self, client: str, body: Object, path: str = "", **headers: str) -> Told:
+        """What a client of dialect `client` is told.  Header names are given with `_` for `-`."""
+        for server in self.behind.values():
+            server.simulator.requests.clear()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = self.http.post(self.url + (path or _PATHS[client]), json=body, headers=_HEADERS[client] | named)
+        sent = [_sent(call) for server in self.behind.values() for call in server.calls]
+        return Told(answer, sent)
+
+
+def _sent(request: Any) -> Any:
+    return request.body if hasattr(request, "raw") else request[1]
+
+
+@contextmanager
+def bed(settings: Object | None = None, flavors: tuple[str, ...] = _FLAVORS) -> Iterator[Bed]:
+    """A gateway before an Ollama server, Anthropic, and OpenAI-compatible servers of these flavors."""
+    with ExitStack() as stack:
+
+        def start(name: str, dialect: Any, simulator: Any, path: str, model: str) -> Upstream:
+            serving = stack.enter_context(run_in_thread(simulator))
+            behind[name] = Behind(simulator, path, f"{name}/{model}")
+            # The gateway finds out itself what kind of server it is; OpenAI alone is known by its address.
+            flavor = "openai" if name == "openai" else ""
+            return Upstream(name=name, dialect=dialect, base_url=serving.url, key=Secret("sk-test"), flavor=flavor)
+
+        behind: dict[str, Behind] = {}
+        models = {"vllm": "Qwen/Qwen3-8B", "llamacpp": "qwen3-8b-q4_k_m.gguf", "openai": "gpt-4.1-mini"}
+        upstreams = [
+            start("ollama", "ollama", OllamaSimulator(), "/api/chat", "qwen3:8b"),
+            start("anthropic", "anthropic", Simulator(today=TODAY), "/v1/messages", "claude-sonnet-4-5"),
+        ]
+        upstreams += [
+            start(name, "openai_chat", OpenAISimulator(flavor=name), "/v1/chat/completions", models[name])
+            for name in flavors
+        ]
+        values: Object = {"host": "127.0.0.1", "port": 0, "retries": 0, "default_model": None, "fetch_private": True}
+        gateway = stack.enter_context(
+            run_gateway(Settings(**(values | (settings or {})), upstreams=tuple(upstreams)))
+        )
+        http = stack.enter_context(httpx.Client(timeout=20, trust_env=False, verify=False))
+        yield Bed(gateway.url, behind, http)
+
+
+# --- pairs -----------------------------------------------------------------------------------------------
+
+
+class Pair(NamedTuple):
+    """A client's dialect (A, C or O) and the server it calls; the test talks through `bed`."""
+
+    client: str
+    server: str
+    bed: Bed
+
+    @property
+    def kind(self) -> str:
+        """The dialect of the server."""
+        return {"anthropic": "A", "ollama": "O"}.get(self.server, "C")
+
+    @property
+    def model(self) -> str:
+        return self.bed.behind[self.server].model
+
+    @property
+    def seeing(self) -> str:
+        """A model there that sees."""
+        return "ollama/mistral-small3.2:24b" if self.kind == "O" else self.model
+
+    def ask(self, messages: list[Object] | str, *, path: str = "", headers: Object | None = None, **members: Any) -> Told:
+        """One call; a string is what the user says.  `model` is the server's unless told otherwise."""
+        if isinstance(messages, str):
+            messages = [{"role": "user", "content": messages}]
+        base: Object = {"model": self.model, "messages": messages, "stream": False}
+        if self.client == "A":
+            base["max_tokens"] = 4096
+        body = {name: value for name, value in (base | members).items() if value is not None}
+        return self.bed.ask(self.client, body, path, **(headers or {}))
+
+    def tool(self, name: str = "get_weather", schema: Object | None = None) -> Object:
+        """A tool in the client's words."""
+        schema = schema or {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+        if self.client == "A":
+            return {"name": name, "description": "What it does.", "input_schema": schema}
+        return {"type": "function", "function": {"name": name, "description": "What it does.", "parameters": schema}}
+
+
+_SERVERS = {"A": ("anthropic",), "C": ("vllm", "llamacpp"), "O": ("ollama",)}
+
+
+def case(row: int, *pairs: str) -> Callable[[Test], Test]:
+    """A test of one row of the table, for pairs like "A-C": it gets `client` and `server`, once for each server."""
+
+    def mark(test: Test) -> Test:
+        rows = getattr(test, "rows", frozenset()) | {(row, pair) for pair in pairs}
+        test.rows = rows  # type: ignore[attr-defined]  # read by `test_cases_complete`
+        values = [
+            pytest.param((pair[0], server), id=f"case-{row}-{pair[0]}-to-{server}")
+            for pair in pairs
+            for server in _SERVERS[pair[-1]]
+        ]
+        return pytest.mark.parametrize("pair", values, indirect=True)(test)
+
+    return mark
+
+
+# --- reading ---------------------------------------------------------------------------------------------
+
+
+def blocks(told: Told) -> list[Object]:
+    """The content blocks of a Messages answer, streamed or not, as a program puts them together."""
+    if "event-stream" not in told.answer.headers["content-type"]:
+        found: list[Object] = told.body["content"]
+        return found
+    out: list[Object] = []
+    texts: dict[int, str] = {}
+    for event in told.events:
+        match event:
+            case {"type": "content_block_start", "index": index, "content_block": block}:
+                assert index == len(out)
+                out.append(block)
+                texts[index] = ""
+            case {"type": "content_block_delta", "index": index, "delta": {"type": "signature_delta", "signature": seal}}:
+                out[index]["signature"] = seal
+            case {"type": "content_block_delta", "index": index, "delta": delta}:
+                texts[index] += delta.get("text", "") + delta.get("thinking", "") + delta.get("partial_json", "")
+            case _:
+                pass
+    for index, block in enumerate(out):
+        match block["type"]:
+            case "tool_use":
+                block["input"] = json.loads(texts[index] or "{}")
+            case kind:
+                block[kind] = texts[index]
+    return out
+
+
+def text_of(message: Object) -> str:
+    """The words of one message in any dialect."""
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] for part in content if part.get("type") == "text")
+
+
+def pictures_of(message: Object) -> list[str]:
+    """The base64 of the pictures of one message that went to an Ollama or OpenAI-compatible server."""
+    found: list[str] = list(message.get("images") or [])
+    content = message.get("content")
+    if isinstance(content, list):
+        urls = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
+        found += [url.partition(",")[2] for url in urls]
+    return found
+
+
+__all__ = ["Bed", "Behind", "Override", "Pair", "Told", "bed", "blocks", "case", "pictures_of", "text_of"]
