@@ -55,6 +55,6 @@ def test_a_refusal_of_what_matters_reaches_the_client(client: httpx.Client) -> N
 
 
 def test_strict_mode_gives_nothing_up(client: httpx.Client) -> None:
-    answer = client.post("/v1/messages", json=ASKED | {"model": "gpt-4.1"}, headers={"x-dragoman-strict": "1"})
+    answer = client.post("/v1/messages", json=ASKED | {"model": "gpt-4.1-mini"}, headers={"x-dragoman-strict": "1"})
     assert answer.status_code == 400
     assert "top_k" in answer.json()["error"]["message"]

@@ -1,0 +1,95 @@
+"""What the rows of the matrix are made of, and which cells a row has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.matrix.behind import SERVERS, Behind, Server, shown
+from tests.matrix.neutral import Answer, Ask, Client, Sent
+
+
+@dataclass
+class Meeting:
+    """A client and a server, and whether they stream."""
+
+    client: Client
+    server: Server
+    streamed: bool
+
+    @property
+    def behind(self) -> Behind:
+        return self.server.behind
+
+    def both_can(self, feature: str) -> bool:
+        return feature in self.client.can and feature in self.behind.can
+
+
+@dataclass
+class Step:
+    """One call: what is asked (after the answer before it, if there is one), received and answered.
+
+    `end` is how the answer ends, in neutral words.
+    """
+
+    ask: Ask | Callable[[Answer], Ask]
+    sent: Callable[[Sent, Meeting], None]
+    seen: Callable[[Answer, Meeting], None]
+    end: str = "stop"
+
+
+@dataclass
+class Row:
+    """One scenario.  `client` and `server` are features that either must have words for; `model` is the kind of model.
+
+    `translated`: nothing to see where client and server speak the same dialect.
+    """
+
+    name: str
+    steps: Sequence[Step]
+    model: str = ""
+    client: frozenset[str] = field(default_factory=frozenset)
+    server: frozenset[str] = field(default_factory=frozenset)
+    translated: bool = False
+
+    def concerns(self, client: type[Client], behind: Behind) -> bool:
+        own = client.name.partition(" ")[0] == behind.dialect.partition("_")[0]
+        return (
+            self.client <= client.can
+            and self.server <= behind.can
+            and self.model in behind.models
+            and not (self.translated and own)
+        )
+
+
+def cells(client: type[Client], rows: Iterable[Row]) -> Iterator[object]:
+    """(row, server, streamed) for every row that this client and that server have words for."""
+    for row in rows:
+        for behind in SERVERS:
+            if row.concerns(client, behind):
+                for streamed in (False, True):
+                    manner = "streamed" if streamed else "whole"
+                    yield pytest.param(row, behind.name, streamed, id=f"{row.name}-{behind.name}-{manner}")
+
+
+def hold(row: Row, meeting: Meeting) -> None:
+    """Play a row in one of its cells: every call is checked on both sides, and its tokens are the server's own."""
+    answer = Answer()
+    server, client = meeting.server, meeting.client
+    model = f"{meeting.behind.name}/{meeting.behind.models[row.model]}"
+    for step in row.steps:
+        ask = step.ask if isinstance(step.ask, Ask) else step.ask(answer)
+        server.forget()
+        answer = client.ask(model, ask, streamed=meeting.streamed)
+        sent = server.sent()
+        try:
+            assert answer.headers["x-dragoman-upstream"] == meeting.behind.name
+            assert answer.finish == client.finishes[step.end]
+            step.sent(sent, meeting)
+            step.seen(answer, meeting)
+            assert (answer.prompt, answer.output) == server.spends()
+        except AssertionError as error:
+            error.add_note(f"{answer}\nsent: {shown(sent.body)}")
+            raise
