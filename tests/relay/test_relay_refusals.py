@@ -26,7 +26,12 @@ def upstream() -> Iterator[Serving[OpenAISimulator]]:
 def client(upstream: Serving[OpenAISimulator]) -> Iterator[httpx.Client]:
     # As if nobody knew what kind of server it is.
     behind = Upstream(
-        name="there", dialect="openai_chat", base_url=upstream.url, flavor="generic", key=Secret("k"), models=("gpt-*",)
+        name="there",
+        dialect="openai_chat",
+        base_url=upstream.url,
+        flavor="generic",
+        key=Secret("sk-test"),
+        models=("gpt-*",),
     )
     settings = Settings(host="127.0.0.1", port=0, upstreams=(behind,), retries=0)
     with run_gateway(settings) as gateway, httpx.Client(base_url=gateway.url, trust_env=False, timeout=20) as http:
