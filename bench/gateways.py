@@ -17,21 +17,35 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bench.wire import MODELS
+
 PEERS = Path(__file__).parent.parent / ".venv-peers"
 _PATIENCE = 90.0
 
 
+class Pair(Struct, frozen=True):
+    """The dialects of a call: of whoever asks, and of the server that answers."""
+
+    client: str
+    upstream: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is nothing to translate."""
+        return self.client == self.upstream
+
+
 class Gateway(Struct, kw_only=True, frozen=True):
-    """`command(port, upstream, scratch)` gives the arguments and the environment; `dialects` are what it is asked in,
-    the first for every row.  `slow`: it takes so long that it is given fewer requests."""
+    """`command(port, upstream, scratch)` gives the arguments and the environment.  `pairs` are what it is asked, in a
+    quick run only the first `quick` of them."""
 
     name: str
-    dialects: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+    quick: int = 1
     health: str
     command: Callable[[int, int, Path], tuple[list[str], dict[str, str]]]
     missing: Callable[[], str]
     """Why it cannot be measured here, or empty."""
-    slow: bool = False
 
 
 class Running(Struct, kw_only=True, frozen=True):
@@ -148,9 +162,14 @@ http {{
 
 
 def _dragoman(port: int, upstream: int, scratch: Path) -> tuple[list[str], dict[str, str]]:
+    """One gateway with three servers behind it; the name of a model says which one is meant."""
+    there = f"http://127.0.0.1:{upstream}"
     environment = {
         "ANTHROPIC_API_KEY": "bench",
-        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream}",
+        "ANTHROPIC_BASE_URL": there,
+        "OLLAMA_BASE_URL": there,
+        "OPENAI_API_KEY": "bench",
+        "OPENAI_BASE_URL": f"{there}/v1",
         "HOST": "127.0.0.1",
     }
     return [sys.executable, "-m", "dragoman", "serve", "--port", str(port)], environment
@@ -161,7 +180,7 @@ def _dragoman(port: int, upstream: int, scratch: Path) -> tuple[list[str], dict[
 
 def _litellm(port: int, upstream: int, scratch: Path) -> tuple[list[str], dict[str, str]]:
     config = scratch / "litellm.yaml"
-    config.write_text(_LITELLM.format(upstream=upstream))
+    config.write_text(_LITELLM.format(upstream=upstream, model=MODELS["anthropic"]))
     arguments = ["--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
     environment = {
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # no download of prices
@@ -181,9 +200,9 @@ def _litellm_missing() -> str:
 
 _LITELLM = """
 model_list:
-  - model_name: claude-sonnet-4-5-20250929
+  - model_name: {model}
     litellm_params:
-      model: anthropic/claude-sonnet-4-5-20250929
+      model: anthropic/{model}
       api_base: http://127.0.0.1:{upstream}
       api_key: bench
 litellm_settings:
@@ -196,18 +215,29 @@ general_settings:
   disable_spend_logs: true
 """
 
-NGINX = Gateway(name="nginx", dialects=("anthropic",), health="/health", command=_nginx, missing=_nginx_missing)
-NGINX_KEPT = Gateway(
-    name="nginx tuned", dialects=("anthropic",), health="/health", command=_nginx_kept, missing=_nginx_missing
-)
+_UNTOUCHED = Pair("anthropic", "anthropic")
+
+NGINX = Gateway(name="nginx", pairs=(_UNTOUCHED,), health="/health", command=_nginx, missing=_nginx_missing)
+NGINX_KEPT = Gateway(name="tuned", pairs=(_UNTOUCHED,), health="/health", command=_nginx_kept, missing=_nginx_missing)
 DRAGOMAN = Gateway(
-    name="dragoman", dialects=("ollama", "openai"), health="/health", command=_dragoman, missing=lambda: ""
+    name="dragoman",
+    pairs=(
+        Pair("openai", "anthropic"),
+        _UNTOUCHED,
+        Pair("ollama", "anthropic"),
+        Pair("anthropic", "ollama"),
+        Pair("openai", "openai"),
+        Pair("ollama", "ollama"),
+    ),
+    quick=2,
+    health="/health",
+    command=_dragoman,
+    missing=lambda: "",
 )
 LITELLM = Gateway(
     name="LiteLLM",
-    dialects=("openai",),
+    pairs=(Pair("openai", "anthropic"),),
     health="/health/liveliness",
     command=_litellm,
     missing=_litellm_missing,
-    slow=True,
 )

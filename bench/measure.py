@@ -16,7 +16,7 @@ from typing import IO
 import msgspec
 
 from bench import processes, wire
-from bench.gateways import Running, stop
+from bench.gateways import Pair, Running, stop
 from bench.load import Job, Outcome
 
 _ROOT = Path(__file__).parent.parent
@@ -56,21 +56,21 @@ class Stage:
         self._events = events
         self.port = int(_pipe(upstream.stdout).readline())
 
-    def requests(self, running: Running, dialect: str, count: int) -> Requests:
+    def requests(self, running: Running, pair: Pair, count: int) -> Requests:
         """Ask `count` times over eight connections, each as fast as it is answered."""
-        job = self._job(running, dialect, streamed=False)
+        job = self._job(running, pair, streamed=False)
         job.connections, job.each = 8, count // 8
         outcome, cpu, _ = self._measure(running, job, pace=0)
         p50, p99 = _quantiles(outcome.latencies)
         return Requests(cpu=cpu / len(outcome.latencies) * 1e3, p50=p50 * 1e3, p99=p99 * 1e3)
 
-    def streams(self, running: Running, dialect: str, count: int, pace: float) -> Streams:
+    def streams(self, running: Running, pair: Pair, count: int, pace: float) -> Streams:
         """Hold `count` streams, one event each per `pace` seconds; every connection reads two, one after the other.
 
         They begin at even distances over the length of one, and a little more so that no two are in step.
         """
         length = self._events * pace
-        job = self._job(running, dialect, streamed=True)
+        job = self._job(running, pair, streamed=True)
         job.connections, job.each, job.spread = count, 2, length + pace
         outcome, cpu, resident = self._measure(running, job, pace)
         p50, p99 = _quantiles(outcome.latencies)
@@ -83,11 +83,11 @@ class Stage:
             late=outcome.wall / asked - 1,
         )
 
-    def _job(self, running: Running, dialect: str, streamed: bool) -> Job:
-        path, body = wire.QUESTIONS[dialect](streamed)
+    def _job(self, running: Running, pair: Pair, streamed: bool) -> Job:
+        path, body = wire.QUESTIONS[pair.client](wire.MODELS[pair.upstream], streamed)
         return Job(
             port=running.port,
-            dialect=dialect,
+            dialect=pair.client,
             path=path,
             body=body,
             events=self._events,

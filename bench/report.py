@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from bench.gateways import Pair
 from bench.measure import Requests, Streams
 
 FEW, MANY = 50, 200
@@ -19,36 +20,47 @@ class Round(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Row(msgspec.Struct, kw_only=True):
-    """All that was measured of one gateway, asked in one dialect.  Times as in `measure`, `startups` in seconds."""
+    """All that was measured of one gateway and one kind of call.  Times as in `measure`, `startups` in seconds."""
 
     gateway: str
-    dialect: str
+    pair: Pair
     startups: list[float]
     idle: float
     rounds: list[Round] = []
 
     @property
     def label(self) -> str:
-        return f"{self.gateway}, {_CLIENTS[self.dialect]} client"
+        """Who was asked, and what."""
+        return f"{self.gateway} {self.call}"
+
+    @property
+    def call(self) -> str:
+        """From whose words into whose."""
+        return f"{_LETTERS[self.pair.client]}→{_LETTERS[self.pair.upstream]}"
 
     def median(self, figure: Callable[[Round], float]) -> float:
         """The median over the rounds."""
         return statistics.median(map(figure, self.rounds))
 
 
-class Bar(msgspec.Struct, kw_only=True, frozen=True):
-    """`value` of a dragoman row and of the row it is compared with; `at_most` false: the more the better."""
+class Bar(msgspec.Struct, frozen=True):
+    """`value` of a dragoman row and of the row it is compared with; `at_most` false: the more the better.
+
+    `passed` is the limit for calls that are passed through; None where they have no bar.
+    """
 
     text: str
     limit: float
+    passed: float | None
     unit: str
     value: Callable[[Row, Row], float]
-    other: str
+    other: str = ""
     """The gateway that dragoman is compared with; empty when it is measured alone."""
     at_most: bool = True
 
 
-_CLIENTS = {"ollama": "Ollama", "openai": "OpenAI", "anthropic": "Anthropic"}
+_LETTERS = {"anthropic": "A", "openai": "C", "ollama": "O"}
+_LEGEND = "client → server: A Anthropic, C OpenAI chat, O Ollama; the same on both sides is passed through"
 
 
 def _request(row: Row) -> float:
@@ -88,92 +100,88 @@ _FIGURES: tuple[tuple[str, str, Callable[[Row], float]], ...] = (
 )
 
 
+def _times(figure: Callable[[Row], float]) -> Callable[[Row, Row], float]:
+    return lambda row, other: figure(row) / figure(other)
+
+
+def _times_less(figure: Callable[[Row], float]) -> Callable[[Row, Row], float]:
+    return lambda row, other: figure(other) / figure(row)
+
+
+_EVENTS: tuple[tuple[int, Callable[[Row], float]], ...] = (
+    (FEW, lambda row: _event(row, FEW)),
+    (MANY, lambda row: _event(row, MANY)),
+)
+
 _BARS = (
+    Bar("CPU per request, times nginx", 14, 14, "×", _times(_request), other="nginx"),
+    *(
+        Bar(f"CPU per event, {count} streams, times nginx", 3, 2, "×", _times(event), other="nginx")
+        for count, event in _EVENTS
+    ),
+    Bar(f"first token, {FEW} streams, times nginx", 2.5, 2.5, "×", _times(lambda row: _first(row, FEW)), other="nginx"),
     Bar(
-        text="CPU per request, times nginx",
-        limit=14,
-        unit="×",
-        other="nginx",
-        value=lambda row, nginx: _request(row) / _request(nginx),
+        "CPU per request, times less than LiteLLM", 50, None, "×", _times_less(_request), other="LiteLLM", at_most=False
     ),
     *(
         Bar(
-            text=f"CPU per event, {count} streams, times nginx",
-            limit=3,
-            unit="×",
-            other="nginx",
-            value=lambda row, nginx, count=count: _event(row, count) / _event(nginx, count),  # type: ignore[misc]
-        )
-        for count in (FEW, MANY)
-    ),
-    Bar(
-        text=f"first token, {FEW} streams, times nginx",
-        limit=2.5,
-        unit="×",
-        other="nginx",
-        value=lambda row, nginx: _first(row, FEW) / _first(nginx, FEW),
-    ),
-    Bar(
-        text="CPU per request, times less than LiteLLM",
-        limit=50,
-        unit="×",
-        other="LiteLLM",
-        at_most=False,
-        value=lambda row, litellm: _request(litellm) / _request(row),
-    ),
-    *(
-        Bar(
-            text=f"CPU per event, {count} streams, times less than LiteLLM",
-            limit=12,
-            unit="×",
+            f"CPU per event, {count} streams, times less than LiteLLM",
+            12,
+            None,
+            "×",
+            _times_less(event),
             other="LiteLLM",
             at_most=False,
-            value=lambda row, litellm, count=count: _event(litellm, count) / _event(row, count),  # type: ignore[misc]
         )
-        for count in (FEW, MANY)
+        for count, event in _EVENTS
     ),
-    Bar(text="memory idle", limit=64, unit=" MB", other="", value=lambda row, _: row.idle),
-    Bar(text=f"memory at {MANY} streams", limit=96, unit=" MB", other="", value=lambda row, _: _resident(row)),
-    Bar(text="start-up", limit=1, unit=" s", other="", value=lambda row, _: statistics.median(row.startups)),
+    Bar("memory idle", 64, 64, " MB", lambda row, _: row.idle),
+    Bar(f"memory at {MANY} streams", 96, 96, " MB", lambda row, _: _resident(row)),
+    Bar("start-up", 1, 1, " s", lambda row, _: statistics.median(row.startups)),
 )
 
 
 def figures(rows: Iterable[Row]) -> str:
     """The table of what was measured, one column a row."""
     rows = list(rows)
-    lines = [["", *(row.label for row in rows)]]
-    lines += [[text, *(format(value(row), form) for row in rows)] for text, form, value in _FIGURES]
-    return _table(lines)
+    heads = [["", *(row.gateway for row in rows)], ["", *(row.call for row in rows)]]
+    lines = [[text, *(format(value(row), form) for row in rows)] for text, form, value in _FIGURES]
+    return f"{_table(heads, lines)}\n{_LEGEND}"
 
 
 def bars(rows: Iterable[Row]) -> str:
     """Each bar for each row of dragoman: what it is, what was reached, met or MISSED."""
     rows = list(rows)
     ours = [row for row in rows if row.gateway == "dragoman"]
-    lines = [["", "bar", *(row.label for row in ours)]]
-    for bar in _BARS:
-        sign = "≤" if bar.at_most else "≥"
-        verdicts = [_verdict(bar, row, rows) for row in ours]
-        lines.append([bar.text, f"{sign} {bar.limit:g}{bar.unit}", *verdicts])
-    return _table(lines)
+    lines = [[bar.text, _limit(bar), *(_verdict(bar, row, rows) for row in ours)] for bar in _BARS]
+    return _table([["dragoman", "bar", *(row.call for row in ours)]], lines)
+
+
+def _limit(bar: Bar) -> str:
+    sign = "≤" if bar.at_most else "≥"
+    passed = "" if bar.passed in (None, bar.limit) else f", passed {bar.passed:g}{bar.unit}"
+    return f"{sign} {bar.limit:g}{bar.unit}{passed}"
 
 
 def _verdict(bar: Bar, row: Row, rows: list[Row]) -> str:
+    limit = bar.passed if row.pair.passed else bar.limit
+    if limit is None:
+        return ""
     other = next((other for other in rows if other.gateway == bar.other), row)
     if bar.other and other is row:
         return "not measured"
     value = bar.value(row, other)
-    met = value <= bar.limit if bar.at_most else value >= bar.limit
+    met = value <= limit if bar.at_most else value >= limit
     return f"{value:.2f}{bar.unit} {'met' if met else 'MISSED'}"
 
 
-def _table(lines: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+def _table(heads: list[list[str]], lines: list[list[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*heads, *lines, strict=True)]
     rows = [
         "  ".join(
             cell.ljust(width) if nth == 0 else cell.rjust(width)
             for nth, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
-        for line in lines
+        for line in [*heads, *lines]
     ]
-    return "\n".join([rows[0], "-" * len(rows[0]), *rows[1:]])
+    return "\n".join([*rows[: len(heads)], "-" * len(rows[0]), *rows[len(heads) :]])

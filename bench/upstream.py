@@ -1,6 +1,6 @@
-"""A very cheap Anthropic upstream: one process, no framework, one fixed answer, streamed at a steady pace.
+"""A very cheap upstream: one process, no framework, one fixed answer, streamed at a steady pace.
 
-It costs little so that the gateway between it and the load is what a measurement shows.  `POST /bench/pace` (body:
+It speaks the Anthropic, the Ollama and the OpenAI API, as far as a chat needs them.  It costs little so that the gateway between it and the load is what a measurement shows.  `POST /bench/pace` (body:
 milliseconds) sets the pace of later streams; 0 sends a whole stream in one write.  `GET /bench/stats` counts calls.
 Prints its port on standard output.  Run as `python -m bench.upstream`.
 """
@@ -14,7 +14,7 @@ from typing import cast
 
 import msgspec
 
-from bench import clock, wire
+from bench import answers, clock, wire
 
 
 class _Call(msgspec.Struct):
@@ -29,16 +29,32 @@ class _Stats(msgspec.Struct):
     broken: int = 0
 
 
+class _Said:
+    """The answer in one dialect: every byte that will be sent, made once."""
+
+    def __init__(self, answer: answers.Answer) -> None:
+        deltas = answer.deltas
+        first = _STREAM % answer.media.encode() + _chunk(answer.head + deltas[0])
+        self.paced = [first, *map(_chunk, deltas[1:]), _chunk(answer.tail) + b"0\r\n\r\n"]
+        self.at_once = b"".join(self.paced)
+        self.whole = _json_response(answer.whole)
+
+
 class Answers:
-    """Every byte that will be sent, made once."""
+    """By path, for calls and for what else is asked.  `pace` is in seconds between two events."""
 
     def __init__(self, events: int, pace: float) -> None:
-        head, deltas, tail = wire.frames(events)
-        chunks = [_chunk(head + deltas[0]), *map(_chunk, deltas[1:]), _chunk(tail) + b"0\r\n\r\n"]
-        self.paced = [_SSE + chunks[0], *chunks[1:]]
-        self.whole = b"".join(self.paced)
-        self.message = _json_response(wire.message("".join(wire.tokens(events))))
-        self.models = _json_response(wire.models())
+        texts = wire.tokens(events)
+        self.calls = {
+            wire.QUESTIONS[dialect]("", False)[0]: _Said(answer(texts)) for dialect, answer in answers.ANSWERS.items()
+        }
+        self.fixed = {
+            "/v1/models": _json_response(answers.openai_models()),
+            "/api/tags": _json_response(answers.ollama_tags()),
+            "/api/show": _json_response(answers.ollama_show()),
+            "/api/version": _json_response(b'{"version":"0.33.0"}'),
+        }
+        self.claude = _json_response(answers.anthropic_models())
         self.nothing = _json_response(b'{"type":"error","error":{"type":"not_found_error","message":"no"}}', "404 No")
         self.pace = pace
         self.stats = _Stats()
@@ -69,49 +85,54 @@ class Connection(asyncio.Protocol):
             if len(self._held) < end_of_body:
                 return
             body, self._held = self._held[end:end_of_body], self._held[end_of_body:]
-            self._answer(head.split(b" ", 2)[1].partition(b"?")[0], body)
+            path = head.split(b" ", 2)[1].partition(b"?")[0].decode()
+            if (said := self._answers.calls.get(path)) is not None:
+                self._call(said, body)
+            else:
+                self._answer(path, head, body)
 
-    def _answer(self, path: bytes, body: bytes) -> None:
+    def _call(self, said: _Said, body: bytes) -> None:
         answers = self._answers
-        match path.decode():
-            case "/v1/messages" if msgspec.json.decode(body, type=_Call).stream:
-                answers.stats.streams += 1
-                self._stream()
-            case "/v1/messages":
-                answers.stats.requests += 1
-                self._transport.write(answers.message)
-            case "/v1/models":
-                self._transport.write(answers.models)
+        if not msgspec.json.decode(body, type=_Call).stream:
+            answers.stats.requests += 1
+            self._transport.write(said.whole)
+            return
+        answers.stats.streams += 1
+        if answers.pace:
+            self._stream(said.paced, answers.pace)
+        else:
+            self._transport.write(said.at_once)
+
+    def _answer(self, path: str, head: bytes, body: bytes) -> None:
+        answers = self._answers
+        match path:
+            case "/v1/models" if b"\r\nanthropic-version:" in head:
+                self._transport.write(answers.claude)
             case wire.PACE_PATH:
                 answers.pace = float(body) / 1000
                 self._transport.write(_json_response(b"{}"))
             case wire.STATS_PATH:
                 self._transport.write(_json_response(msgspec.json.encode(answers.stats)))
             case _:
-                self._transport.write(answers.nothing)
+                self._transport.write(answers.fixed.get(path, answers.nothing))
 
-    def _stream(self) -> None:
-        if not self._answers.pace:
-            self._transport.write(self._answers.whole)
-            return
-        self._next = 0
-        self._pace = self._answers.pace
+    def _stream(self, chunks: list[bytes], pace: float) -> None:
+        self._chunks, self._next, self._pace = chunks, 0, pace
         self._due = self._loop.time()
         self._tick()
 
     def _tick(self) -> None:
-        chunks = self._answers.paced
-        self._transport.write(chunks[self._next])
+        self._transport.write(self._chunks[self._next])
         self._next += 1
-        if self._next == len(chunks):
+        if self._next == len(self._chunks):
             self._timer = None
             return
         self._due += self._pace  # not now + pace: a late tick must not slow the stream
         self._timer = self._loop.call_at(self._due, self._tick)
 
 
-_SSE = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+_STREAM = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncache-control: no-cache\r\n"
     b"request-id: req_bench\r\ntransfer-encoding: chunked\r\n\r\n"
 )
 
@@ -140,7 +161,7 @@ async def serve(port: int, events: int, pace: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A very cheap Anthropic upstream.")
+    parser = argparse.ArgumentParser(description="A very cheap upstream.")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--events", type=int, default=100, help="text deltas of a stream")
     parser.add_argument("--pace-ms", type=float, default=20, help="between two deltas; 0 sends all at once")

@@ -1,17 +1,22 @@
-"""What is said during a measurement: the questions clients ask, and the one answer the upstream gives.
+"""What clients say and hear during a measurement: their questions, and the answer read back in each dialect.
 
-The upstream's answer is known beforehand, so every reply that a gateway delivers is compared with it in full.
+The answer (`answers`) is known beforehand, so every stream that a gateway delivers is compared with it in full.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import cycle, islice
 from typing import Any
 
 import msgspec
 
-MODEL = "claude-sonnet-4-5-20250929"
+MODELS: Mapping[str, str] = {
+    "anthropic": "claude-sonnet-4-5-20250929",
+    "ollama": "llama3.1:8b",
+    "openai": "mistral-small",
+}
+"""The one model of the upstream in each of its dialects: which one is asked for decides where a call goes."""
 FIRST_TOKEN = "Lighthouses"
 PACE_PATH = "/bench/pace"
 STATS_PATH = "/bench/stats"
@@ -65,24 +70,27 @@ def tokens(events: int) -> list[str]:
 
 # --- questions, in each client's dialect --------------------------------------------------------
 
+# Low enough that an unstreamed call is unstreamed upstream, too, whoever answers it.
+_MOST_TOKENS = 400
 
-def ollama_chat(stream: bool) -> tuple[str, bytes]:
-    """Path and body of an Ollama chat.  The small `num_predict` allows an unstreamed call upstream."""
+
+def ollama_chat(model: str, stream: bool) -> tuple[str, bytes]:
+    """Path and body of an Ollama chat."""
     messages = [{"role": "system", "content": _SYSTEM}, *_turns()]
-    options = {"temperature": 0.7, "num_predict": 512}
-    return "/api/chat", _json({"model": MODEL, "messages": messages, "stream": stream, "options": options})
+    options = {"temperature": 0.7, "num_predict": _MOST_TOKENS}
+    return "/api/chat", _json({"model": model, "messages": messages, "stream": stream, "options": options})
 
 
-def openai_chat(stream: bool, model: str = MODEL) -> tuple[str, bytes]:
+def openai_chat(model: str, stream: bool) -> tuple[str, bytes]:
     """Path and body of an OpenAI chat completion."""
     messages = [{"role": "system", "content": _SYSTEM}, *_turns()]
-    body = {"model": model, "messages": messages, "stream": stream, "max_tokens": 512, "temperature": 0.7}
+    body = {"model": model, "messages": messages, "stream": stream, "max_tokens": _MOST_TOKENS, "temperature": 0.7}
     return "/v1/chat/completions", _json(body)
 
 
-def anthropic_messages(stream: bool) -> tuple[str, bytes]:
-    """Path and body of an Anthropic message: what a plain proxy is asked."""
-    body = {"model": MODEL, "max_tokens": 512, "temperature": 0.7, "system": _SYSTEM, "stream": stream}
+def anthropic_messages(model: str, stream: bool) -> tuple[str, bytes]:
+    """Path and body of an Anthropic message."""
+    body = {"model": model, "max_tokens": _MOST_TOKENS, "temperature": 0.7, "system": _SYSTEM, "stream": stream}
     return "/v1/messages", _json({**body, "messages": _turns()})
 
 
@@ -92,56 +100,6 @@ def _turns() -> list[dict[str, str]]:
 
 def _json(value: object) -> bytes:
     return msgspec.json.encode(value)
-
-
-# --- the upstream's answer ----------------------------------------------------------------------
-
-
-def message(text: str) -> bytes:
-    """An unstreamed Anthropic message."""
-    content = [{"type": "text", "text": text}]
-    usage = {**_USAGE, "output_tokens": len(text.split())}
-    return _json({**_MESSAGE, "content": content, "stop_reason": "end_turn", "usage": usage})
-
-
-def frames(events: int) -> tuple[bytes, list[bytes], bytes]:
-    """An Anthropic stream: what precedes the text, each text delta, and what follows it."""
-    start: dict[str, object] = {**_MESSAGE, "content": [], "stop_reason": None, "usage": {**_USAGE, "output_tokens": 1}}
-    block = {"type": "text", "text": ""}
-    head = _frame("message_start", message=start) + _frame("content_block_start", index=0, content_block=block)
-    deltas = [
-        _frame("content_block_delta", index=0, delta={"type": "text_delta", "text": text}) for text in tokens(events)
-    ]
-    delta = {"stop_reason": "end_turn", "stop_sequence": None}
-    usage = {**_USAGE, "output_tokens": events}
-    tail = _frame("content_block_stop", index=0) + _frame("message_delta", delta=delta, usage=usage)
-    return head + _frame("ping"), deltas, tail + _frame("message_stop")
-
-
-def models() -> bytes:
-    """The one page of the upstream's list of models."""
-    model = {"type": "model", "id": MODEL, "display_name": "Claude", "created_at": "2025-09-29T00:00:00Z"}
-    return _json({"data": [model], "has_more": False, "first_id": MODEL, "last_id": MODEL})
-
-
-_USAGE = {
-    "input_tokens": 231,
-    "cache_creation_input_tokens": 0,
-    "cache_read_input_tokens": 0,
-    "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
-    "service_tier": "standard",
-}
-_MESSAGE = {
-    "id": "msg_01BenchBenchBenchBenchBen",
-    "type": "message",
-    "role": "assistant",
-    "model": MODEL,
-    "stop_sequence": None,
-}
-
-
-def _frame(name: str, **members: object) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), _json({"type": name, **members}))
 
 
 # --- reading the answer back, in each client's dialect ------------------------------------------
@@ -179,12 +137,12 @@ def _events(body: bytes) -> list[bytes]:
     return [line[5:].strip() for line in body.splitlines() if line.startswith(b"data:")]
 
 
-READERS: dict[str, Callable[[bytes], str]] = {
+READERS: Mapping[str, Callable[[bytes], str]] = {
     "ollama": ollama_text,
     "openai": openai_text,
     "anthropic": anthropic_text,
 }
-QUESTIONS: dict[str, Callable[[bool], tuple[str, bytes]]] = {
+QUESTIONS: Mapping[str, Callable[[str, bool], tuple[str, bytes]]] = {
     "ollama": ollama_chat,
     "openai": openai_chat,
     "anthropic": anthropic_messages,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import httpx
 import pytest
 
-from dragoman.config import Override, Secret, Settings, Upstream
+from dragoman.config import Secret, Settings, Upstream
 from dragoman.simulator import OllamaSimulator, OpenAISimulator, Simulator
 from dragoman.simulator.server import run_in_thread
 from tests.running import TODAY, run_gateway
@@ -175,19 +175,26 @@ _SERVERS = {"A": ("anthropic",), "C": ("vllm", "llamacpp"), "O": ("ollama",)}
 
 
 def case(row: int, *pairs: str) -> Callable[[Test], Test]:
-    """A test of one row of the table, for pairs like "A-C": it gets `client` and `server`, once for each server."""
+    """A test of one row of the table, for pairs like "A-C".  It runs once for each pair and server.
+
+    Several of these may stand over one test.
+    """
 
     def mark(test: Test) -> Test:
-        rows = getattr(test, "rows", frozenset()) | {(row, pair) for pair in pairs}
-        test.rows = rows  # type: ignore[attr-defined]  # read by `test_cases_complete`
-        values = [
-            pytest.param((pair[0], server), id=f"case-{row}-{pair[0]}-to-{server}")
-            for pair in pairs
-            for server in _SERVERS[pair[-1]]
-        ]
-        return pytest.mark.parametrize("pair", values, indirect=True)(test)
+        known: tuple[tuple[int, str], ...] = getattr(test, "rows", ())
+        test.rows = (*known, *((row, pair) for pair in pairs))  # type: ignore[attr-defined]
+        return test
 
     return mark
+
+
+def params(rows: tuple[tuple[int, str], ...]) -> list[Any]:
+    """What a test with these rows is run with: (dialect of the client, name of the server)."""
+    return [
+        pytest.param((pair[0], server), id=f"case-{row}-{pair[0]}-to-{server}")
+        for row, pair in rows
+        for server in _SERVERS[pair[-1]]
+    ]
 
 
 # --- reading ---------------------------------------------------------------------------------------------
@@ -221,6 +228,59 @@ def blocks(told: Told) -> list[Object]:
     return out
 
 
+class Said(NamedTuple):
+    """What an answer says, in whatever dialect.  `calls` are (id, name, arguments); `reason` is the dialect's word."""
+
+    text: str
+    thinking: str
+    calls: list[tuple[str, str, Any]]
+    reason: str
+
+
+def read(told: Told, client: str) -> Said:
+    """A whole answer, or all of a stream's frames, as a program of this dialect reads them."""
+    streamed = not told.answer.headers["content-type"].startswith("application/json")
+    match client:
+        case "A":
+            return _read_messages(told, streamed=streamed)
+        case "C":
+            return _read_chat(told.events if streamed else [told.body])
+        case _:
+            return _read_lines(told.events if streamed else [told.body])
+
+
+def _read_messages(told: Told, *, streamed: bool) -> Said:
+    found = blocks(told)
+    text, thinking = ("".join(block.get(kind, "") for block in found) for kind in ("text", "thinking"))
+    calls = [(block["id"], block["name"], block["input"]) for block in found if block["type"] == "tool_use"]
+    reasons = [told.body] if not streamed else [event["delta"] for event in told.events if event["type"] == "message_delta"]
+    return Said(text, thinking, calls, reasons[-1]["stop_reason"] if reasons else "")
+
+
+def _read_chat(documents: list[Object]) -> Said:
+    choices = [choice for document in documents for choice in document.get("choices", [])]
+    deltas = [choice["message"] if "message" in choice else choice["delta"] for choice in choices]
+    calls: dict[int, list[str]] = {}
+    for delta in deltas:
+        for at, call in enumerate(delta.get("tool_calls") or []):
+            ids = calls.setdefault(call.get("index", at), ["", "", ""])
+            ids[0] += call.get("id") or ""
+            ids[1] += call["function"].get("name") or ""
+            ids[2] += call["function"].get("arguments") or ""
+    text, thinking = ("".join(delta.get(name) or "" for delta in deltas) for name in ("content", "reasoning_content"))
+    reasons = [choice["finish_reason"] for choice in choices if choice["finish_reason"]]
+    made = [(id, name, json.loads(arguments)) for id, name, arguments in calls.values()]
+    return Said(text, thinking, made, reasons[-1] if reasons else "")
+
+
+def _read_lines(lines: list[Object]) -> Said:
+    messages = [line["message"] for line in lines if "message" in line]
+    text, thinking = ("".join(message.get(name) or "" for message in messages) for name in ("content", "thinking"))
+    functions = [(call.get("id", ""), call["function"]) for m in messages for call in m.get("tool_calls") or []]
+    calls = [(id, function["name"], function["arguments"]) for id, function in functions]
+    return Said(text, thinking, calls, lines[-1].get("done_reason", "") if lines else "")
+
+
 def text_of(message: Object) -> str:
     """The words of one message in any dialect."""
     content = message.get("content") or ""
@@ -237,6 +297,3 @@ def pictures_of(message: Object) -> list[str]:
         urls = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
         found += [url.partition(",")[2] for url in urls]
     return found
-
-
-__all__ = ["Bed", "Behind", "Override", "Pair", "Told", "bed", "blocks", "case", "pictures_of", "text_of"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import anthropic
 import pytest
 
-from tests.cases.bed import Bed, Pair, bed
+from tests.cases.bed import Bed, Pair, bed, params
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,17 @@ def shared() -> Iterator[Bed]:
 def pair(request: pytest.FixtureRequest, shared: Bed) -> Pair:
     client, server = request.param
     return Pair(client, server, shared)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with `case` over it runs once for each of its pairs."""
+    rows = getattr(metafunc.function, "rows", ())
+    if rows:
+        metafunc.parametrize("pair", params(rows), indirect=True)
+
+
+@pytest.fixture(scope="session")
+def anthropic_sdk(shared: Bed) -> Iterator[anthropic.Anthropic]:
+    http = anthropic.DefaultHttpxClient(verify=False, trust_env=False)
+    with anthropic.Anthropic(base_url=shared.url, api_key="any", max_retries=0, http_client=http) as client:
+        yield client

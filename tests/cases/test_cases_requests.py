@@ -228,8 +228,6 @@ def test_members_of_betas_ask_nothing_of_other_servers(pair: Pair) -> None:
     told = pair.ask(
         "Hi",
         context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
-        metadata={"user_id": "u1"},
-        betas=None,
         headers={"anthropic_beta": "context-management-2025-06-27,prompt-caching-scope-2026-01-05"},
         path="/v1/messages?beta=true",
     )

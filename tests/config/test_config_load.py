@@ -256,7 +256,7 @@ def test_the_whole_file(tmp_path: Path) -> None:
         ("[timeouts]\nidel = 1\n", ["{file}:2: timeouts.idel is not a known key; did you mean idle?"]),
         (
             "[timeouts]\nx = 1\n",
-            ["{file}:2: timeouts.x is not a known key; allowed here: connect, drain, first_byte, idle"],
+            ["{file}:2: timeouts.x is not a known key; allowed here: connect, drain, first_byte, idle, ping"],
         ),
         ("timeouts = 5\n", ["{file}:1: timeouts must be a table"]),
         ("aliases = []\n", ["{file}:1: aliases must be a table"]),

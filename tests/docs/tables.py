@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dragoman.config import settings_table
 from dragoman.errors import TABLE
 from dragoman.models.cards import Card, bundled
+from dragoman.models.servers import GENERIC, Server, servers
+from dragoman.relay.patience import MEANING
 from tests.docs.pages import ROOT
 
 _WHEN = {"retired": "retired", "scheduled": "ends", "not_sooner_than": "not before"}
@@ -53,6 +55,47 @@ def errors() -> str:
     return _table(("kind", "Ollama", "OpenAI", "`type`", "`code`", "Anthropic", "`type`"), rows)
 
 
+_CHOICES = {
+    "all": "any, by name, some of them",
+    "named": "any, by name",
+    "required": "any; by name: the others are left out",
+    "none": "made by other means",
+}
+_FORMATS = {(): "–", ("json_object",): "JSON", ("json_schema",): "schema", ("json_object", "json_schema"): "both"}
+_THOUGHTS = {
+    "effort": "`reasoning_effort`",
+    "object": "`reasoning`",
+    "switch": "`thinking`, `reasoning_effort`",
+    "template": "`chat_template_kwargs`, `reasoning_effort`",
+    "none": "–",
+}
+_COUNTS = {"": "–", "vllm": "`/tokenize`", "llamacpp": "`/apply-template`, `/tokenize`"}
+
+
+def flavors() -> str:
+    """The kinds of OpenAI-compatible servers."""
+    headings = ("flavor", "known by", "`tool_choice`", "`response_format`", "thinking is asked for by", "counts at")
+    return _table(headings, [_flavor(server) for server in servers().values()])
+
+
+def _flavor(server: Server) -> Sequence[str]:
+    owners = [f'`owned_by` "{owner}"' for owner in server.owners]
+    signs = [*server.hosts, *owners, *(f"`{mark}` in its list" for mark in server.marks)]
+    known = "anything else" if server.name == GENERIC else ", ".join(signs)
+    choice, formats = _CHOICES[server.tool_choice], _FORMATS[server.formats]
+    return (f"`{server.name}`", known, choice, formats, _THOUGHTS[server.reasoning], _COUNTS[server.count])
+
+
+def failures() -> str:
+    """What each kind of failure means for a call, before the first byte of its answer."""
+    again = {"yes": "yes", "never": "no", "if told when": "if it says when"}
+    blame = {"none": "–", "busy": "busy", "broken": "failed"}
+    rows = [
+        (f"`{kind}`", again[m.again], "yes" if m.elsewhere else "no", blame[m.blame]) for kind, m in MEANING.items()
+    ]
+    return _table(("failure", "the same server again", "the next one", "the breaker counts it as"), rows)
+
+
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |").replace("| --- ", "|---") for line in lines)
@@ -62,6 +105,8 @@ PLACES: dict[str, tuple[str, Callable[[], str]]] = {
     "settings": ("README.md", settings),
     "catalogue": ("docs/models.md", catalogue),
     "errors": ("docs/translation.md", errors),
+    "flavors": ("docs/upstreams.md", flavors),
+    "failures": ("docs/routing.md", failures),
 }
 """Marker, file, and what belongs after it."""
 

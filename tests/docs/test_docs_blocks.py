@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,8 +15,9 @@ import pytest
 from dragoman.cli.http import call
 from dragoman.config import load
 from dragoman.config.table import OVERRIDES, ROWS
+from dragoman.models.servers import servers
 from tests.docs.pages import Block, blocks, pages
-from tests.docs.world import DOCUMENTED, World
+from tests.docs.world import DOCUMENTED, LOCAL, World
 
 RUN = ("sh", "python", "toml", "json")
 """Languages of blocks that are run."""
@@ -83,6 +86,17 @@ def test_commands(block: Block, world: World) -> None:
             assert shape(answer) == shape(expected)
 
 
+@of("sh")
+def test_gateways_that_are_started_do_not_call_themselves(block: Block) -> None:
+    """As they are shown: a server at the gateway's own address is a mistake that the substituted addresses hide."""
+    for line in re.findall(r"^.*\bdragoman serve\b.*$", block.text, re.MULTILINE):
+        words = shlex.split(line)
+        given = dict(word.split("=", 1) for word in words[: words.index("dragoman")])
+        flags = {k: v for k, v in pairwise(words) if k in ("--port", "--host", "--preset")}
+        environ = {name: re.sub(r"…", "x", value) for name, value in given.items()}
+        load(environ, flags={k[2:]: int(v) if v.isdigit() else v for k, v in flags.items()})
+
+
 def shape(value: Any) -> Any:
     """The members and their types, without the values."""
     match value:
@@ -143,9 +157,10 @@ def test_python(block: Block, world: World) -> None:
 @of("toml")
 def test_toml(block: Block, world: World) -> None:
     file = world.place / "dragoman.toml"
-    file.write_text(world.here(block.text))
+    file.write_text(block.text)
     file.chmod(0o600)
-    load({"PROXY_KEY": "sk-test"}, file)
+    load({"PROXY_KEY": "sk-test"}, file, flavors=servers())
+    file.write_text(world.here(block.text))
     done = world.run("dragoman", "check", "--config", "dragoman.toml")
     assert done.status == 0, done.output
     assert "ok       every setting is allowed" in done.output
@@ -156,7 +171,7 @@ def test_the_whole_file_has_every_setting() -> None:
     whole = next(b for b in ALL if b.language == "toml" and b.page == "docs/configuration.md")
     document = tomllib.loads(whole.text)
     # The key itself does not belong into an example: a file of its own is named instead.
-    wanted = {row.key for row in ROWS if row.key} - {"anthropic.api_key", "api_keys"}
+    wanted = {row.key for row in ROWS if row.key and not row.key.endswith(("api_key", "api_keys"))}
     assert wanted - set(_paths(document)) == set()
     assert set(document["models"]["quick"]) == set(OVERRIDES)
 
@@ -177,7 +192,7 @@ def test_json(block: Block, world: World) -> None:
     document = json.loads(block.text)
     if block.before is not None and block.before.language == "sh":
         return
-    urls = [text for text in _texts(document) if text.startswith(DOCUMENTED)]
+    urls = [text for text in _texts(document) if text.startswith((DOCUMENTED, LOCAL))]
     assert urls, "neither an answer nor settings that lead to the gateway"
     for url in urls:
         assert _answers(world.here(url)), url
@@ -197,10 +212,11 @@ def _texts(value: Any) -> Iterable[str]:
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_addresses_lead_somewhere(page: Any, world: World) -> None:
-    """Every address of the gateway, in prose and in settings: a base URL, or a path that is served."""
-    found = re.findall(r"http://[\w.]+:11434(/[\w/.]*)?", page.read_text("utf-8"))
-    for path in set(found):
-        assert path.rstrip("/") == "/v1" or _answers(world.gateway + path), path
+    """Every address of a gateway, in prose and in settings: a base URL, or a path that is served."""
+    found = re.findall(r"http://[\w.]+:(11434|8000)(/[\w/.]*)?", page.read_text("utf-8"))
+    for port, path in set(found):
+        base = world.gateway if port == "11434" else world.local
+        assert path.rstrip("/") == "/v1" or _answers(base + path), path
 
 
 def _answers(url: str) -> bool:

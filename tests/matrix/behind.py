@@ -11,6 +11,7 @@ import httpx
 
 from dragoman.config import Secret, Upstream
 from dragoman.simulator import OllamaSimulator, OpenAISimulator
+from dragoman.simulator.openai_flavors import Model
 from dragoman.simulator.server import Serving
 from tests.matrix.neutral import Call, Object, Sent, decoded
 from tests.running import simulate
@@ -151,7 +152,7 @@ def read_ollama(body: Object) -> Sent:
             case "tool":
                 wanted = next((call for call in pending if call.id == message.get("tool_call_id", call.id)), None)
                 sent.paired &= wanted is not None and message.get("tool_name", wanted.name) == wanted.name
-                sent.results.append((wanted.name if wanted else "", message["content"]))
+                sent.results.append((wanted.name if wanted else "", message.get("content") or ""))
                 pending = [call for call in pending if call is not wanted]
             case role:
                 sent.turns.append((role, message.get("content") or ""))
@@ -220,6 +221,7 @@ def spent_openai(reply: Object) -> tuple[int, int]:
 
 # --- which there are ------------------------------------------------------------------------------
 
+_SEES = Model(id="Qwen/Qwen2.5-VL-7B-Instruct", does=("chat",), context=32_768)
 _LONG_A = "prompt is too long: 210000 tokens > 200000 maximum"
 _LONG_O = "the prompt exceeds the available context size"
 _ANTHROPIC = {"x-api-key": "sk-test", "anthropic-version": "2023-06-01"}
@@ -271,11 +273,11 @@ SERVERS: Sequence[Behind] = (
     ),
     Behind(
         name="vllm",
-        make=lambda: OpenAISimulator(flavor="vllm"),
+        make=lambda: OpenAISimulator(flavor="vllm", models=("Qwen/Qwen3-8B", _SEES)),
         dialect="openai_chat",
         paths=("/v1/chat/completions",),
-        models={"": "Qwen/Qwen3-8B", "thinks": "Qwen/Qwen3-8B"},
-        can=frozenset({"choice", "stop_sequence", "thoughts"}),
+        models={"": _SEES.id, "thinks": "Qwen/Qwen3-8B"},
+        can=frozenset({"choice", "refusal", "stop_sequence", "thoughts"}),
         read=read_openai,
         spent=spent_openai,
         scenarios=_OPENAI_SCENARIOS,

@@ -15,13 +15,13 @@ _PATIENCE = 20.0
 _ALWAYS = frozenset(
     {
         *("turns", "tools", "choice", "single", "failed", "images", "documents", "result images"),
-        *("schema", "stop_sequence", "refusal", "levels"),
+        *("schema", "stop_sequence", "levels"),
     }
 )
 # What an SDK knows from which version on: (major, minor) and features of `rows`.
 _LEARNT: tuple[tuple[tuple[int, int], frozenset[str]], ...] = (
     ((0, 47), frozenset({"think", "thoughts"})),
-    ((2, 0), frozenset({"parse", "late system"})),
+    ((2, 0), frozenset({"parse", "late system", "refusal"})),
 )
 VERSION = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
 
@@ -30,7 +30,7 @@ class Messages:
     """`client.messages`."""
 
     name = "anthropic"
-    can = _ALWAYS.union(*(learnt for version, learnt in _LEARNT if VERSION >= version))
+    can = _ALWAYS.union(*(learnt for version, learnt in _LEARNT if version <= VERSION))
     errors: tuple[type[Exception], ...] = (anthropic.AnthropicError,)
     finishes: Mapping[str, str] = {
         "stop": "end_turn",
@@ -100,6 +100,9 @@ class Messages:
             answer.refusal = details.get("explanation") if isinstance(details, dict) else details.explanation
         answer.turn = {"role": "assistant", "content": message.content}
         return answer
+
+    def knows(self, name: str) -> bool:
+        return hasattr(anthropic._exceptions, name)
 
     def failure(self, error: Exception) -> Failure:
         status = error.status_code if isinstance(error, anthropic.APIStatusError) else None

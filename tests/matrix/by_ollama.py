@@ -82,7 +82,8 @@ class Chat:
         assert last.done is True
         assert all(part.done is False and part.done_reason is None for part in before)
         answer = Answer(finish=last.done_reason or "", pieces=len(parts), headers=self._headers)
-        answer.prompt, answer.output = last.prompt_eval_count, last.eval_count
+        # Ollama leaves out what is zero.
+        answer.prompt, answer.output = last.prompt_eval_count or 0, last.eval_count or 0
         calls: list[ollama.Message.ToolCall] = []
         for part in parts:
             said = part.message if isinstance(part, ollama.ChatResponse) else part
@@ -97,6 +98,9 @@ class Chat:
             tool_calls=calls or None,
         )
         return answer
+
+    def knows(self, name: str) -> bool:
+        return hasattr(ollama, name)
 
     def failure(self, error: Exception) -> Failure:
         if not isinstance(error, ollama.ResponseError):

@@ -10,6 +10,8 @@ import openai
 
 from dragoman.conversation import Media, Message, Part, Text
 from tests.matrix.neutral import Answer, Ask, Call, Failure, Object, Results, Turn, decoded, words
+from tests.sdks import asking_openai
+from tests.sdks.asking_openai import fold, read
 
 _PATIENCE = 20.0
 _CHOICES = {"any": "required", "auto": "auto", "none": "none"}
@@ -52,13 +54,24 @@ class Chat:
     def ask(self, model: str, ask: Ask, *, streamed: bool) -> Answer:
         body = _body(model, ask)
         completions: Any = self._client.chat.completions
+        if ask.parse is not None:
+            return self._parsed(body, streamed=streamed)
         if not streamed:
-            asked = completions.parse if ask.parse else completions.create
-            return self._read(asked(**body), 1)
-        with completions.stream(**body, stream_options={"include_usage": True}) as stream:
-            chunks = [event.chunk for event in stream if event.type == "chunk"]
-            answer = self._read(stream.get_final_completion(), len(chunks))
-        _check(chunks, answer)
+            return self._told(*read(completions.create(**body)), 1)
+        with completions.create(**body, stream=True, stream_options={"include_usage": True}) as stream:
+            chunks = list(stream)
+        return self._told(*fold(chunks), len(chunks))
+
+    def _parsed(self, body: Object, *, streamed: bool) -> Answer:
+        """The SDK's own way to have an answer in the shape of a class."""
+        completions: Any = self._client.chat.completions
+        if not streamed:
+            completion = completions.parse(**body)
+        else:
+            with completions.stream(**body, stream_options={"include_usage": True}) as stream:
+                completion = stream.get_final_completion()
+        answer = self._told(*read(completion), 1)
+        answer.parsed = completion.choices[0].message.parsed
         return answer
 
     def leave(self, model: str, ask: Ask, *, streamed: bool) -> None:
@@ -71,46 +84,29 @@ class Chat:
 
     # --- reading -----------------------------------------------------------------------------------
 
-    def _read(self, completion: Any, pieces: int) -> Answer:
-        (choice,) = completion.choices
-        message = choice.message
-        more = message.model_extra or {}
-        answer = Answer(
-            text=message.content or "",
-            refusal=message.refusal or "",
-            thinking=more.get("reasoning_content") or "",
-            finish=choice.finish_reason,
-            stop=(choice.model_extra or {}).get("stop_reason"),
-            parsed=getattr(message, "parsed", None),
+    def _told(self, found: asking_openai.Answer, pieces: int) -> Answer:
+        calls = [Call(call.name, decoded(call.words), call.id) for call in found.calls]
+        return Answer(
+            text=found.text,
+            refusal=found.refusal,
+            thinking=found.reasoning,
+            calls=calls,
+            finish=found.finish or "",
+            stop=found.stop,
+            prompt=found.spent.prompt_tokens,
+            output=found.spent.completion_tokens,
+            turn=found.message(),
             pieces=pieces,
             headers=self._headers,
         )
-        if completion.usage is not None:
-            answer.prompt, answer.output = completion.usage.prompt_tokens, completion.usage.completion_tokens
-        for call in message.tool_calls or []:
-            assert call.type == "function"
-            answer.calls.append(Call(call.function.name, decoded(call.function.arguments), call.id))
-        kept = {"role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning_details"}
-        turn = message.model_dump(exclude_none=True)
-        answer.turn = {name: value for name, value in turn.items() if name in kept}
-        for call in answer.turn.get("tool_calls") or []:
-            call["function"].pop("parsed_arguments", None)
-            call.pop("index", None)
-        return answer
+
+    def knows(self, name: str) -> bool:
+        return hasattr(openai, name)
 
     def failure(self, error: Exception) -> Failure:
         status = error.status_code if isinstance(error, openai.APIStatusError) else None
         wait = self._headers.get("retry-after")
         return Failure(type(error).__name__, status, getattr(error, "message", str(error)), wait, self._headers)
-
-
-def _check(chunks: list[Any], answer: Answer) -> None:
-    """The order of a stream: the role first, one finish, then the usage and nothing more."""
-    assert chunks[0].choices[0].delta.role == "assistant"
-    assert [c.choices[0].finish_reason for c in chunks if c.choices and c.choices[0].finish_reason] == [answer.finish]
-    assert [index for index, chunk in enumerate(chunks) if chunk.usage] == [len(chunks) - 1]
-    thoughts = [(choice.delta.model_extra or {}).get("reasoning_content") for c in chunks for choice in c.choices]
-    assert answer.thinking == "".join(filter(None, thoughts))
 
 
 def _body(model: str, ask: Ask) -> Object:

@@ -136,6 +136,9 @@ class Client(Protocol):
     def leave(self, model: str, ask: Ask, *, streamed: bool) -> None:
         """One call that is given up: after the first piece of a stream, else after a moment."""
 
+    def knows(self, name: str) -> bool:
+        """Whether the SDK has an exception of that name."""
+
     def failure(self, error: Exception) -> Failure:
         """What the SDK's exception says."""
 

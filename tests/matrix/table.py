@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.matrix.behind import SERVERS, Behind, Server, shown
 from tests.matrix.neutral import Answer, Ask, Client, Sent
@@ -31,20 +32,21 @@ class Meeting:
 class Step:
     """One call: what is asked (after the answer before it, if there is one), received and answered.
 
-    `end` is how the answer ends, in neutral words.
+    `end` is how the answer ends, in neutral words, for this client and this server.
     """
 
     ask: Ask | Callable[[Answer], Ask]
-    sent: Callable[[Sent, Meeting], None]
     seen: Callable[[Answer, Meeting], None]
-    end: str = "stop"
+    sent: Callable[[Sent, Meeting], None] = lambda sent, meeting: None
+    end: str | Callable[[Meeting], str] = "stop"
 
 
 @dataclass
 class Row:
     """One scenario.  `client` and `server` are features that either must have words for; `model` is the kind of model.
 
-    `translated`: nothing to see where client and server speak the same dialect.
+    `own`: features that a server must have to be asked by a client of its own dialect, whose words it is given as they
+    are; with `translated` it never is.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Row:
     model: str = ""
     client: frozenset[str] = field(default_factory=frozenset)
     server: frozenset[str] = field(default_factory=frozenset)
+    own: frozenset[str] = field(default_factory=frozenset)
     translated: bool = False
 
     def concerns(self, client: type[Client], behind: Behind) -> bool:
@@ -60,18 +63,19 @@ class Row:
             self.client <= client.can
             and self.server <= behind.can
             and self.model in behind.models
-            and not (self.translated and own)
+            and not (own and (self.translated or not self.own <= behind.can))
         )
 
 
-def cells(client: type[Client], rows: Iterable[Row]) -> Iterator[object]:
+def cells(client: type[Client], rows: Iterable[Row]) -> list[ParameterSet]:
     """(row, server, streamed) for every row that this client and that server have words for."""
-    for row in rows:
-        for behind in SERVERS:
-            if row.concerns(client, behind):
-                for streamed in (False, True):
-                    manner = "streamed" if streamed else "whole"
-                    yield pytest.param(row, behind.name, streamed, id=f"{row.name}-{behind.name}-{manner}")
+    return [
+        pytest.param(row, behind.name, streamed, id=f"{row.name}-{behind.name}-{'streamed' if streamed else 'whole'}")
+        for row in rows
+        for behind in SERVERS
+        if row.concerns(client, behind)
+        for streamed in (False, True)
+    ]
 
 
 def hold(row: Row, meeting: Meeting) -> None:
@@ -86,10 +90,12 @@ def hold(row: Row, meeting: Meeting) -> None:
         sent = server.sent()
         try:
             assert answer.headers["x-dragoman-upstream"] == meeting.behind.name
-            assert answer.finish == client.finishes[step.end]
+            end = step.end if isinstance(step.end, str) else step.end(meeting)
+            assert answer.finish == client.finishes[end]
             step.sent(sent, meeting)
             step.seen(answer, meeting)
             assert (answer.prompt, answer.output) == server.spends()
+            assert answer.started is None or answer.started > 0
         except AssertionError as error:
             error.add_note(f"{answer}\nsent: {shown(sent.body)}")
             raise

@@ -138,7 +138,7 @@ def read(completion: ChatCompletion) -> list[Answer]:
             Answer(
                 text=message.content or "",
                 refusal=message.refusal or "",
-                reasoning=more.get("reasoning_content") or "",
+                reasoning=_reasoning(more),
                 details=more.get("reasoning_details") or [],
                 calls=[_called(call.model_dump()) for call in message.tool_calls or []],
                 annotations=[annotation.model_dump() for annotation in message.annotations or []],
@@ -148,6 +148,11 @@ def read(completion: ChatCompletion) -> list[Answer]:
             )
         )
     return answers
+
+
+def _reasoning(more: Object) -> str:
+    """In our own member, else in the one that vLLM and OpenRouter have for it."""
+    return more.get("reasoning_content") or more.get("reasoning") or ""
 
 
 def _called(call: Object) -> Called:
@@ -188,7 +193,7 @@ def _add(answer: Answer, delta: Any) -> None:
     more = delta.model_extra or {}
     answer.text += delta.content or ""
     answer.refusal += delta.refusal or ""
-    answer.reasoning += more.get("reasoning_content") or ""
+    answer.reasoning += _reasoning(more)
     answer.details += more.get("reasoning_details") or []
     answer.annotations += more.get("annotations") or []
     for piece in delta.tool_calls or []:

@@ -99,12 +99,14 @@ class Route(Struct, frozen=True, kw_only=True):
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
-    """How long we wait: for a connection, for the first byte of an answer, between two reads, for calls at shutdown."""
+    """How long we wait: for a connection, for the first byte of an answer, between two reads, for calls at shutdown.
+    After `ping` seconds of silence an Anthropic client gets a sign of life."""
 
     connect: float = 10.0
     first_byte: float = 600.0
     idle: float = 300.0
     drain: float = 30.0
+    ping: float = 10.0
 
 
 class Override(Struct, frozen=True, kw_only=True):

@@ -99,6 +99,12 @@ ROWS: tuple[Row, ...] = (
     Row("timeouts.idle", ("DRAGOMAN_TIMEOUT_IDLE",), kinds.WAIT, "longest silence within an answer"),
     Row("timeouts.drain", ("DRAGOMAN_TIMEOUT_DRAIN",), kinds.SPAN, "time for running calls to end at shutdown"),
     Row(
+        "timeouts.ping",
+        ("DRAGOMAN_TIMEOUT_PING",),
+        kinds.WAIT,
+        "silence after which a waiting Anthropic client gets a ping",
+    ),
+    Row(
         "retries",
         ("DRAGOMAN_RETRIES",),
         kinds.whole(0, 10),

@@ -8,11 +8,13 @@ from msgspec import Struct
 
 from dragoman.conversation import Reply, Request
 from dragoman.dialects.contract import ClientDialect
+from dragoman.errors import GatewayError
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
 from dragoman.models.catalogue import Resolution
 from dragoman.models.restore import Restore
 from dragoman.relay.http1 import Connection
+from dragoman.relay.opening import Opening
 from dragoman.relay.stream import Stream
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.relay.usage_tap import Tap
@@ -110,16 +112,20 @@ class Call:
         return self.sent.losses
 
 
-class Passage(Struct, frozen=True):
+class Passage(Struct):
     """An answer that is passed through as it comes: `connection` has its head, whatever its status.
 
-    `tap` wants to see its bytes; `streamed`: they come piece by piece.
+    `tap` wants to see its bytes; `streamed`: they come piece by piece.  `opening` holds what was read of them already,
+    `body` the whole of an unstreamed answer where that was read.  `fault` is why the answer broke off, if it did.
     """
 
     server: UpstreamServer
     connection: Connection
     tap: Tap
     streamed: bool
+    opening: Opening | None = None
+    body: bytes | None = None
+    fault: GatewayError | None = None
 
 
 Answer = Reply | Stream | Passage

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 from msgspec.structs import replace
@@ -70,9 +71,9 @@ class Directory:
         self.servers = servers
         self.failures: dict[str, str] = {}
         """Servers whose lists could not be had when they were last asked for, and why."""
-        self._read_at: dict[str, float] = {}
-        self._reading: dict[str, asyncio.Task[bool]] = {}
-        self._first_reads: set[asyncio.Future[bool]] = set()
+        self._read_at: dict[UpstreamServer, float] = {}
+        self._reading: dict[UpstreamServer, tuple[float, asyncio.Task[bool]]] = {}
+        self._changed = asyncio.Event()
 
     def apply(self, settings: Settings) -> None:
         """Other settings.  An upstream that did not change keeps its server, with all that is known of it."""
@@ -85,70 +86,102 @@ class Directory:
         for name, server in self.servers.items():
             if name in servers and server.serves(servers[name].upstream, settings.timeouts):
                 servers[name] = server
-                if (source := self.catalogue.sources[name]).live is not None:
+                # What overrides say of a model is in its card.
+                if settings.overrides != self.settings.overrides:
+                    self._read_at.pop(server, None)
+                elif (source := self.catalogue.sources[name]).live is not None:
                     catalogue = catalogue.with_source(source)
             else:
-                self._read_at.pop(name, None)
+                self._read_at.pop(server, None)
+                self.failures.pop(name, None)
                 server.close()
         self.settings, self.servers, self.catalogue = settings, servers, catalogue
-        for name, server in servers.items():
-            if name not in self._read_at and settings.refresh > 0:
-                self._first_reads.add(task := asyncio.ensure_future(self.read(server)))
-                task.add_done_callback(self._first_reads.discard)
+        self._changed.set()
 
     async def keep_current(self) -> None:
-        """Read every list, now and as often as is configured, until cancelled."""
+        """Read every list, now, as often as is configured, and when the settings change, until cancelled."""
+        while True:
+            self._changed.clear()
+            wait = await self._read_all() if self.settings.refresh > 0 else None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), wait)
+
+    async def _read_all(self) -> float:
+        """Seconds until the lists should be read again."""
         refresh = self.settings.refresh
-        while refresh > 0:
-            good = await asyncio.gather(*(self.read(server) for server in self.servers.values()))
-            wait = refresh if all(good) else min(_RETRY, refresh)
-            if any(server.dialect.NAME != "anthropic" for server in self.servers.values()):
-                wait = min(wait, _LOCAL_REFRESH)
-            await asyncio.sleep(wait)
-            refresh = self.settings.refresh
+        reading = asyncio.gather(*map(self.read, self.servers.values()))
+        changed = asyncio.ensure_future(self._changed.wait())
+        await asyncio.wait((reading, changed), return_when=asyncio.FIRST_COMPLETED)
+        changed.cancel()
+        wait = refresh if reading.done() and all(reading.result()) else min(_RETRY, refresh)
+        if any(server.dialect.NAME != "anthropic" for server in self.servers.values()):
+            wait = min(wait, _LOCAL_REFRESH)
+        return wait
 
     async def recent(self) -> None:
         """Make sure that the lists of local servers, which change by the minute, are new, without waiting for long."""
+        if self.settings.refresh > 0:
+            reading = [task for began, task in self._look() if began + _PATIENCE > time.monotonic()]
+            if reading:
+                await asyncio.wait(reading, timeout=_PATIENCE)
+
+    def look_again(self) -> None:
+        """As `recent`, for who does not wait at all."""
+        if self.settings.refresh > 0:
+            self._look()
+
+    def _look(self) -> list[tuple[float, asyncio.Task[bool]]]:
+        """Begin to read what is not new.  What is being read, and since when."""
         now = time.monotonic()
-        stale = [
-            asyncio.shield(self.read(server))
+        return [
+            self._begin(server)
             for server in self.servers.values()
-            if server.dialect.NAME != "anthropic" and self._stale(server.name, now)
+            if server.dialect.NAME != "anthropic" and self._stale(server, now)
         ]
-        if stale and self.settings.refresh > 0:
-            await asyncio.wait([asyncio.ensure_future(reading) for reading in stale], timeout=_PATIENCE)
 
     def perhaps_there(self, name: str) -> GatewayError:
         """Nobody knows `name`, but not every server could be asked."""
         whom = "; ".join(f"{server} could not be asked: {why}" for server, why in self.failures.items())
         return GatewayError("unreachable", f"model '{name}' not found, and {whom}", param="model")
 
-    def _stale(self, name: str, now: float) -> bool:
+    def _stale(self, server: UpstreamServer, now: float) -> bool:
         """Whether a server's list is worth another look.  One that was not there may be there in a moment."""
-        age = _RECENT if name not in self.failures else _AGAIN
-        return name not in self._read_at or self._read_at[name] + age <= now
+        age = _RECENT if server.name not in self.failures else _AGAIN
+        return server not in self._read_at or self._read_at[server] + age <= now
 
     async def read(self, server: UpstreamServer) -> bool:
         """Read one server's list; whether it could be had.  Two who ask at once wait for the same answer."""
-        reading = self._reading.get(server.name)
+        return await asyncio.shield(self._begin(server)[1])
+
+    def _begin(self, server: UpstreamServer) -> tuple[float, asyncio.Task[bool]]:
+        reading = self._reading.get(server)
         if reading is None:
-            reading = self._reading[server.name] = asyncio.create_task(self._read(server))
-            reading.add_done_callback(lambda _: self._reading.pop(server.name, None))
-        return await asyncio.shield(reading)
+            task = asyncio.create_task(self._read(server))
+            reading = self._reading[server] = (time.monotonic(), task)
+            task.add_done_callback(lambda _: self._reading.pop(server, None))
+        return reading
 
     async def _read(self, server: UpstreamServer) -> bool:
+        why = ""
+        source: Source | None = None
         try:
             source = await read_source(server, self.catalogue, self.settings)
         except GatewayError as error:
+            why = error.message
+        except Exception as error:  # a list of no shape that was ever seen
+            log.debug("the list of models of %s makes no sense", server.name, exc_info=True)
+            why = f"its list of models makes no sense ({type(error).__name__})"
+        if server is not self.servers.get(server.name):
+            return True  # it is no longer ours
+        self._read_at[server] = time.monotonic()
+        if why:
             if server.name not in self.failures:
-                log.warning("the list of models of %s could not be had: %s", server.name, error.message)
-            self.failures[server.name] = error.message
+                log.warning("the list of models of %s could not be had: %s", server.name, why)
+            self.failures[server.name] = why
             return False
-        finally:
-            self._read_at[server.name] = time.monotonic()
         if self.failures.pop(server.name, None) is not None:
             log.info("%s is there again", server.name)
-        if source is not None and server is self.servers.get(server.name):
+        if source is not None:
             self.catalogue = self.catalogue.with_source(source)
             log.debug("%s has %d models", server.name, len(source.cards))
         return True

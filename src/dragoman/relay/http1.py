@@ -73,6 +73,11 @@ class Connection(asyncio.Protocol):
     def reusable(self) -> bool:
         return self.alive and self._complete and self._keep and not self._until_close and not self._paused
 
+    @property
+    def paused(self) -> bool:
+        """Whether whoever takes the answer is slow."""
+        return self._paused
+
     async def send(self, request: bytes, patience: float) -> None:
         """Write the request and wait for the answer's head.  `patience`: seconds of silence to bear, here and later."""
         if not self.alive:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from dragoman.conversation import JSON
-from dragoman.errors import GatewayError
+from dragoman.errors import GatewayError, invalid
 from dragoman.relay.call import Passage
 from dragoman.relay.http1 import Brake
 
@@ -69,18 +71,40 @@ def with_model(body: bytes, model: str) -> bytes:
     if (asked := peek(body).model) == model:
         return body
     new = _encode(model)
-    for found in _MODEL.finditer(body):
-        # The member of this name may belong to something inside.  The last one at the top is the one that counts.
-        spliced = body[: found.start(1)] + new + body[found.end(1) :]
-        if peek(spliced).model == model:
-            return spliced
-    members = _members(body)  # spelled with escapes, or not a text
+    try:
+        members = _members(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise invalid(f"the request body is not valid JSON: {error}") from None
+    for pattern in (_MODEL, _ESCAPED):
+        for found in _likely(pattern, body, members):
+            # The member of this name may belong to something inside.  The last one at the top is the one that counts.
+            spliced = body[: found.start(1)] + new + body[found.end(1) :]
+            if peek(spliced).model == model:
+                return spliced
     if asked is None and "model" not in members:
         return adding(body, model=model)
     return _encode({**members, "model": Raw(new)})
 
 
-_MODEL = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*+")')
+# Its value is a text here.  A name may be spelled with escapes, as any text.
+_VALUE = rb'[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*+")'
+_MODEL = re.compile(rb'"model"' + _VALUE)
+_ESCAPED = re.compile(b'"' + b"".join(rb"(?:%c|\\u00%02x)" % (char, char) for char in b"model") + b'"' + _VALUE, re.I)
+# Every try reads all of the body, and a body can have any number of places to try.
+_TRIES = 4
+
+
+def _likely(pattern: re.Pattern[bytes], body: bytes, members: Mapping[str, Raw]) -> Iterator[re.Match[bytes]]:
+    """Where the top-level `model` may stand, the likeliest places first, a few of them."""
+    yield from islice(pattern.finditer(body), 1)
+    inside = 0
+    for name, value in members.items():
+        if name == "model":
+            break
+        inside += sum(1 for _ in pattern.finditer(value))
+    yield from islice(pattern.finditer(body), inside, inside + 1)
+    found = deque(pattern.finditer(body), _TRIES)
+    yield from reversed(found)
 
 
 def adding(body: bytes, **members: JSON) -> bytes:
@@ -110,19 +134,34 @@ def reply_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
     ]
 
 
+# How a frame ends: an event, and a line.
+_EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_LINE_ENDS = (b"\n",)
+# Bytes.  Of a frame that is longer, what came is passed on before its end is there.
+_MOST_HELD = 1024 * 1024
+
+
 class Passing:
-    """A sink that writes what it gets.  `write` may return something to wait for: the client is slow."""
+    """A sink that writes what it gets, in whole frames: of one that never ends nothing has been written, so that an
+    error can follow.  `write` may return something to wait for: the client is slow."""
 
     def __init__(self, passage: Passage, write: Callable[[bytes], Awaitable[None] | None]) -> None:
         self._connection = passage.connection
+        self._opening = passage.opening
         self._write = write
         self._tap = passage.tap.feed
-        self._last = b"\n"
+        events = passage.connection.headers.get("content-type", "").startswith("text/event-stream")
+        self._ends = _EVENT_ENDS if events else _LINE_ENDS
+        self._begun = bytearray()
+        self.torn = False
+        """Whether the last thing that was written is the beginning of a frame."""
         self._brake = Brake(passage.connection, self._fail)
         self._ended: asyncio.Future[GatewayError | None] = asyncio.get_running_loop().create_future()
 
     async def run(self, patience: float) -> GatewayError | None:
         """Pass everything on.  What it returns is why the answer is not complete, or None."""
+        if self._opening is not None and (held := self._opening.take()):
+            self.data(held)
         self._connection.read_into(self, patience)
         broken = await self._ended
         await self._brake.released()
@@ -130,7 +169,34 @@ class Passing:
 
     def data(self, data: bytes) -> None:
         self._tap(data)
-        self._last = data
+        if not self._begun and data.endswith(self._ends):
+            self.torn = False
+            self._put(data)
+            return
+        self._begun += data
+        new = bytes(self._begun[-len(data) - 3 :])  # an end may have begun before
+        end = max(new.rfind(mark) + len(mark) if mark in new else 0 for mark in self._ends)
+        if end:
+            self.torn = False
+            self._put_begun(len(self._begun) - len(new) + end)
+        elif len(self._begun) > _MOST_HELD:
+            self.torn = True
+            self._put_begun(len(self._begun))
+
+    def end(self) -> None:
+        if self._begun:
+            self._put_begun(len(self._begun))
+        self._settle(None)
+
+    def broken(self, error: GatewayError) -> None:
+        self._settle(error)
+
+    def _put_begun(self, size: int) -> None:
+        data = bytes(self._begun[:size])
+        del self._begun[:size]
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
         try:
             rest = self._write(data)
         except Exception as error:
@@ -138,17 +204,6 @@ class Passing:
             return
         if rest is not None:
             self._brake.hold(rest)
-
-    @property
-    def mid_line(self) -> bool:
-        """Whether the last thing that came is not the end of a line."""
-        return not self._last.endswith(b"\n")
-
-    def end(self) -> None:
-        self._settle(None)
-
-    def broken(self, error: GatewayError) -> None:
-        self._settle(error)
 
     def _settle(self, error: GatewayError | None) -> None:
         if not self._ended.done():

@@ -20,7 +20,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dragoman.config import Settings
-from dragoman.conversation import ArgumentsDelta, Finish, PartStart, Reply, Request, TextDelta, Usage
+from dragoman.conversation import ArgumentsDelta, Fault, Finish, PartStart, Reply, Request, TextDelta, Usage
 from dragoman.dialects.contract import ClientDialect
 from dragoman.errors import GatewayError
 from dragoman.folding import Fold, unfold
@@ -31,11 +31,13 @@ from dragoman.relay.carrying import Carrier
 from dragoman.relay.counting import Count
 from dragoman.relay.directory import Directory
 from dragoman.relay.http1 import Connection
-from dragoman.relay.patience import MEANING, delay, falls_over
+from dragoman.relay.opening import Opening, said_in
+from dragoman.relay.patience import MEANING, delay
 from dragoman.relay.planning import plan_for, refuses_for_length
+from dragoman.relay.rounds import Once, Rounds, UnfitError, Won
 from dragoman.relay.stream import Stream, folded, known_kind
 from dragoman.relay.tally import Tally
-from dragoman.relay.upstreams import UpstreamServer, retry_after
+from dragoman.relay.upstreams import UpstreamServer
 from dragoman.relay.usage_tap import tap_for
 
 log = logging.getLogger("dragoman.relay")
@@ -50,9 +52,6 @@ _STREAMED = frozenset({"text/event-stream", "application/x-ndjson"})
 
 
 A = TypeVar("A")
-Once = Callable[[UpstreamServer, Resolution], Awaitable[A]]
-Won = tuple[A, UpstreamServer, int]
-"""What came of an attempt, where, and the ticket of that server's breaker."""
 
 
 def utc_today() -> date:
@@ -72,6 +71,7 @@ class Relay:
         self.directory = Directory(settings, catalogue, servers)
         self.carrier = Carrier(settings, time.monotonic)
         self.tally = Tally()
+        self._rounds = Rounds(self.server, self.tally)
         self.today = today
         self._rng = random.Random()
 
@@ -148,21 +148,31 @@ class Relay:
         error rather than a line in the report.  Without a `way` nothing is passed through.
         """
         call = Call(client, plan, decode, strict=strict or self.settings.strict, way=way, version=version)
-        refused: GatewayError | None = None
-        for resolution in plan.candidates:
+        try:
+            await self._fit(call)
+        except GatewayError as error:
+            if not plan.on_context or not refuses_for_length(error):
+                raise
+            call.plan = await self._instead(plan, plan.on_context, error)
+            await self._fit(call)
+        return call
+
+    async def _fit(self, call: Call) -> None:
+        """Make the call ready for the first model of its plan that can take it; those before it are left out.
+
+        Raises `GatewayError` when none can: for its length, where another model takes over then.
+        """
+        plan = call.plan
+        refused = []
+        for index, resolution in enumerate(plan.candidates):
             try:
                 call.sent = await self.carrier.made(call, resolution)
             except GatewayError as error:
-                refused = refused or error
+                refused.append(error)
             else:
-                return call
-        if refused is None:
-            raise ValueError("a plan has at least one model")
-        if not plan.on_context or not refuses_for_length(refused):
-            raise refused
-        call.plan = await self._instead(plan, plan.on_context, refused)
-        call.sent = await self.carrier.made(call, call.plan.candidates[0])
-        return call
+                call.plan = replace(plan, candidates=plan.candidates[index:])
+                return
+        raise next(filter(refuses_for_length, refused), refused[0]) if plan.on_context else refused[0]
 
     async def count(self, client: ClientDialect, plan: Plan, decode: Callable[[], Request], version: str = "") -> Count:
         """How many tokens a prompt is, as the model that would answer counts.  Raises `GatewayError`."""
@@ -198,13 +208,13 @@ class Relay:
             case Reply():
                 usage: Usage | None = got.usage
             case Passage():
-                usage, failed = got.tap.usage, got.connection.status >= 400
+                usage, failed = got.tap.usage, got.fault is not None or got.connection.status >= 400
                 _leave(server, got.connection)
+                _blame(server, ticket, got.connection, got.fault)
             case Stream():
                 usage, failed = got.usage, got.fault is not None
                 _leave(server, got.connection)
-                if got.fault is not None and MEANING[known_kind(got.fault.kind)].blame == "broken":
-                    server.breaker.failed(ticket)
+                _blame(server, ticket, got.connection, got.fault)
                 if got.fold is not None and got.fold.finish is not None and call.sent.recalls:
                     self.carrier.recall.remember(call.request, got.fold.reply.content)
         self._learn(call.sent, usage, failed=failed)
@@ -220,95 +230,66 @@ class Relay:
     async def _answered(self, call: Call) -> Won[Answer]:
         """The answer of the first model that has one, asked as often as is worth it."""
         try:
-            got, server, ticket = await self._repeated(call)
+            got, server, ticket = await self._called(call)
         except GatewayError as error:
             if not call.plan.on_context or not refuses_for_length(error):
                 raise
             call.plan = await self._instead(call.plan, call.plan.on_context, error)
-            return await self._repeated(call)
+            return await self._called(call)
         if call.plan.on_refusal and _refused(got):
             self._over(call, got, server, ticket)
             refusal = GatewayError("permission", "refusal")
             call.plan = await self._instead(call.plan, call.plan.on_refusal, refusal)
-            return await self._repeated(call)
+            return await self._called(call)
         return got, server, ticket
 
-    async def _repeated(self, call: Call) -> Won[Answer]:
-        for attempt in range(self.settings.retries + 1):
+    async def _called(self, call: Call) -> Won[Answer]:
+        # Who speaks the server's own dialect has its own way of trying again.
+        own = call.sent.way is not None and len(call.plan.candidates) == 1
+        once = partial(self._attempt, call)
+        return await self._repeated(lambda: self._rounds.go(call.plan, once), 0 if own else self.settings.retries)
+
+    async def _repeated(self, go: Callable[[], Awaitable[A]], retries: int) -> A:
+        """What comes of `go`, as often as is worth it."""
+        for attempt in range(retries + 1):
             try:
-                return await self._round(call.plan, partial(self._attempt, call))
+                return await go()
             except GatewayError as error:
-                wait = delay(attempt, error, retries=self.settings.retries, rng=self._rng)
-                # Who speaks the server's own dialect has its own way of trying again.
-                if wait is None or (call.sent.way is not None and len(call.plan.candidates) == 1):
+                wait = delay(attempt, error, retries=retries, rng=self._rng)
+                if wait is None:
                     raise
                 log.info("trying again: %s", error.kind)
             await asyncio.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
     async def _instead(self, plan: Plan, name: str, error: GatewayError) -> Plan:
-        """The plan in which `name` takes over."""
+        """The plan in which `name` takes over.  Raises `error` when nobody answers to that name."""
         asked, card = plan.candidates[0].asked, plan.candidates[0].card
+        try:
+            others = (await self.plan(name)).candidates
+        except GatewayError as unknown:
+            log.warning("%s cannot take over from %s: %s", name, card.id, unknown.message)
+            raise error from None
         log.info("%s takes over from %s: %s", name, card.id, error.message[:100])
         why = f"{card.id} refuses" if error.message == "refusal" else f"too long for {card.id}"
-        others = (await self.plan(name)).candidates
         return Plan(tuple(Resolution(asked, other.card, why) for other in others))
 
-    async def tried(self, plan: Plan, once: Once[A]) -> A:
+    async def tried(self, plan: Plan, once: Once[A], *, again: bool = True) -> A:
         """What `once` makes of a model of the plan: the first that can.  For short questions with one answer.
 
-        Raises `GatewayError`.
+        `again`: whether the same servers may be asked once more.  Raises `GatewayError`.
         """
-        return (await self._round(plan, once))[0]
-
-    async def _round(self, plan: Plan, once: Once[A]) -> Won[A]:
-        """Every model of the plan once; those whose servers are out of order only when nobody else can serve."""
-        if len(plan.candidates) == 1:
-            return await self._try(plan.candidates[0], once, forced=True)
-        first: GatewayError | None = None
-        skipped = []
-        for resolution in plan.candidates:
-            if self.server(resolution.card.upstream).breaker.refuses:
-                skipped.append(resolution)
-                continue
-            try:
-                return await self._try(resolution, once)
-            except GatewayError as error:
-                first = _next(error, first, resolution)
-        for resolution in skipped:
-            try:
-                return await self._try(resolution, once, forced=True)
-            except GatewayError as error:
-                first = _next(error, first, resolution)
-        raise first or ValueError("a plan has at least one model")
-
-    async def _try(self, resolution: Resolution, once: Once[A], *, forced: bool = False) -> Won[A]:
-        """One model, once.  `forced`: also when its server is thought to be out of order."""
-        server = self.server(resolution.card.upstream)
-        await server.gate.enter(server.timeouts.first_byte)
-        ticket = server.breaker.admit()
-        try:
-            if not ticket and not forced:
-                raise GatewayError("overloaded", f"{server.name} is being tried by another call")
-            got = await once(server, resolution)
-        except BaseException as error:
-            server.gate.leave()
-            if isinstance(error, GatewayError):
-                server.breaker.blame(ticket, error)
-                self.tally.add(server.name, resolution.card.id, failed=True)
-            else:
-                server.breaker.released(ticket)
-            raise
-        _praise(server, ticket, got)
-        if not isinstance(got, Stream | Passage):
-            server.gate.leave()
-        return got, server, ticket
+        retries = self.settings.retries if again else 0
+        return (await self._repeated(lambda: self._rounds.go(plan, once), retries))[0]
 
     # --- one attempt -----------------------------------------------------------------------------
 
     async def _attempt(self, call: Call, server: UpstreamServer, resolution: Resolution) -> Answer:
         if call.sent.resolution is not resolution:
-            call.sent = await self.carrier.made(call, resolution)
+            try:
+                call.sent = await self.carrier.made(call, resolution)
+            except GatewayError as error:
+                raise UnfitError(error) from None
         return await self._mended(call, server)
 
     async def _mended(self, call: Call, server: UpstreamServer) -> Answer:
@@ -338,14 +319,28 @@ class Relay:
         return reply
 
     async def _passed(self, call: Call, server: UpstreamServer, sent: Sent, way: Way) -> Passage:
+        """The client's own bytes, sent.  Where somebody else could take over, the answer is known to be one."""
         connection = await server.forward("POST", way.path, way.headers, sent.body)
-        if connection.status < 400 or (len(call.plan.candidates) == 1 and not call.plan.on_context):
-            streamed = connection.headers.get("content-type", "").partition(";")[0] in _STREAMED
-            return Passage(server, connection, tap_for(server.dialect.NAME, streamed), streamed)
+        streamed = connection.headers.get("content-type", "").partition(";")[0].strip().lower() in _STREAMED
+        passage = Passage(server, connection, tap_for(server.dialect.NAME, streamed), streamed)
+        if len(call.plan.candidates) == 1 and not call.plan.on_context:
+            return passage
         try:
-            raise await server.refusal(connection)
-        finally:
+            if connection.status >= 400:
+                raise await server.refusal(connection)
+            if streamed:
+                passage.opening = Opening(server.dialect)
+                await passage.opening.wait(connection, server.timeouts.idle)
+            else:
+                passage.body = await server.whole(connection)
+                if isinstance(said := said_in(passage.body.strip(), server.dialect), GatewayError):
+                    raise said
+        except BaseException as error:
             server.release(connection)
+            if isinstance(error, GatewayError):
+                error.message = server.hide(error.message)
+            raise
+        return passage
 
     async def _stream(self, call: Call, server: UpstreamServer, sent: Sent) -> Stream:
         connection = await server.post(sent.body)
@@ -368,23 +363,10 @@ def _leave(server: UpstreamServer, connection: Connection) -> None:
     server.gate.leave()
 
 
-def _next(error: GatewayError, first: GatewayError | None, resolution: Resolution) -> GatewayError:
-    """Go on to the next model, or raise.  What the client is told in the end is why the best one did not serve."""
-    if not falls_over(error):
-        raise error
-    log.info("%s/%s could not serve: %s", resolution.card.upstream, resolution.card.id, error.kind)
-    return first or error
-
-
-def _praise(server: UpstreamServer, ticket: int, got: object) -> None:
-    """An answer has begun; one that is passed through may yet be the server's own error."""
-    status = got.connection.status if isinstance(got, Passage) else 200
-    if status >= 500:
+def _blame(server: UpstreamServer, ticket: int, connection: Connection, fault: Fault | GatewayError | None) -> None:
+    """An answer that broke off is the server's failure, unless it was the client that took nothing more of it."""
+    if fault is not None and MEANING[known_kind(fault.kind)].blame == "broken" and not connection.paused:
         server.breaker.failed(ticket)
-    elif status == 429:
-        server.breaker.told_to_wait(ticket, retry_after(got.connection.headers) if isinstance(got, Passage) else None)
-    else:
-        server.breaker.succeeded(ticket)
 
 
 def _refused(got: Answer) -> bool:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from functools import partial
 
-from dragoman.conversation import Event, Fault, Request
+from dragoman.conversation import Event, Fault, Reply, Request
 from dragoman.dialects.anthropic import encode_ping
 from dragoman.dialects.contract import Stamp, StreamEncoder
 from dragoman.errors import GatewayError, invalid
 from dragoman.ids import fresh
 from dragoman.models.catalogue import Resolution
-from dragoman.relay.call import Call, Passage, Plan, Way
+from dragoman.relay.call import Answer, Call, Plan, Way
 from dragoman.relay.passthrough import Peek, request_headers
 from dragoman.relay.relay import Relay
 from dragoman.relay.stream import Stream
 from dragoman.surfaces.exchange import Exchange, Header, ascii_list, parse_object
 from dragoman.surfaces.passing import pass_on
-from dragoman.surfaces.pulse import pulse
+from dragoman.surfaces.pulse import Pulse, pulse
 from dragoman.surfaces.showing import Shown
 
 log = logging.getLogger("dragoman.calls")
@@ -108,29 +107,38 @@ async def answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> N
 
 
 async def _answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> None:
-    pings = exchange.dialect.NAME == "anthropic" and call.sent.way is None and call.request.stream
-    async with pulse(exchange, encode_ping()) if pings else nullcontext():
+    if exchange.dialect.NAME != "anthropic" or call.sent.way is not None or not call.request.stream:
+        async with relay.answer(call) as got:
+            await _deliver(exchange, call, got, mark)
+        return
+    async with pulse(exchange, encode_ping(), relay.settings.timeouts.ping) as beat:
         try:
             async with relay.answer(call) as got:
-                if isinstance(got, Passage):
-                    await pass_on(exchange, got)
-                elif isinstance(got, Stream):
-                    await flow(exchange, got, _encoder(exchange, call, mark))
-                else:
-                    await exchange.reply(exchange.dialect.encode_reply(got, call.request, mark))
+                await _deliver(exchange, call, got, mark, beat)
         except GatewayError as error:
+            beat.quiet()
             if not exchange.started or exchange.done:
                 raise
             # A sign of life was given already: the failure follows it.
+            await beat.settled()
             log.info("%s %s: %s: %s", exchange.id, exchange.scope["path"], error.kind, error.message)
             fault = Fault(error.kind, error.message, error.retry_after)
             await exchange.write(exchange.dialect.Encoder(call.request, mark).feed([fault]))
             await exchange.end_stream()
 
 
-def _encoder(exchange: Exchange, call: Call, mark: Stamp) -> StreamEncoder:
-    encoder = exchange.dialect.Encoder(call.request, mark)
-    return Shown(encoder, call.sent.estimate) if exchange.dialect.NAME == "anthropic" else encoder
+async def _deliver(exchange: Exchange, call: Call, got: Answer, mark: Stamp, beat: Pulse | None = None) -> None:
+    if isinstance(got, Stream):
+        encoder: StreamEncoder = exchange.dialect.Encoder(call.request, mark)
+        if beat is not None:
+            encoder = Shown(encoder, call.sent.estimate, beat.quiet)
+        await flow(exchange, got, encoder)
+    elif isinstance(got, Reply):
+        await exchange.reply(exchange.dialect.encode_reply(got, call.request, mark))
+    elif exchange.started and not got.streamed:
+        raise await got.server.refusal(got.connection)  # its status can no longer be told
+    else:
+        await pass_on(exchange, got)
 
 
 async def flow(exchange: Exchange, upstream: Stream, encoder: StreamEncoder) -> None:

@@ -13,33 +13,58 @@ from dragoman.relay.call import Passage
 from dragoman.relay.passthrough import Passing, reply_headers
 from dragoman.surfaces.exchange import Exchange
 
+_JSON = "application/json"
 Edit = Callable[[bytes], bytes]
 _encode = msgspec.json.Encoder().encode
 
 
 async def pass_on(exchange: Exchange, passage: Passage, edit: Edit | None = None) -> None:
-    """Status, headers and bytes as they are.  `edit` may change the body of an answer that comes as a whole."""
+    """Status, headers and bytes as they are.  `edit` may change the body of an answer that is JSON.
+
+    Raises `GatewayError` when a stream was begun already, and this is none.
+    """
     connection, server = passage.connection, passage.server
     headers = reply_headers(connection.headers.items())
-    if passage.streamed:
-        await exchange.begin(connection.status, headers)
-        passing = Passing(passage, exchange.write_now)
-        broken = await passing.run(server.timeouts.idle)
-        if broken is not None:
-            broken.message = server.hide(broken.message)
-            await exchange.write(b"\n" * passing.mid_line + _cut(exchange.dialect, broken))
-        await exchange.end_stream()
-        return
-    data = await server.whole(connection)
-    passage.tap.feed(data)
-    if connection.status >= 400:
-        data = server.hide(str(data, "utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-    await exchange.relay(connection.status, headers, edit(data) if edit is not None else data)
+    if passage.streamed and not (exchange.started and connection.status >= 400):
+        if not exchange.started:
+            if not exchange.started:
+            await exchange.begin(connection.status, headers)
+        await _stream(exchange, passage)
+    elif exchange.started:
+        raise await server.refusal(connection)
+    elif connection.status < 400 and not connection.headers.get("content-type", _JSON).startswith(_JSON):
+        if not exchange.started:
+            await exchange.begin(connection.status, headers)
+        await _file(exchange, passage)
+    else:
+        data = passage.body if passage.body is not None else await server.whole(connection)
+        passage.tap.feed(data)
+        if connection.status >= 400:
+            data = server.hide(str(data, "utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        await exchange.relay(connection.status, headers, edit(data) if edit is not None else data)
+
+
+async def _stream(exchange: Exchange, passage: Passage) -> None:
+    passing = Passing(passage, exchange.write_now)
+    passage.fault = await passing.run(passage.server.timeouts.idle)
+    if passage.fault is not None:
+        passage.fault.message = passage.server.hide(passage.fault.message)
+        await exchange.write(b"\n\n" * passing.torn + _cut(exchange.dialect, passage.fault))
+    await exchange.end_stream()
+
+
+async def _file(exchange: Exchange, passage: Passage) -> None:
+    """Neither a stream of ours nor JSON: of any length, and nothing in it could tell that it broke off."""
+    passing = Passing(passage, exchange.write_now)
+    passage.fault = await passing.run(passage.server.timeouts.idle)
+    if passage.fault is not None:
+        raise passage.fault
+    await exchange.end_stream()
 
 
 def _cut(dialect: ClientDialect, error: GatewayError) -> bytes:
-    """The frame that ends a broken answer.  It follows whatever was being said, which an empty line cuts short."""
+    """The frame that ends a broken answer."""
     document = _encode(dialect.encode_error(error))
     if dialect.STREAM_TYPE != "text/event-stream":
         return document + b"\n"
-    return b"\n" + sse(document, "error" if dialect.NAME == "anthropic" else "")
+    return sse(document, "error" if dialect.NAME == "anthropic" else "")

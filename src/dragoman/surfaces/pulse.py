@@ -12,24 +12,24 @@ from contextlib import asynccontextmanager
 
 from dragoman.surfaces.exchange import Exchange
 
-EVERY = 10.0
-"""Seconds of silence between two pings."""
-
 
 @asynccontextmanager
-async def pulse(exchange: Exchange, ping: bytes, every: float = EVERY) -> AsyncIterator[None]:
+async def pulse(exchange: Exchange, ping: bytes, every: float) -> AsyncIterator[Pulse]:
     """While inside, write `ping` whenever nothing was written for `every` seconds.
 
     The first one begins the answer, if nothing else has: after that an error can only be told inside the stream.
     """
-    beat = _Beat(exchange, ping, every)
+    beat = Pulse(exchange, ping, every)
     try:
-        yield
+        yield beat
     finally:
-        await beat.stop()
+        beat.quiet()
+        await beat.settled()
 
 
-class _Beat:
+class Pulse:
+    """`quiet` ends it: nothing may follow the last event of an answer."""
+
     def __init__(self, exchange: Exchange, ping: bytes, every: float) -> None:
         self._exchange = exchange
         self._ping = ping
@@ -54,7 +54,10 @@ class _Beat:
         if rest is not None:
             await rest
 
-    async def stop(self) -> None:
+    def quiet(self) -> None:
         self._timer.cancel()
+
+    async def settled(self) -> None:
+        """Wait for a ping that is being written."""
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)

@@ -6,25 +6,25 @@ servers tell it at the end, or never.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from dragoman.conversation import ArgumentsDelta, Event, Finish, Start, TextDelta, Usage
+from dragoman.conversation import ArgumentsDelta, Event, Fault, Finish, Start, TextDelta, Usage
 from dragoman.dialects.contract import StreamEncoder
-
-_WORDS = (TextDelta, ArgumentsDelta)
 
 
 class Shown:
     """An encoder that is told the prompt's estimated size (tokens) where the server does not say.
 
-    A server that never says gets its answer counted by its pieces: most send one a token.
+    A server that never says gets its answer counted by its pieces: most send one a token.  `ended` is called before the
+    last event.
     """
 
-    def __init__(self, encoder: StreamEncoder, estimate: int) -> None:
+    def __init__(self, encoder: StreamEncoder, estimate: int, ended: Callable[[], None]) -> None:
         self._encode = encoder.feed
         self._estimate = estimate
+        self._ended = ended
         self._pieces = 0
         self.feed = self._watch
 
@@ -38,7 +38,10 @@ class Shown:
             case Start(usage=usage) if usage is None or not usage.input:
                 return replace(event, usage=replace(usage or Usage(), input=self._estimate))
             case Finish(usage=None):
+                self._ended()
                 return replace(event, usage=Usage(input=self._estimate, output=self._pieces))
+            case Finish() | Fault():
+                self._ended()
             case _:
                 pass
         return event

@@ -316,12 +316,12 @@ def test_images_of_tool_results_follow_behind_the_run_of_tool_messages() -> None
     ]
     losses = Losses()
     wire = encode(messages, losses, "anthropic")
-    assert [m["role"] for m in wire] == ["assistant", "tool", "tool", "user", "user"]
+    assert [m["role"] for m in wire] == ["assistant", "tool", "tool", "user"]
     assert [m["content"] for m in wire[1:3]] == ["shot", "[tool error] no"]
-    label, picture = wire[3]["content"]
+    label, picture, words = wire[3]["content"]
     assert "call_1" in label["text"]
     assert picture == {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}
-    assert wire[4]["content"] == "go on"
+    assert words == {"type": "text", "text": "go on"}
     assert list(losses.emulated) == ["messages[1].content[0]"]
     assert not losses.dropped
 

@@ -51,6 +51,10 @@ from dragoman.framing import NDJSON, FrameTooLargeError
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
+# What ends a line for some who read it: httpx, and with it Ollama's own SDK for Python, cuts there too, in the middle
+# of a string.  Ollama itself escapes the last two, as Go does.  In JSON these bytes stand nowhere but in strings.
+_LINE_ENDS = ((b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"))
+
 
 class Shape(NamedTuple):
     """Where the answer is in a line: the bytes before the JSON string of its text, and after it and its neighbours."""
@@ -121,7 +125,11 @@ class Encoder:
                             self._said.append(text)
             elif not self._done:
                 out += self._other(event, b"%b%09d" % (self._prefix, nanosecond), now)
-        return out[0] if len(out) == 1 else b"".join(out)
+        data = out[0] if len(out) == 1 else b"".join(out)
+        for end, escaped in _LINE_ENDS:
+            if end in data:
+                data = data.replace(end, escaped)
+        return data
 
     def _other(self, event: Event, head: bytes, now: int) -> list[bytes]:
         match event:

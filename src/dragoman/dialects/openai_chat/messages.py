@@ -107,7 +107,8 @@ def encode_messages(request: Request, losses: Losses) -> list[Object]:
     """The array `messages`.
 
     A `tool` message holds text only: other parts of tool results follow in a `user` message behind the run of
-    `tool` messages, which must not be interrupted.
+    `tool` messages, which must not be interrupted.  What the user says in that turn stands in the same message: many
+    templates want user and assistant to take turns.
     """
     wire: list[Object] = []
     hoisted: list[tuple[Part, str]] = []
@@ -118,6 +119,9 @@ def encode_messages(request: Request, losses: Losses) -> list[Object]:
         others = [(part, at) for part, at in placed if not isinstance(part, ToolResult)]
         for result, at in results:
             wire.append(_encode_result(result, at, own, losses, hoisted))
+        if others and results:
+            others = [*hoisted, *others]
+            hoisted.clear()
         if others or not results:
             _flush(wire, hoisted, own, losses)
             wire.append(_encode_message(message, others, own, losses))
