@@ -19,8 +19,11 @@ run-local: $(VENV)/.run ## The same on port 8000 with the Ollama of this machine
 	@$(BIN)/dragoman serve --preset local
 
 test: check ## Set up, then lint, types and every test
-	DRAGOMAN_EXPECT_OPENAI=3 $(BIN)/python -m pytest
-	DRAGOMAN_EXPECT_OPENAI=2 PYTHONPATH=.sdks/openai-2 $(BIN)/python -m pytest tests/sdks/test_openai_sdk*.py
+	DRAGOMAN_EXPECT_OPENAI=3 DRAGOMAN_EXPECT_ANTHROPIC=2 $(BIN)/python -m pytest
+	DRAGOMAN_EXPECT_OPENAI=2 PYTHONPATH=.sdks/openai-2 $(BIN)/python -m pytest \
+	  tests/sdks/test_openai_sdk*.py tests/matrix/test_matrix_openai.py
+	for version in 0.40 0.75; do DRAGOMAN_EXPECT_ANTHROPIC=$$version PYTHONPATH=.sdks/anthropic-$$version \
+	  $(BIN)/python -m pytest tests/matrix/test_matrix_anthropic.py || exit 1; done
 
 check: $(VENV)/.dev ## Lint and types
 	$(BIN)/ruff check

@@ -47,7 +47,7 @@ def anthropic(texts: list[str]) -> Answer:
         "output_tokens": len(texts),
     }
     content = [{"type": "text", "text": "".join(texts)}]
-    start = {**message, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
+    start: dict[str, object] = {**message, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}
     stop = {"stop_reason": "end_turn", "stop_sequence": None}
     return Answer(
         whole=_json({**message, "content": content, "stop_reason": "end_turn", "usage": usage}),

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from bench import wire
+from bench import answers, wire
 from dragoman.conversation import Event
 from dragoman.dialects import anthropic, ollama, openai_chat
 from dragoman.dialects.contract import ClientDialect, Stamp
@@ -28,11 +28,12 @@ _RUNS = 7
 _CALLS = 500
 _CLIENTS: tuple[ClientDialect, ...] = (ollama, openai_chat)
 _QUESTIONS = {"ollama": "ollama", "openai_chat": "openai"}
+_MODEL = wire.MODELS["anthropic"]
 
 
 def main() -> None:
     for client in _CLIENTS:
-        _, body = wire.QUESTIONS[_QUESTIONS[client.NAME]](False)
+        _, body = wire.QUESTIONS[_QUESTIONS[client.NAME]](_MODEL, False)
         document = msgspec.json.decode(body)
         print(f"\n{client.NAME} to anthropic, a chat of {len(document['messages'])} messages, {len(body)} bytes")
         _request(client, body)
@@ -59,7 +60,7 @@ def _request(client: ClientDialect, body: bytes) -> None:
 
 def _reply(client: ClientDialect, body: bytes) -> None:
     request = client.decode_request(msgspec.json.decode(body))
-    raw = wire.message("".join(wire.tokens(_EVENTS)))
+    raw = answers.anthropic(wire.tokens(_EVENTS)).whole
     reply = anthropic.decode_reply(msgspec.json.decode(raw))
     parse = _time(lambda: msgspec.json.decode(raw))
     _say("decode_reply", _time(lambda: anthropic.decode_reply(msgspec.json.decode(raw))) - parse)
@@ -68,8 +69,8 @@ def _reply(client: ClientDialect, body: bytes) -> None:
 
 def _stream(client: ClientDialect, body: bytes) -> None:
     request = client.decode_request(msgspec.json.decode(body))
-    head, deltas, tail = wire.frames(_EVENTS)
-    pieces = [head, *deltas, tail]
+    answer = answers.anthropic(wire.tokens(_EVENTS))
+    pieces = [answer.head, *answer.deltas, answer.tail]
     events = _decode(pieces)
     _say("decode an event of a stream", _time(lambda: _decode(pieces), 20) / _EVENTS)
 
@@ -88,7 +89,7 @@ def _decode(pieces: Sequence[bytes]) -> list[list[Event]]:
 
 def _stamp() -> Stamp:
     clock = time.perf_counter_ns
-    return Stamp(id="bench", model=wire.MODEL, created=time.time_ns(), started=clock(), clock=clock)
+    return Stamp(id="bench", model=_MODEL, created=time.time_ns(), started=clock(), clock=clock)
 
 
 def _time(call: Callable[[], Any], calls: int = _CALLS) -> float:

@@ -1,8 +1,9 @@
 """A very cheap upstream: one process, no framework, one fixed answer, streamed at a steady pace.
 
-It speaks the Anthropic, the Ollama and the OpenAI API, as far as a chat needs them.  It costs little so that the gateway between it and the load is what a measurement shows.  `POST /bench/pace` (body:
-milliseconds) sets the pace of later streams; 0 sends a whole stream in one write.  `GET /bench/stats` counts calls.
-Prints its port on standard output.  Run as `python -m bench.upstream`.
+It speaks the Anthropic, the Ollama and the OpenAI API, as far as a chat needs them, and costs little, so that the
+gateway between it and the load is what a measurement shows.  `POST /bench/pace` (body: milliseconds) sets the pace of
+later streams; 0 sends a whole stream in one write.  `GET /bench/stats` counts calls.  Prints its port on standard
+output.  Run as `python -m bench.upstream`.
 """
 
 from __future__ import annotations

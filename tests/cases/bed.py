@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, TypeVar
@@ -85,10 +86,14 @@ class Bed:
         self.behind = behind
         self.http = http
 
-    def ask(self, client: str, body: Object, path: str = "", **headers: str) -> Told:
-        """What a client of dialect `client` is told.  Header names are given with `_` for `-`."""
+    def forget(self) -> None:
+        """The servers' records so far."""
         for server in self.behind.values():
             server.simulator.requests.clear()
+
+    def ask(self, client: str, body: Object, path: str = "", **headers: str) -> Told:
+        """What a client of dialect `client` is told.  Header names are given with `_` for `-`."""
+        self.forget()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         answer = self.http.post(self.url + (path or _PATHS[client]), json=body, headers=_HEADERS[client] | named)
         sent = [_sent(call) for server in self.behind.values() for call in server.calls]
@@ -122,10 +127,10 @@ def bed(settings: Object | None = None, flavors: tuple[str, ...] = _FLAVORS) -> 
             for name in flavors
         ]
         values: Object = {"host": "127.0.0.1", "port": 0, "retries": 0, "default_model": None, "fetch_private": True}
-        gateway = stack.enter_context(
-            run_gateway(Settings(**(values | (settings or {})), upstreams=tuple(upstreams)))
+        gateway = stack.enter_context(run_gateway(Settings(**(values | (settings or {})), upstreams=tuple(upstreams))))
+        http = stack.enter_context(
+            httpx.Client(timeout=20, trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         )
-        http = stack.enter_context(httpx.Client(timeout=20, trust_env=False, verify=False))
         yield Bed(gateway.url, behind, http)
 
 
@@ -153,7 +158,9 @@ class Pair(NamedTuple):
         """A model there that sees."""
         return "ollama/mistral-small3.2:24b" if self.kind == "O" else self.model
 
-    def ask(self, messages: list[Object] | str, *, path: str = "", headers: Object | None = None, **members: Any) -> Told:
+    def ask(
+        self, messages: list[Object] | str, *, path: str = "", headers: Object | None = None, **members: Any
+    ) -> Told:
         """One call; a string is what the user says.  `model` is the server's unless told otherwise."""
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
@@ -213,7 +220,11 @@ def blocks(told: Told) -> list[Object]:
                 assert index == len(out)
                 out.append(block)
                 texts[index] = ""
-            case {"type": "content_block_delta", "index": index, "delta": {"type": "signature_delta", "signature": seal}}:
+            case {
+                "type": "content_block_delta",
+                "index": index,
+                "delta": {"type": "signature_delta", "signature": seal},
+            }:
                 out[index]["signature"] = seal
             case {"type": "content_block_delta", "index": index, "delta": delta}:
                 texts[index] += delta.get("text", "") + delta.get("thinking", "") + delta.get("partial_json", "")
@@ -253,7 +264,9 @@ def _read_messages(told: Told, *, streamed: bool) -> Said:
     found = blocks(told)
     text, thinking = ("".join(block.get(kind, "") for block in found) for kind in ("text", "thinking"))
     calls = [(block["id"], block["name"], block["input"]) for block in found if block["type"] == "tool_use"]
-    reasons = [told.body] if not streamed else [event["delta"] for event in told.events if event["type"] == "message_delta"]
+    reasons = (
+        [told.body] if not streamed else [event["delta"] for event in told.events if event["type"] == "message_delta"]
+    )
     return Said(text, thinking, calls, reasons[-1]["stop_reason"] if reasons else "")
 
 
@@ -267,7 +280,8 @@ def _read_chat(documents: list[Object]) -> Said:
             ids[0] += call.get("id") or ""
             ids[1] += call["function"].get("name") or ""
             ids[2] += call["function"].get("arguments") or ""
-    text, thinking = ("".join(delta.get(name) or "" for delta in deltas) for name in ("content", "reasoning_content"))
+    text = "".join(delta.get("content") or "" for delta in deltas)
+    thinking = "".join(delta.get("reasoning_content") or delta.get("reasoning") or "" for delta in deltas)
     reasons = [choice["finish_reason"] for choice in choices if choice["finish_reason"]]
     made = [(id, name, json.loads(arguments)) for id, name, arguments in calls.values()]
     return Said(text, thinking, made, reasons[-1] if reasons else "")

@@ -279,9 +279,7 @@ def test_the_changing_billing_line_stays_behind(pair: Pair) -> None:
 def test_the_same_history_gives_the_same_bytes(pair: Pair) -> None:
     messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
     tools = [pair.tool(name) for name in ("b", "a", "a" * 70)]
-    bodies = [
-        json.dumps(pair.ask([*messages, {"role": "user", "content": "Bye"}], tools=tools).only) for _ in range(2)
-    ]
+    bodies = [json.dumps(pair.ask([*messages, {"role": "user", "content": "Bye"}], tools=tools).only) for _ in range(2)]
     assert bodies[0] == bodies[1]
     names = [tool.get("function", tool)["name"] for tool in json.loads(bodies[0])["tools"]]
     assert names[:2] == ["b", "a"]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from dragoman.config import settings_table
+from dragoman.config.presets import PRESETS
 from dragoman.errors import TABLE
 from dragoman.models.cards import Card, bundled
 from dragoman.models.servers import GENERIC, Server, servers
@@ -86,6 +87,12 @@ def _flavor(server: Server) -> Sequence[str]:
     return (f"`{server.name}`", known, choice, formats, _THOUGHTS[server.reasoning], _COUNTS[server.count])
 
 
+def preset() -> str:
+    """What the preset for local models says."""
+    rows = [(f"`{key}`", f"`{str(value).lower()}`") for key, value in PRESETS["local"].items()]
+    return _table(("setting", ""), rows)
+
+
 def failures() -> str:
     """What each kind of failure means for a call, before the first byte of its answer."""
     again = {"yes": "yes", "never": "no", "if told when": "if it says when"}
@@ -105,6 +112,7 @@ PLACES: dict[str, tuple[str, Callable[[], str]]] = {
     "settings": ("README.md", settings),
     "catalogue": ("docs/models.md", catalogue),
     "errors": ("docs/translation.md", errors),
+    "preset": ("docs/configuration.md", preset),
     "flavors": ("docs/upstreams.md", flavors),
     "failures": ("docs/routing.md", failures),
 }

@@ -6,16 +6,22 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import date
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from dragoman import Translation, translate
-from dragoman.config import Settings
+from dragoman.config import Settings, table
+from dragoman.config.settings import Route
 from dragoman.errors import GatewayError
 from dragoman.models.catalogue import build
+from dragoman.relay.counting import Count
 from dragoman.relay.relay import Relay
 from dragoman.simulator import scenario
+from dragoman.simulator.ollama_script import OLLAMA
+from dragoman.simulator.openai_flavors import flavors
+from dragoman.simulator.openai_quirks import FRAMING, QUIRKS
+from dragoman.simulator.openai_scenario import TABLE
 from dragoman.surfaces.app import all_routes
 from tests.docs.pages import ROOT, codes, rows
 from tests.docs.tables import PLACES, placed
@@ -35,14 +41,14 @@ def test_tables_made_from_the_code(marker: str) -> None:
 
 def test_aliases() -> None:
     catalogue = build()
-    table: dict[str, str] = {}
+    said: dict[str, str] = {}
     for names, models in rows("README.md", "There are also these aliases"):
         targets = re.findall(r"claude-[\w.-]+", models)
         aliases = codes(names)
-        table |= zip(aliases, targets if len(targets) > 1 else targets * len(aliases), strict=True)
-    assert len(table) == 11
-    assert table == dict(catalogue.bundle.aliases)
-    assert {alias: card.id for alias in table if (card := catalogue.find(alias, TODAY))} == table
+        said |= zip(aliases, targets if len(targets) > 1 else targets * len(aliases), strict=True)
+    assert len(said) == 11
+    assert said == dict(catalogue.bundle.aliases)
+    assert {alias: card.id for alias in said if (card := catalogue.find(alias, TODAY))} == said
 
 
 def test_endpoints() -> None:
@@ -65,8 +71,8 @@ def _plain(path: str) -> str:
 
 def test_headers() -> None:
     said = {name for row in rows("README.md", "The answer's headers") for name in codes(row[0])}
-    source = (ROOT / "src/dragoman/surfaces/calls.py").read_text("utf-8")
-    assert said == set(re.findall(r"b\"(x-dragoman-[\w-]+)\", ", source)) - {"x-dragoman-strict"}
+    source = "".join(file.read_text("utf-8") for file in (ROOT / "src/dragoman/surfaces").glob("*.py"))
+    assert said == set(re.findall(r"b\"(x-dragoman-[\w-]+)\"", source)) - {"x-dragoman-strict"}
 
 
 # --- the simulator -------------------------------------------------------------------------------
@@ -84,36 +90,81 @@ def test_scenarios() -> None:
     assert set(codes(common)) == set(scenario.COMMON)
 
 
+def test_scenarios_of_the_other_wires() -> None:
+    own = {**scenario.ANSWERS, **scenario.BREAKS, **dict.fromkeys(scenario.FAILURES)}.keys()
+    text = (ROOT / "docs/simulator.md").read_text("utf-8")
+    missing = set(codes(text[text.index("those above but for") :].partition(", and these:")[0]))
+    documented = {name: set(codes(cell)) for name, cell in rows("docs/simulator.md", ", and these:")}
+    for name, of in (("Ollama", OLLAMA), ("OpenAI", TABLE)):
+        known = {**of.answers, **of.breaks, **of.failures}.keys()
+        assert (own - missing) | documented[name] == known, name
+
+
+def test_quirks_and_flavors() -> None:
+    quirks = {name for _, cell in rows("docs/simulator.md", "get it wrong, with commas:") for name in codes(cell)}
+    assert quirks == {*QUIRKS, *FRAMING}
+    text = (ROOT / "docs/simulator.md").read_text("utf-8")
+    assert set(codes(text[text.index("Flavors are") :].partition(".")[0])) == flavors().keys()
+
+
+# --- configuration -------------------------------------------------------------------------------
+
+
+def test_members_of_an_upstream_and_a_route() -> None:
+    upstream = {
+        name for row in _table_after("docs/upstreams.md", "| `name` | what it is called") for name in codes(row)
+    }
+    assert upstream == {*table.UPSTREAM, "headers"}
+    route = {name for row in _table_after("docs/routing.md", "| `name` | what clients call") for name in codes(row)}
+    targets = {f"targets.{name}" for name in table.TARGET if name != "model"}
+    assert route == {*Route.__struct_fields__, *targets}
+
+
+def _table_after(name: str, row: str) -> list[str]:
+    """The first cells of the table that `row` begins."""
+    text = (ROOT / name).read_text("utf-8")
+    lines = text[text.index(row) :].partition("\n\n")[0].splitlines()
+    return [_cells(line)[0] for line in lines]
+
+
+def test_who_counts() -> None:
+    said = set(codes(" ".join(_table_after("docs/local-models.md", "| none | Anthropic |"))))
+    assert said == set(get_args(get_type_hints(Count)["how"]))
+
+
 # --- translation ---------------------------------------------------------------------------------
 
 _SOURCES = {
-    "## From Ollama": "ollama",
-    "`/api/generate` besides:": "ollama_generate",
-    "## From OpenAI": "openai_chat",
+    "## From Ollama": ("docs/translation.md", "ollama", "anthropic"),
+    "`/api/generate` besides:": ("docs/translation.md", "ollama_generate", "anthropic"),
+    "## From OpenAI": ("docs/translation.md", "openai_chat", "anthropic"),
+    "## What becomes of a request": ("docs/local-models.md", "anthropic", "ollama"),
+    "From OpenAI's API to Ollama's:": ("docs/local-models.md", "openai_chat", "ollama"),
+    "to an OpenAI-compatible server of which": ("docs/local-models.md", "ollama", "openai_chat"),
 }
 _MEMBERS = [
-    pytest.param(source, *row[1:], id=f"{source} {row[0][:60]}")
-    for heading, source in _SOURCES.items()
-    for row in rows("docs/translation.md", heading)
+    pytest.param(source, target, *row[1:], id=f"{source} {target} {row[0][:60]}")
+    for heading, (page, source, target) in _SOURCES.items()
+    for row in rows(page, heading)
 ]
 
 
-def _translate(source: str, members: dict[str, Any], model: str = "claude-haiku-4-5-20251001") -> Translation:
-    body: dict[str, Any] = {"model": model}
+def _translate(source: str, members: dict[str, Any], model: str = "", target: str = "anthropic") -> Translation:
+    body: dict[str, Any] = {"model": model or "claude-haiku-4-5-20251001"}
     if source != "ollama_generate":
         body["messages"] = [{"role": "user", "content": "Hi"}]
-    return translate(body | members, source=source, today=TODAY)
+    return translate(body | members, source=source, target=target, today=TODAY)
 
 
-@pytest.mark.parametrize(("source", "example", "outcome", "becomes"), _MEMBERS)
-def test_members(source: str, example: str, outcome: str, becomes: str) -> None:
+@pytest.mark.parametrize(("source", "target", "example", "outcome", "becomes"), _MEMBERS)
+def test_members(source: str, target: str, example: str, outcome: str, becomes: str) -> None:
     members = json.loads(codes(example)[0])
     if outcome == "refused":
         with pytest.raises(GatewayError):
-            _translate(source, members)
+            _translate(source, members, target=target)
         return
-    told = _translate(source, members)
-    plain = _translate(source, {"prompt": "Hi"} if source == "ollama_generate" else {})
+    told = _translate(source, members, target=target)
+    plain = _translate(source, {"prompt": "Hi"} if source == "ollama_generate" else {}, target=target)
     match outcome:
         case "carried":
             assert not told.dropped

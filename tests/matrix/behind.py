@@ -223,7 +223,7 @@ def spent_openai(reply: Object) -> tuple[int, int]:
 
 _SEES = Model(id="Qwen/Qwen2.5-VL-7B-Instruct", does=("chat",), context=32_768)
 _LONG_A = "prompt is too long: 210000 tokens > 200000 maximum"
-_LONG_O = "the prompt exceeds the available context size"
+_LONG_O = "the prompt is longer than the context length currently available to the model"
 _ANTHROPIC = {"x-api-key": "sk-test", "anthropic-version": "2023-06-01"}
 _OPENAI = {"authorization": "Bearer sk-test"}
 

@@ -72,8 +72,8 @@ class Messages:
             answer.prompt = _prompt(delta.usage) or answer.prompt
         return answer
 
-    def leave(self, model: str, ask: Ask, *, streamed: bool) -> None:
-        client = self._client.with_options(timeout=_PATIENCE if streamed else 0.3)
+    def leave(self, model: str, ask: Ask, *, streamed: bool, seconds: float) -> None:
+        client = self._client.with_options(timeout=_PATIENCE if streamed else seconds)
         with contextlib.suppress(anthropic.APITimeoutError):
             answer = client.messages.create(**_body(model, ask), stream=streamed)
             next(iter(answer))
@@ -96,8 +96,8 @@ class Messages:
                     answer.seals.append(getattr(block, "signature", ""))
                 case "tool_use":
                     answer.calls.append(Call(block.name, dict(block.input), block.id))
-        if details := getattr(message, "stop_details", None):
-            answer.refusal = details.get("explanation") if isinstance(details, dict) else details.explanation
+        if (details := getattr(message, "stop_details", None)) is not None and VERSION >= (2, 0):
+            answer.refusal = details.explanation or ""
         answer.turn = {"role": "assistant", "content": message.content}
         return answer
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -47,15 +46,16 @@ class Chat:
         self._headers = response.headers
 
     def close(self) -> None:
-        self._client.close()
+        client: Any = self._client
+        client.close()
 
     # --- asking ------------------------------------------------------------------------------------
 
     def ask(self, model: str, ask: Ask, *, streamed: bool) -> Answer:
         return self._sum(list(self._parts(self._client, model, ask, streamed=streamed)))
 
-    def leave(self, model: str, ask: Ask, *, streamed: bool) -> None:
-        with self._made(_PATIENCE if streamed else 0.3) as client, contextlib.suppress(httpx.ReadTimeout):
+    def leave(self, model: str, ask: Ask, *, streamed: bool, seconds: float) -> None:
+        with self._made(_PATIENCE if streamed else seconds) as client, contextlib.suppress(httpx.ReadTimeout):
             parts = self._parts(client, model, ask, streamed=streamed)
             next(parts)
             parts.close()
@@ -64,7 +64,7 @@ class Chat:
         answer = self._call(client, {"model": model, **self._said(ask), **_members(ask)}, streamed=streamed)
         yield from answer if streamed else [answer]
 
-    def _call(self, client: ollama.Client, body: Object, *, streamed: bool) -> Any:
+    def _call(self, client: Any, body: Object, *, streamed: bool) -> Any:
         return client.chat(**body, stream=streamed)
 
     def _said(self, ask: Ask) -> Object:
@@ -115,7 +115,7 @@ class Generate(Chat):
     name = "ollama generate"
     can = frozenset({"images", "think", "levels", "schema", "json"})
 
-    def _call(self, client: ollama.Client, body: Object, *, streamed: bool) -> Any:
+    def _call(self, client: Any, body: Object, *, streamed: bool) -> Any:
         return client.generate(**body, stream=streamed)
 
     def _said(self, ask: Ask) -> Object:
@@ -161,11 +161,3 @@ def _messages(turn: Turn) -> Iterator[Any]:
         case Message():
             images = [part.data for part in pictures(turn.content)]
             yield {"role": turn.role, "content": words(turn.content), **({"images": images} if images else {})}
-
-
-def error_text(words: str) -> str:
-    """The text inside the body that the SDK shows whole."""
-    try:
-        return str(json.loads(words)["error"])
-    except (ValueError, KeyError, TypeError):
-        return words

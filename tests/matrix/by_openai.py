@@ -14,6 +14,7 @@ from tests.sdks import asking_openai
 from tests.sdks.asking_openai import fold, read
 
 _PATIENCE = 20.0
+_EFFORTS = {True: "medium", False: "none"}
 _CHOICES = {"any": "required", "auto": "auto", "none": "none"}
 
 
@@ -57,10 +58,10 @@ class Chat:
         if ask.parse is not None:
             return self._parsed(body, streamed=streamed)
         if not streamed:
-            return self._told(*read(completions.create(**body)), 1)
+            return self._told(read(completions.create(**body)), 1)
         with completions.create(**body, stream=True, stream_options={"include_usage": True}) as stream:
             chunks = list(stream)
-        return self._told(*fold(chunks), len(chunks))
+        return self._told(fold(chunks), len(chunks))
 
     def _parsed(self, body: Object, *, streamed: bool) -> Answer:
         """The SDK's own way to have an answer in the shape of a class."""
@@ -70,13 +71,13 @@ class Chat:
         else:
             with completions.stream(**body, stream_options={"include_usage": True}) as stream:
                 completion = stream.get_final_completion()
-        answer = self._told(*read(completion), 1)
+        answer = self._told(read(completion), 1)
         answer.parsed = completion.choices[0].message.parsed
         return answer
 
-    def leave(self, model: str, ask: Ask, *, streamed: bool) -> None:
+    def leave(self, model: str, ask: Ask, *, streamed: bool, seconds: float) -> None:
         body = _body(model, ask)
-        client: Any = self._client.with_options(timeout=_PATIENCE if streamed else 0.3)
+        client: Any = self._client.with_options(timeout=_PATIENCE if streamed else seconds)
         with contextlib.suppress(openai.APITimeoutError):
             answer = client.chat.completions.create(**body, stream=streamed)
             next(iter(answer))
@@ -84,7 +85,8 @@ class Chat:
 
     # --- reading -----------------------------------------------------------------------------------
 
-    def _told(self, found: asking_openai.Answer, pieces: int) -> Answer:
+    def _told(self, choices: list[asking_openai.Answer], pieces: int) -> Answer:
+        (found,) = choices
         calls = [Call(call.name, decoded(call.words), call.id) for call in found.calls]
         return Answer(
             text=found.text,
@@ -125,7 +127,7 @@ def _body(model: str, ask: Ask) -> Object:
     if ask.stop:
         body["stop"] = list(ask.stop)
     if ask.think is not None:
-        body["reasoning_effort"] = {True: "medium", False: "none"}.get(ask.think, ask.think)  # type: ignore[call-overload]
+        body["reasoning_effort"] = ask.think if isinstance(ask.think, str) else _EFFORTS[ask.think]
     if ask.schema is not None:
         body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": ask.schema}}
     if ask.json:

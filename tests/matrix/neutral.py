@@ -133,8 +133,8 @@ class Client(Protocol):
     def ask(self, model: str, ask: Ask, *, streamed: bool) -> Answer:
         """One call.  What an SDK raises is raised."""
 
-    def leave(self, model: str, ask: Ask, *, streamed: bool) -> None:
-        """One call that is given up: after the first piece of a stream, else after a moment."""
+    def leave(self, model: str, ask: Ask, *, streamed: bool, seconds: float) -> None:
+        """One call that is given up: after the first piece of a stream, else after so many seconds."""
 
     def knows(self, name: str) -> bool:
         """Whether the SDK has an exception of that name."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dragoman.conversation import Media, Text, Tool
-from tests.matrix.neutral import Answer, Ask, Object, Part, Result, Results, Sent, user
+from dragoman.conversation import Media, Part, Text, Tool
+from tests.matrix.neutral import Answer, Ask, Object, Result, Results, Sent, user
 from tests.matrix.rows_words import says
 from tests.matrix.table import Meeting, Row, Step
 from tests.sdks.media import PNG
@@ -73,7 +73,8 @@ def _received(calls: list[tuple[str, Object]], *results: tuple[str, str]) -> Cal
         assert [(call.name, call.arguments) for call in sent.calls] == calls
         assert sent.results == list(results)
         assert sent.paired
-        assert len({call.id for call in sent.calls}) in (len(calls), 1 if not sent.calls[0].id else 0)
+        ids = [call.id for call in sent.calls if call.id]
+        assert len(set(ids)) == len(ids)
 
     return check
 

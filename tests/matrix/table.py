@@ -11,6 +11,9 @@ from _pytest.mark import ParameterSet
 from tests.matrix.behind import SERVERS, Behind, Server, shown
 from tests.matrix.neutral import Answer, Ask, Client, Sent
 
+MANNERS = (False, True)
+"""Whole, and streamed."""
+
 
 @dataclass
 class Meeting:
@@ -58,13 +61,19 @@ class Row:
     translated: bool = False
 
     def concerns(self, client: type[Client], behind: Behind) -> bool:
-        own = client.name.partition(" ")[0] == behind.dialect.partition("_")[0]
+        own = is_own(client, behind)
         return (
             self.client <= client.can
             and self.server <= behind.can
             and self.model in behind.models
             and not (own and (self.translated or not self.own <= behind.can))
         )
+
+
+def is_own(client: type[Client], behind: Behind) -> bool:
+    """Whether the server speaks the client's own dialect."""
+    spoken: str = behind.dialect
+    return client.name.partition(" ")[0] == spoken.partition("_")[0]
 
 
 def cells(client: type[Client], rows: Iterable[Row]) -> list[ParameterSet]:
@@ -74,7 +83,7 @@ def cells(client: type[Client], rows: Iterable[Row]) -> list[ParameterSet]:
         for row in rows
         for behind in SERVERS
         if row.concerns(client, behind)
-        for streamed in (False, True)
+        for streamed in MANNERS
     ]
 
 

@@ -22,11 +22,16 @@ class Tagged:
         self._held = ""  # what cannot be told yet: half a tag, or white space that may be the last of a thought
         self._told = False  # whether any of the thought was
 
-    def feed(self, text: str) -> list[Part]:
-        """The thoughts and texts in the next piece of text: all of them, but for what may be half a tag."""
+    def feed(self, text: str, *, first: bool = True) -> list[Text | Thinking]:
+        """The thoughts and texts in the next piece of text: all of them, but for what may be half a tag.
+
+        `first`: the answer has said nothing else yet, but for what was found here.
+        """
         if self.done:
             return [Text(text=text)] if text else []
         self._held += text
+        if self._place == "begin" and not first:
+            return self.close()
         match self._place:
             case "begin":
                 return self._begin()
@@ -35,7 +40,7 @@ class Tagged:
             case _:
                 return self._between()
 
-    def close(self) -> list[Part]:
+    def close(self) -> list[Text | Thinking]:
         """There is no more text: what was held back."""
         held, self._held, self.done = self._held, "", True
         match self._place:
@@ -46,14 +51,14 @@ class Tagged:
             case _:
                 return []
 
-    def _begin(self) -> list[Part]:
+    def _begin(self) -> list[Text | Thinking]:
         words = self._held.lstrip()
         if words.startswith(_OPEN):
             self._place, self._held = "thought", words.removeprefix(_OPEN)
             return self._think()
         return [] if _OPEN.startswith(words) else self.close()
 
-    def _think(self) -> list[Part]:
+    def _think(self) -> list[Text | Thinking]:
         """More of the thought, without the white space around it."""
         thought, closed, rest = self._held.partition(_CLOSE)
         if closed:
@@ -63,13 +68,13 @@ class Tagged:
         self._held = thought[len(said) :]
         return self._thought(said)
 
-    def _thought(self, text: str) -> list[Part]:
+    def _thought(self, text: str) -> list[Text | Thinking]:
         if not self._told:
             text = text.lstrip()
         self._told |= bool(text)
         return [Thinking(text=text)] if text else []
 
-    def _between(self) -> list[Part]:
+    def _between(self) -> list[Text | Thinking]:
         """The answer begins with its first word; the blank lines before it belong to the tag."""
         words, self._held = self._held.lstrip(), ""
         self.done = bool(words)
@@ -88,8 +93,4 @@ def untagged(content: list[Part]) -> list[Part]:
     if any(isinstance(part, Thinking) for part in content):
         return content
     tags = Tagged()
-    parts = [*tags.feed(first.text), *tags.close()]
-    for part in parts:
-        if isinstance(part, Text):
-            part.citations = first.citations
-    return parts + content[1:]
+    return [*tags.feed(first.text), *tags.close(), *content[1:]]

@@ -46,9 +46,10 @@ class _Top(Struct, frozen=True):
     model: Any = None
     stream: Any = None
     n: Any = None
-    system: Raw | None = None
+    system: Raw = Raw(b"null")  # in a union it would be taken for nothing but null
 
 
+_NOTHING = (Raw(b"null"), Raw(b'""'), Raw(b"[]"))
 _top = msgspec.json.Decoder(_Top).decode
 
 
@@ -62,7 +63,7 @@ def peek(body: bytes) -> Peek:
         model=top.model if isinstance(top.model, str) else None,
         stream=top.stream if isinstance(top.stream, bool) else None,
         n=top.n if type(top.n) is int else None,
-        system=top.system is not None and bytes(top.system) not in (b"null", b'""', b"[]"),
+        system=top.system not in _NOTHING,
     )
 
 

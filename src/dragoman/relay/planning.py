@@ -27,7 +27,7 @@ def plan_for(
 
     `busy` says whether a server asked us to come later.  Raises `GatewayError` for a name nobody answers to.
     """
-    route = _route(name, settings) if settings.routes else None
+    route = route_of(name, settings)
     if route is None:
         return Plan((catalogue.resolve(name, today),))
     found = {}
@@ -45,7 +45,10 @@ def plan_for(
     return Plan(candidates, route.on_context, route.on_refusal)
 
 
-def _route(name: str, settings: Settings) -> Route | None:
+def route_of(name: str, settings: Settings) -> Route | None:
+    """The route of this name."""
+    if not settings.routes:
+        return None
     key = normal(name)
     return next((route for route in settings.routes if normal(route.name) == key), None)
 

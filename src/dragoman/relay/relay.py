@@ -33,7 +33,7 @@ from dragoman.relay.directory import Directory
 from dragoman.relay.http1 import Connection
 from dragoman.relay.opening import Opening, said_in
 from dragoman.relay.patience import MEANING, delay
-from dragoman.relay.planning import plan_for, refuses_for_length
+from dragoman.relay.planning import plan_for, refuses_for_length, route_of
 from dragoman.relay.rounds import Once, Rounds, UnfitError, Won
 from dragoman.relay.stream import Stream, folded, known_kind
 from dragoman.relay.tally import Tally
@@ -121,6 +121,9 @@ class Relay:
     async def plan(self, name: str) -> Plan:
         """Who may answer for `name`.  Raises `GatewayError` for a name nobody answers to."""
         await self.find(name)
+        route = route_of(name, self.settings)
+        if route and any(self.catalogue.find(target.model, self.today()) is None for target in route.targets):
+            self.directory.look_again()  # its server may be there by now; the others need not wait for that
         try:
             return plan_for(name, self.catalogue, self.settings, today=self.today(), rng=self._rng, busy=self._busy)
         except GatewayError as error:

@@ -135,8 +135,6 @@ async def _deliver(exchange: Exchange, call: Call, got: Answer, mark: Stamp, bea
         await flow(exchange, got, encoder)
     elif isinstance(got, Reply):
         await exchange.reply(exchange.dialect.encode_reply(got, call.request, mark))
-    elif exchange.started and not got.streamed:
-        raise await got.server.refusal(got.connection)  # its status can no longer be told
     else:
         await pass_on(exchange, got)
 

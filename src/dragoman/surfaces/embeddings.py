@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dragoman.conversation import Object
+from dragoman.conversation import Object, Usage
 from dragoman.dialects.contract import Stamp
 from dragoman.dialects.embeddings import EmbedReply, EmbedRequest
 from dragoman.dialects.ollama import embedding as ollama_wire
@@ -22,7 +22,9 @@ from dragoman.models.catalogue import Resolution
 from dragoman.relay.call import Plan
 from dragoman.relay.passthrough import peek, reply_headers, request_headers, with_model
 from dragoman.relay.relay import Relay
+from dragoman.relay.rounds import UnfitError
 from dragoman.relay.upstreams import UpstreamServer
+from dragoman.relay.usage_tap import tap_for
 from dragoman.surfaces.calls import stamp, who_answers
 from dragoman.surfaces.exchange import Exchange, Header, ascii_list, parse_object
 
@@ -51,6 +53,14 @@ class _Whole(Struct):
 
     headers: list[Header]
     body: bytes
+    usage: Usage | None
+
+
+class _Made(Struct):
+    """An answer in the client's form."""
+
+    document: Object
+    usage: Usage
 
 
 async def embed(exchange: Exchange, relay: Relay, wire: Wire) -> None:
@@ -66,7 +76,7 @@ async def _embed(exchange: Exchange, relay: Relay, wire: Wire, body: bytes, plan
     losses = Losses({})
     answered: list[Resolution] = []
 
-    async def once(server: UpstreamServer, resolution: Resolution) -> _Whole | Object:
+    async def once(server: UpstreamServer, resolution: Resolution) -> _Whole | _Made:
         answered[:] = [resolution]
         if wire.dialect == server.dialect.NAME:
             return await _passed(exchange, server, wire.path, with_model(body, resolution.card.id))
@@ -74,11 +84,14 @@ async def _embed(exchange: Exchange, relay: Relay, wire: Wire, body: bytes, plan
         return await _translated(server, replace(request, model=resolution.card.id), wire, mark, losses)
 
     exchange.report = lambda: _report(answered[0], losses) if answered else []
-    got = await relay.tried(plan, once)
+    # Who speaks the server's own dialect has its own way of trying again.
+    own = len(plan.candidates) == 1 and plan.candidates[0].card.dialect == wire.dialect
+    got = await relay.tried(plan, once, again=not own)
+    relay.tally.add(answered[0].card.upstream, answered[0].card.id, got.usage)
     if isinstance(got, _Whole):
         await exchange.relay(200, got.headers, got.body)
     else:
-        await exchange.reply(got)
+        await exchange.reply(got.document)
 
 
 async def _passed(exchange: Exchange, server: UpstreamServer, path: str, body: bytes) -> _Whole:
@@ -86,14 +99,22 @@ async def _passed(exchange: Exchange, server: UpstreamServer, path: str, body: b
     try:
         if connection.status >= 400:
             raise await server.refusal(connection)
-        return _Whole(reply_headers(connection.headers.items()), await server.whole(connection))
+        data = await server.whole(connection)
     finally:
         server.release(connection)
+    tap = tap_for(server.dialect.NAME, streamed=False)
+    tap.feed(data)
+    return _Whole(reply_headers(connection.headers.items()), data, tap.usage)
 
 
-async def _translated(server: UpstreamServer, request: EmbedRequest, wire: Wire, mark: Stamp, losses: Losses) -> Object:
+async def _translated(server: UpstreamServer, request: EmbedRequest, wire: Wire, mark: Stamp, losses: Losses) -> _Made:
+    if not request.input:  # a client of Ollama's wants the model loaded, and others have no such thing
+        return _Made(wire.encode(EmbedReply(vectors=[]), request, mark), Usage())
     theirs, path = _SERVERS[server.dialect.NAME]
-    body = _encode(theirs.encode_request(request, losses))
+    try:
+        body = _encode(theirs.encode_request(request, losses))
+    except GatewayError as error:
+        raise UnfitError(error) from None
     connection = await server.forward("POST", path, {}, body)
     try:
         if connection.status >= 400:
@@ -101,7 +122,8 @@ async def _translated(server: UpstreamServer, request: EmbedRequest, wire: Wire,
         data = await server.whole(connection)
     finally:
         server.release(connection)
-    return wire.encode(theirs.decode_reply(data, request), request, mark)
+    reply = theirs.decode_reply(data, request)
+    return _Made(wire.encode(reply, request, mark), Usage(input=reply.tokens))
 
 
 def _able(plan: Plan, name: str, relay: Relay) -> Plan:

@@ -27,14 +27,12 @@ async def pass_on(exchange: Exchange, passage: Passage, edit: Edit | None = None
     headers = reply_headers(connection.headers.items())
     if passage.streamed and not (exchange.started and connection.status >= 400):
         if not exchange.started:
-            if not exchange.started:
             await exchange.begin(connection.status, headers)
         await _stream(exchange, passage)
     elif exchange.started:
         raise await server.refusal(connection)
     elif connection.status < 400 and not connection.headers.get("content-type", _JSON).startswith(_JSON):
-        if not exchange.started:
-            await exchange.begin(connection.status, headers)
+        await exchange.begin(connection.status, headers)
         await _file(exchange, passage)
     else:
         data = passage.body if passage.body is not None else await server.whole(connection)

@@ -17,8 +17,8 @@ from dragoman.dialects.contract import StreamEncoder
 class Shown:
     """An encoder that is told the prompt's estimated size (tokens) where the server does not say.
 
-    A server that never says gets its answer counted by its pieces: most send one a token.  `ended` is called before the
-    last event.
+    A server that never says gets its answer counted by its pieces: most send one a token.  0 says nothing: Ollama leaves
+    out the size of a prompt that it had in its cache.  `ended` is called before the last event.
     """
 
     def __init__(self, encoder: StreamEncoder, estimate: int, ended: Callable[[], None]) -> None:
@@ -37,10 +37,12 @@ class Shown:
                 self._pieces += 1
             case Start(usage=usage) if usage is None or not usage.input:
                 return replace(event, usage=replace(usage or Usage(), input=self._estimate))
-            case Finish(usage=None):
+            case Finish(usage=usage):
                 self._ended()
-                return replace(event, usage=Usage(input=self._estimate, output=self._pieces))
-            case Finish() | Fault():
+                usage = usage or Usage()
+                counted = replace(usage, input=usage.input or self._estimate, output=usage.output or self._pieces)
+                return replace(event, usage=counted)
+            case Fault():
                 self._ended()
             case _:
                 pass

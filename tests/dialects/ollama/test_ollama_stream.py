@@ -232,6 +232,17 @@ def test_a_refusal_is_readable(events: list[Event], explanation: str, texts: lis
     assert lines[-1]["done_reason"] == "stop"
 
 
+def test_a_line_is_one_line_to_every_reader(stamp: Stamp) -> None:
+    """httpx, and Ollama's SDK with it, ends lines where Unicode does."""
+    ends = "a\x85b\u2028c\u2029d – “e” \\\u2028 \x1c\x0b\x0c\r\n"
+    call = ToolCall(id="c", name="f", arguments=json.dumps({ends: ends}, ensure_ascii=False))
+    events = [Start("id", "u"), *part(0, Text(text=""), ends), *part(1, call), Finish("tool_calls")]
+    lines = ollama.Encoder(REQUEST, stamp).feed(events).decode().splitlines()
+    text, called, _ = map(json.loads, lines)
+    assert text["message"]["content"] == ends
+    assert called["message"]["tool_calls"][0]["function"]["arguments"] == {ends: ends}
+
+
 def test_usage_may_come_at_the_start(stamp: Stamp) -> None:
     encoder = ollama.Encoder(REQUEST, stamp)
     (last,) = judged(encoder.feed([Start("", "", Usage(input=7)), Finish("stop")]))

@@ -30,6 +30,7 @@ from dragoman.dialects.ollama.messages import decode_calls, decode_images, encod
 from dragoman.dialects.ollama.timing import Durations, created_at, whole
 from dragoman.dialects.ollama.vocabulary import DONE_REASONS, NAME, REASONS
 from dragoman.dialects.reading import check, take
+from dragoman.dialects.tagged import untagged
 from dragoman.errors import GatewayError
 from dragoman.ids import mint
 
@@ -138,7 +139,7 @@ def decode_reply(body: Object) -> Reply:
     try:
         done, reason = body.pop("done", None), body.pop("done_reason", None)
         message_body: Object = check(body.pop("message", None), dict, "message")
-        content = decode_answer(message_body)
+        content = untagged(decode_answer(message_body))
         usage = decode_usage(body)
         model = take(body, "model", str) or ""
     except GatewayError as error:

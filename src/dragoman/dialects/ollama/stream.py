@@ -45,6 +45,7 @@ from dragoman.dialects.ollama.reply import (
     shows_thinking,
 )
 from dragoman.dialects.ollama.timing import SECOND, measured, to_the_second
+from dragoman.dialects.tagged import Tagged
 from dragoman.errors import GatewayError
 from dragoman.framing import NDJSON, FrameTooLargeError
 
@@ -126,10 +127,7 @@ class Encoder:
             elif not self._done:
                 out += self._other(event, b"%b%09d" % (self._prefix, nanosecond), now)
         data = out[0] if len(out) == 1 else b"".join(out)
-        for end, escaped in _LINE_ENDS:
-            if end in data:
-                data = data.replace(end, escaped)
-        return data
+        return data if data.isascii() else _on_their_lines(data)
 
     def _other(self, event: Event, head: bytes, now: int) -> list[bytes]:
         match event:
@@ -213,6 +211,14 @@ class Encoder:
         return out
 
 
+def _on_their_lines(data: bytes) -> bytes:
+    """The same JSON, one value a line to every reader."""
+    for end, escaped in _LINE_ENDS:
+        if end in data:
+            data = data.replace(end, escaped)
+    return data
+
+
 class Decoder:
     """Lines to events.  Anything but a line with `done` true is not an end: it becomes a Fault."""
 
@@ -222,6 +228,7 @@ class Decoder:
         self._ids: CallIds | None = None
         self._index = -1
         self._open: type[Part] | None = None
+        self._tags = Tagged()
         self._called = False
         self._ended = False
 
@@ -276,6 +283,7 @@ class Decoder:
         if body.get("done") is True:
             reason: Reason = decode_reason(body.get("done_reason"), self._called)
             usage = decode_usage(body)
+            self._words(self._tags.close(), events)
             self._close_part(events)
             self._ended = True
             events.append(Finish(reason, usage))
@@ -283,14 +291,19 @@ class Decoder:
     def _part(self, part: Part, events: list[Event]) -> None:
         match part:
             case Text(text=text):
-                self._switch(Text, Text(text=""), events)
-                events.append(TextDelta(self._index, text))
-            case Thinking(text=text):
-                self._switch(Thinking, Thinking(text=""), events)
-                events.append(TextDelta(self._index, text))
+                self._words(self._tags.feed(text, first=self._index < 0), events)
+            case Thinking():
+                self._words([part], events)
             case _:
+                self._words(self._tags.close(), events)
                 self._close_part(events)
                 self._whole(part, events)
+
+    def _words(self, parts: Sequence[Text | Thinking], events: list[Event]) -> None:
+        for part in parts:
+            kind = type(part)
+            self._switch(kind, kind(text=""), events)
+            events.append(TextDelta(self._index, part.text))
 
     def _switch(self, kind: type[Part], start: Part, events: list[Event]) -> None:
         if self._open is not kind:
@@ -321,4 +334,6 @@ class Decoder:
         if self._ended:
             return []
         self._ended = True
-        return [Fault(kind, message)]
+        events: list[Event] = []
+        self._words(self._tags.close(), events)
+        return [*events, Fault(kind, message)]

@@ -21,6 +21,7 @@ from dragoman.conversation import (
     Start,
     Text,
     TextDelta,
+    Thinking,
     Usage,
 )
 from dragoman.dialects.openai_chat.calls import Calls
@@ -28,6 +29,7 @@ from dragoman.dialects.openai_chat.failure import find_error
 from dragoman.dialects.openai_chat.opening import Parts
 from dragoman.dialects.openai_chat.reply import decode_annotations, decode_finish, decode_usage
 from dragoman.dialects.openai_chat.thoughts import Thoughts
+from dragoman.dialects.tagged import Tagged
 from dragoman.framing import SSE, FrameTooLargeError
 
 _decode = msgspec.json.Decoder().decode
@@ -41,6 +43,7 @@ class Decoder:
         self._frames = SSE()
         self._parts = Parts()
         self._thoughts = Thoughts(self._parts)
+        self._tags = Tagged()
         self._calls = Calls(self._parts, self.skipped)
         self._started = self._over = False
         self._finish: tuple[Reason, str | None] | None = None
@@ -119,6 +122,8 @@ class Decoder:
             if isinstance(refusal := delta.get("refusal"), str):
                 self._parts.text("refusal", Refusal(text=""), refusal)
             self._cite(delta.get("annotations"))
+            if delta.get("tool_calls") or delta.get("function_call"):
+                self._tell(self._tags.close())
             self._calls.read(delta)
         if isinstance(word := choice.get("finish_reason"), str) and word:
             self._finish = decode_finish(choice, calls=self._calls.any)
@@ -139,8 +144,19 @@ class Decoder:
     def _say(self, text: str) -> None:
         if text and (self._late or self._calls.busy()):
             self._late.append(text)  # in the middle of a call's arguments there is no place for it
-        else:
+        elif self._tags.done:
             self._parts.text("text", Text(text=""), text)
+        else:
+            self._tell(self._tags.feed(text, first=self._parts.index < 0))
+
+    def _tell(self, parts: list[Text | Thinking]) -> None:
+        """What was found in the beginning of the text."""
+        for part in parts:
+            match part:
+                case Thinking(text=text):
+                    self._thoughts.plain(text)
+                case Text(text=text):
+                    self._parts.text("text", Text(text=""), text)
 
     def _cite(self, annotations: JSON) -> None:
         for citation in decode_annotations(annotations):
@@ -155,6 +171,7 @@ class Decoder:
             begun = "before the answer was complete" if self._started else "without an answer"
             return self._fail("upstream", f"the upstream's stream ended {begun}")
         self._over = True
+        self._tell(self._tags.close())
         self._calls.close()
         self._parts.text("text", Text(text=""), "".join(self._late))
         self._parts.close()
@@ -166,4 +183,5 @@ class Decoder:
 
     def _fail(self, kind: str, message: str) -> list[Event]:
         self._over = True
+        self._tell(self._tags.close())
         return [*self._parts.take(), Fault(kind, message)]

@@ -116,7 +116,7 @@ def encode_messages(request: Request, losses: Losses) -> list[Object]:
     for index, message in enumerate(request.messages):
         placed: _Placed = [(part, f"messages[{index}].content[{i}]") for i, part in enumerate(message.content)]
         results = [(part, at) for part, at in placed if isinstance(part, ToolResult)]
-        others = [(part, at) for part, at in placed if not isinstance(part, ToolResult)]
+        others: _Placed = [(part, at) for part, at in placed if not isinstance(part, ToolResult)]
         for result, at in results:
             wire.append(_encode_result(result, at, own, losses, hoisted))
         if others and results:

@@ -28,6 +28,7 @@ from dragoman.dialects.openai_chat.parts import decode_content
 from dragoman.dialects.openai_chat.reasoning import encode_reasoning
 from dragoman.dialects.openai_chat.tools import decode_calls, encode_call, encode_function_call, uses_functions
 from dragoman.dialects.openai_chat.vocabulary import NAME, end_reason, finish_reason
+from dragoman.dialects.tagged import untagged
 from dragoman.errors import GatewayError
 
 # --- encode -------------------------------------------------------------------------------------
@@ -153,7 +154,8 @@ def _decode_reply(body: Object) -> Reply:
     message = choice.pop("message", None)
     message = message if isinstance(message, dict) else {}
     calls = decode_calls(message, "message", f"{reply_id}:{body.get('created')}")
-    content = decode_answer(message, "message", decode_content(message.pop("content", None), "message.content"))
+    said = decode_content(message.pop("content", None), "message.content")
+    content = untagged(decode_answer(message, "message", said))
     if citations := decode_annotations(message.pop("annotations", None)):
         _cite(content, citations)
     reason, stopped = decode_finish(choice, calls=bool(calls))

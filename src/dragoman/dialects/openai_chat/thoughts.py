@@ -32,7 +32,7 @@ class Thoughts:
         details = delta.get("reasoning_details")
         fragments = [_clean(d) for d in details if isinstance(d, dict)] if isinstance(details, list) else []
         if plain and not any(map(_words, fragments)):
-            self._plain(plain)
+            self.plain(plain)
         for fragment in fragments:
             self._fragment(fragment)
 
@@ -41,9 +41,10 @@ class Thoughts:
         inner = part.get("thinking")
         for piece in inner if isinstance(inner, list) else ():
             if isinstance(piece, dict) and isinstance(text := piece.get("text"), str):
-                self._plain(text)
+                self.plain(text)
 
-    def _plain(self, text: str) -> None:
+    def plain(self, text: str) -> None:
+        """More of the reasoning that is told as text."""
         if self._parts.last is not None:
             self._parts.close()  # what is sealed is complete
         self._say(text)
