@@ -30,6 +30,7 @@ class Behind(NamedTuple):
     simulator: Any
     path: str
     model: str
+    url: str
 
     @property
     def calls(self) -> list[Any]:
@@ -62,11 +63,11 @@ class Told(NamedTuple):
 
     @property
     def dropped(self) -> str:
-        return self.answer.headers.get("x-dragoman-dropped", "")
+        return str(self.answer.headers.get("x-dragoman-dropped", ""))
 
     @property
     def emulated(self) -> str:
-        return self.answer.headers.get("x-dragoman-emulated", "")
+        return str(self.answer.headers.get("x-dragoman-emulated", ""))
 
     @property
     def events(self) -> list[Object]:
@@ -111,7 +112,7 @@ def bed(settings: Object | None = None, flavors: tuple[str, ...] = _FLAVORS) -> 
 
         def start(name: str, dialect: Any, simulator: Any, path: str, model: str) -> Upstream:
             serving = stack.enter_context(run_in_thread(simulator))
-            behind[name] = Behind(simulator, path, f"{name}/{model}")
+            behind[name] = Behind(simulator, path, f"{name}/{model}", serving.url)
             # The gateway finds out itself what kind of server it is; OpenAI alone is known by its address.
             flavor = "openai" if name == "openai" else ""
             return Upstream(name=name, dialect=dialect, base_url=serving.url, key=Secret("sk-test"), flavor=flavor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import anthropic
+import ollama
 import pytest
 
 from tests.cases.bed import Bed, Pair, bed, params
@@ -33,4 +34,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def anthropic_sdk(shared: Bed) -> Iterator[anthropic.Anthropic]:
     http = anthropic.DefaultHttpxClient(verify=False, trust_env=False)
     with anthropic.Anthropic(base_url=shared.url, api_key="any", max_retries=0, http_client=http) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def ollama_sdk(shared: Bed) -> Iterator[ollama.Client]:
+    with ollama.Client(shared.url, timeout=20.0, verify=False) as client:
         yield client

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -20,7 +22,7 @@ class Loop:
 
     client = "A"
     path = "/v1/messages?beta=true"
-    headers: dict[str, str] = captured.CLAUDE_CODE
+    headers: Mapping[str, str] = MappingProxyType(captured.CLAUDE_CODE)
 
     def __init__(self, bed: Bed, server: str, model: str = "") -> None:
         self.bed = bed
@@ -90,7 +92,7 @@ class Loop:
 class OpencodeMessages(Loop):
     """opencode by the Messages API."""
 
-    headers = {"anthropic-version": "2023-06-01", "x-api-key": "any"}
+    headers = MappingProxyType({"anthropic-version": "2023-06-01", "x-api-key": "any"})
     path = "/v1/messages"
 
     def body(self, turn: int) -> Object:
@@ -109,7 +111,7 @@ class OpencodeChat(Loop):
 
     client = "C"
     path = "/v1/chat/completions"
-    headers = {"authorization": "Bearer any"}
+    headers = MappingProxyType({"authorization": "Bearer any"})
 
     def body(self, turn: int) -> Object:
         return captured.opencode_chat(self.model, self.messages)
@@ -135,7 +137,7 @@ class OllamaProgram(Loop):
 
     client = "O"
     path = "/api/chat"
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def body(self, turn: int) -> Object:
         return captured.ollama_chat(self.model, self.messages)
@@ -149,8 +151,7 @@ class OllamaProgram(Loop):
         message: Object = {"role": "assistant", "content": said.text, "thinking": said.thinking}
         self.messages.append(message | ({"tool_calls": calls} if calls else {}))
         self.messages += [
-            {"role": "tool", "tool_name": call["function"]["name"], "content": "listed"}  # type: ignore[index]
-            for call in calls
+            {"role": "tool", "tool_name": call["function"]["name"], "content": "listed"} for call in calls
         ]
 
 

@@ -104,7 +104,8 @@ def test_one_block_is_open_at_a_time_and_has_deltas_of_its_kind(pair: Pair, form
     words = marked(pair, "think_tags" if form == "think" else "thinking", f"thinking reasoning={form}")
     told = pair.ask(f"{words} Hi", stream=True)
     fits = {"thinking": ("thinking_delta", "signature_delta"), "text": ("text_delta",)}
-    opened = []
+    opened: list[str] = []
+    now = ""
     for event in told.events:
         match event:
             case {"type": "content_block_start", "index": index, "content_block": {"type": kind}}:
@@ -149,7 +150,7 @@ def test_thinking_is_signed_and_may_come_back(pair: Pair, stream: bool) -> None:
     if stream:
         kinds = [event.get("delta", event)["type"] for event in told.events if event.get("index") == 0]
         assert kinds[-2:] == ["signature_delta", "content_block_stop"]
-    history = [
+    history: list[Object] = [
         {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": blocks(told)},
         {"role": "user", "content": "Bye"},

@@ -11,7 +11,7 @@ from dragoman.config import Secret, Upstream
 from tests.config.loading import changed, complaints, loaded, written
 
 OLLAMA = Upstream(name="ollama", dialect="ollama", base_url="http://localhost:11434")
-LOCAL = {"port": 8000, "default_model": "phi4:latest", "stream_default": True}
+LOCAL = {"port": 8000, "default_model": "phi4:latest", "stream_default": True, "model_optional": True}
 
 
 def at(url: str) -> Upstream:

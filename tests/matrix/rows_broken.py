@@ -94,15 +94,13 @@ def broken_cells(client: type[Client]) -> list[ParameterSet]:
         for name in BROKEN
         for behind in SERVERS
         for streamed in MANNERS
-        if _breaks(name, streamed, is_own(client, behind))
+        if _breaks(name, streamed)
     ]
 
 
-def _breaks(name: str, streamed: bool, own: bool) -> bool:
-    """A stream that just ends is passed on as it is where both speak the same; silence from the start is a timeout."""
+def _breaks(name: str, streamed: bool) -> bool:
+    """Silence from the start is a timeout."""
     match name:
-        case "cut off":
-            return not (streamed and own)
         case "silence in the middle":
             return streamed
         case _:

@@ -200,7 +200,7 @@ CASES: list[tuple[str, Object, Object, set[str], set[str]]] = [
         set(),
         {"tool_choice"},
     ),
-    ("llamacpp", {"tools": [tool("a", strict=True)]}, {"tools": [A]}, {"tools[0].strict"}, set()),
+    ("llamacpp", {"tools": [tool("a", strict=True)]}, {"tools": [A]}, {"tools.a.strict"}, set()),
     ("vllm", {"tools": [tool("a", strict=False)]}, {"tools": [tool("a", strict=False)]}, set(), set()),
     (
         "openai",
@@ -213,10 +213,10 @@ CASES: list[tuple[str, Object, Object, set[str], set[str]]] = [
         "openai",
         {"tools": [tool("a", strict=True, parameters=OPEN)]},
         {"tools": [tool("a", parameters=OPEN)]},
-        {"tools[0].strict"},
+        {"tools.a.strict"},
         set(),
     ),
-    ("vllm", {"tools": [{"type": "custom", "custom": {"name": "c"}}]}, {"tools": None}, {"tools[0]"}, set()),
+    ("vllm", {"tools": [{"type": "custom", "custom": {"name": "c"}}]}, {"tools": None}, {"tools.c"}, set()),
 ]
 
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dragoman.errors import GatewayError
 from dragoman.relay.passthrough import adding, peek, reply_headers, request_headers, with_model
 
 values = st.recursive(

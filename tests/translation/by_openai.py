@@ -108,7 +108,6 @@ def bodies(draw: st.DrawFn) -> Object:
         st.fixed_dictionaries(
             {"model": st.just("m"), "messages": turns().map(lambda said: lead + said)},
             optional={
-                "system": one_of(WORD),
                 "stream": st.booleans(),
                 "stream_options": one_of({"include_usage": True}),
                 "max_tokens": one_of(1, 1234),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -103,21 +102,3 @@ def exists(body: Any, path: str) -> bool:
         else:
             return False
     return True
-
-
-def told(path: Path, report: Mapping[str, str], body: Any) -> bool:
-    """Whether `report` has a word for what stands at `path`: for itself, or for something around it."""
-    return any(name in report for name in _names(path, body))
-
-
-def _names(path: Path, body: Any) -> Iterator[str]:
-    for end in range(1, len(path) + 1):
-        if path[:end] != ("messages",) and path[:end] != ("tools",):
-            yield spelled(path[:end])
-        if end > 1 and path[0] == "options":
-            yield str(path[1])
-    if path[0] == "tools" and len(path) > 1:
-        tool = body["tools"][path[1]]
-        name = tool.get("name") or next((tool[k]["name"] for k in ("function", "custom") if k in tool), "")
-        kinds = [str(step) for step in path[2:]]
-        yield from (f"tools.{name}", f"tools.{name}.{kinds[0]}" if kinds else "")

@@ -57,10 +57,11 @@ def _behind(chosen: Settings) -> Iterator[str]:
 def _models(chosen: Settings, catalogue: Catalogue) -> str:
     """How many names are known already, and who is going to list more."""
     count = len(catalogue.entries(datetime.now(UTC).date()))
-    asked = " and ".join(u.name for u in chosen.upstreams if u.dialect != "anthropic")
-    names = [f"{count} names"] if count or not asked else []
-    names += [f"those that {asked} {'lists' if ' and ' not in asked else 'list'}"] if asked else []
-    return f"{' and '.join(names)}; default {chosen.default_model or 'none; unknown names are an error'}"
+    asked = [upstream.name for upstream in chosen.upstreams if upstream.dialect != "anthropic"]
+    known = f"{count} name{'s' * (count != 1)}" if count or not asked else ""
+    listed = f"what {', '.join(asked)} list{'s' * (len(asked) == 1)}" if asked else ""
+    names = ", and ".join(filter(None, (known, listed)))
+    return f"{names}; default {chosen.default_model or 'none; unknown names are an error'}"
 
 
 def _open_to_all(chosen: Settings) -> bool:

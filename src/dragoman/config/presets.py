@@ -20,6 +20,7 @@ PRESETS: Mapping[str, Mapping[str, str | int | bool]] = MappingProxyType(
                 "ollama.base_url": OLLAMA_URL,
                 "default_model": "phi4:latest",
                 "stream_default": True,
+                "model_optional": True,
             }
         ),
     }

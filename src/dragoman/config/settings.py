@@ -134,8 +134,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     `default_model` takes unknown names; None makes them an error.  `hide` holds shell patterns of model names.
     `refresh` 0 means that the live list of models is never asked for.  `num_ctx` and `max_num_ctx` (tokens) bound the
     context an Ollama server is asked for (`max_num_ctx` 0: the model's own limit).  `stream_default`: an OpenAI chat
-    request that does not say is streamed.  `fetch`: remote images and documents are fetched for a server that cannot;
-    `fetch_private` allows that from private addresses too.
+    request that does not say is streamed.  `model_optional`: a request without a model is answered by the default.
+    `fetch`: remote images and documents are fetched for a server that cannot; `fetch_private` allows that from private
+    addresses too.
     """
 
     host: str = "0.0.0.0"  # noqa: S104  a gateway serves its network; the README says how to keep it to one machine
@@ -162,6 +163,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     num_ctx: int = 8192
     max_num_ctx: int = 0
     stream_default: bool = False
+    model_optional: bool = False
     fetch: bool = True
     fetch_private: bool = False
     fetch_max: int = 20 * 1024 * 1024

@@ -138,6 +138,12 @@ ROWS: tuple[Row, ...] = (
         "an OpenAI chat request that does not say is streamed",
     ),
     Row(
+        "model_optional",
+        ("DRAGOMAN_MODEL_OPTIONAL",),
+        kinds.FLAG,
+        "a request that names no model is answered by the default one, not refused",
+    ),
+    Row(
         "fetch",
         ("DRAGOMAN_FETCH",),
         kinds.FLAG,

@@ -135,6 +135,8 @@ def _format(body: Object, server: Server, losses: Losses) -> None:
         case "json_schema" if "json_object" in server.formats:
             body["response_format"] = {"type": "json_object"}
             losses.drop("format.schema", f"{server.name} makes sure of JSON, but not of a schema")
+            if (asked.get("json_schema") or {}).get("description"):
+                losses.drop("format.description", f"{server.name} is told nothing of the form but that it is JSON")
         case "json_object" | "json_schema":
             del body["response_format"]
             losses.drop("format", f"{server.name} has no JSON mode")
@@ -199,12 +201,12 @@ def _tools(body: Object, server: Server, losses: Losses, own: bool) -> None:
     if "tools" not in body:
         return
     kept = []
-    for index, tool in enumerate(body["tools"]):
+    for tool in body["tools"]:
         if tool.get("type") == "custom" and not server.custom_tools:
-            losses.drop(f"tools[{index}]", f"{server.name} knows no tools that take free text")
+            losses.drop(f"tools.{_tool_name(tool)}", f"{server.name} knows no tools that take free text")
             continue
         if not own:
-            tool = _unmarked(_loosened(tool, f"tools[{index}].strict", server, losses), server, losses)
+            tool = _unmarked(_loosened(tool, f"tools.{_tool_name(tool)}.strict", server, losses), server, losses)
         kept.append(tool)
     body["tools"] = kept
     if not kept:
@@ -259,10 +261,14 @@ def _message(message: Object, at: str, server: Server, losses: Losses, own: bool
     if dressed.get("role") == "developer" and not server.developer:
         dressed["role"] = "system"
     if "name" in dressed and not server.names and (not own or "name" in server.refuses):
-        dressed["content"] = _signed_with(dressed.pop("name"), dressed.get("content"))
-        losses.emulate(f"{at}.name", "written before the text")
+        name, content = dressed.pop("name"), dressed.get("content")
+        if content:
+            dressed["content"] = _signed_with(name, content)
+            losses.emulate(f"{at}.name", "written before the text")
+        else:
+            losses.drop(f"{at}.name", f"{server.name} takes no names of speakers, and this one says nothing")
     if dressed.get("role") == "assistant":
-        _thoughts(dressed, server)
+        _thoughts(dressed, server, losses)
     if not own and isinstance(content := dressed.get("content"), list):
         dressed["content"] = [_unmarked(part, server, losses) for part in content]
     if server.call_id:
@@ -273,20 +279,24 @@ def _message(message: Object, at: str, server: Server, losses: Losses, own: bool
 def _signed_with(name: str, content: Any) -> Any:
     if isinstance(content, list):
         return [{"type": "text", "text": f"{name}:"}, *content]
-    return f"{name}: {content}" if content else content
+    return f"{name}: {content}"
 
 
-def _thoughts(message: Object, server: Server) -> None:
-    """Earlier reasoning under the name this server reads it by; gone where it reads none, as its own models do."""
+def _thoughts(message: Object, server: Server, losses: Losses) -> None:
+    """Earlier reasoning under the name this server reads it by; gone, with a word, where it reads none."""
     text = message.pop("reasoning_content", None) or message.pop("reasoning", None)
     message.pop("reasoning", None)
     if server.replay and (text or (server.must_replay and message.get("tool_calls"))):
         message[server.replay] = text or ""
-    details = message.pop("reasoning_details", None)
-    if server.details and isinstance(details, list):
-        message["reasoning_details"] = [each for each in details if not _ours(each)]
-    if not message.get("reasoning_details"):
-        message.pop("reasoning_details", None)
+    said = message.pop("reasoning_details", None)
+    details = said if isinstance(said, list) else []
+    kept = [each for each in details if server.details and not _ours(each)]
+    if kept:
+        message["reasoning_details"] = kept
+    if text and not server.replay:
+        losses.drop("thinking", f"{server.name} does not read earlier reasoning")
+    elif len(kept) < len(details):
+        losses.drop("thinking", f"{server.name} has no use for the proofs of earlier reasoning")
 
 
 def _ours(detail: Object) -> bool:

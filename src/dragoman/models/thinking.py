@@ -56,6 +56,8 @@ def _on(request: Request, asked: Reasoning, card: Card, losses: Losses) -> Reque
         if wanted is None and asked.budget is not None:
             wanted = effort_for(asked.budget)
             losses.emulate("reasoning", f"a thinking budget is sent as effort {wanted}")
+        elif asked.budget is not None:
+            losses.emulate("reasoning", "the effort that was asked for stands for the thinking budget")
         effort = nearest_level(wanted, card, losses)
         return replace(
             request, reasoning=Reasoning(enabled=True, effort=effort, visible=asked.visible, mode="adaptive")

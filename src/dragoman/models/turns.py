@@ -156,7 +156,7 @@ def paired(turns: list[Message], losses: Losses, ids: re.Pattern[str] = _ID) -> 
             out.append(Message(role="user", content=[_missing(call, losses) for _, call in pending]))
             pending = []
         if turn.role == "user":
-            turn = replace(turn, content=_answered(turn.content, pending, losses, index))
+            turn = replace(turn, content=_answered(turn.content, pending, losses))
             pending = []
         elif turn.role == "assistant":
             turn, pending = _called(turn, taken, ids, index)
@@ -193,7 +193,7 @@ def _unique(id: str, taken: set[str], ids: re.Pattern[str], *place: int) -> str:
     return clean if clean not in taken else mint(stem, id, *place, length=8)
 
 
-def _answered(content: list[Part], pending: list[tuple[str, ToolCall]], losses: Losses, index: int) -> list[Part]:
+def _answered(content: list[Part], pending: list[tuple[str, ToolCall]], losses: Losses) -> list[Part]:
     """The user's turn after `pending` calls: their results first and complete, then everything else."""
     results: dict[str, ToolResult] = {}
     rest: list[Part] = []
@@ -205,12 +205,12 @@ def _answered(content: list[Part], pending: list[tuple[str, ToolCall]], losses: 
         if not isinstance(part, ToolResult):
             rest.append(part)
         elif (same := waiting.get(part.id)) is None:
-            losses.emulate(f"messages[{index}]", "a tool result without its call is passed on as text")
+            losses.emulate("messages", f"the tool result {part.id} has no call: it is passed on as text")
             rest += result_as_text(part)
         else:
             id = same.pop() if len(same) > 1 else same[0]
             if id in results:
-                losses.drop(f"messages[{index}]", "a tool call has two results; the last one stays")
+                losses.drop("messages", f"the tool call {part.id} has two results; the last one stays")
             results[id] = replace(part, id=id, content=_result_content(part, rest))
     answers = [results.get(call.id) or _missing(call, losses) for _, call in pending]
     return [*answers, *rest] or [Text(text=OPENING)]

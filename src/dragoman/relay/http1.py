@@ -38,12 +38,14 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._chunks: list[bytes] = []
+        # What the parser calls with each piece of a body: it takes the method itself, so nothing of ours runs.
+        self.on_body = self._chunks.append
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._sink: Sink | None = None
         self._head: asyncio.Future[None] | None = None
         self._early: list[bytes] = []
-        self._chunks: list[bytes] = []
         self._complete = True
         self._until_close = False
         self._keep = False
@@ -139,7 +141,13 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         if self._chunks:
-            self._deliver()
+            chunks = self._chunks
+            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            chunks.clear()
+            if self._sink is None or self._inflate is not None:
+                self._deliver(data)
+            else:
+                self._sink.data(data)
         if self._complete and self._sink is not None and self._error is None:
             sink, self._sink = self._sink, None
             sink.end()
@@ -158,9 +166,7 @@ class Connection(asyncio.Protocol):
         else:
             self._break(_closed())
 
-    def _deliver(self) -> None:
-        chunks, self._chunks = self._chunks, []
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    def _deliver(self, data: bytes) -> None:
         if self._inflate is not None:
             try:
                 data = self._inflate(data)
@@ -226,9 +232,6 @@ class Connection(asyncio.Protocol):
             self._inflate = zlib.decompressobj(wbits=wbits).decompress
         if self._head is not None and not self._head.done():
             self._head.set_result(None)
-
-    def on_body(self, body: bytes) -> None:
-        self._chunks.append(body)
 
     def on_message_complete(self) -> None:
         if self.status:

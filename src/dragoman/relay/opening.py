@@ -80,7 +80,7 @@ def said_in(payload: bytes, dialect: UpstreamDialect) -> bool | GatewayError:
     try:
         document: JSON = _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return True  # not ours to judge
+        return GatewayError("upstream", "the upstream server's answer is not JSON")
     if not isinstance(document, dict):
         return True
     if error := error_in(document, payload, dialect):

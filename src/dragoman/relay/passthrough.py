@@ -142,6 +142,14 @@ _LINE_ENDS = (b"\n",)
 _MOST_HELD = 1024 * 1024
 
 
+# What the last frames of a whole answer hold.  Some compatible servers leave the `[DONE]` out, but say why they ended.
+_FINAL = {
+    "anthropic": re.compile(rb'"type"\s*:\s*"(?:message_stop|error)"'),
+    "openai_chat": re.compile(rb'data:\s*\[DONE\]|"finish_reason"\s*:\s*"|"error"\s*:'),
+    "ollama": re.compile(rb'"done"\s*:\s*true|"error"\s*:'),
+}
+
+
 class Passing:
     """A sink that writes what it gets, in whole frames: of one that never ends nothing has been written, so that an
     error can follow.  `write` may return something to wait for: the client is slow."""
@@ -153,6 +161,8 @@ class Passing:
         self._tap = passage.tap.feed
         events = passage.connection.headers.get("content-type", "").startswith("text/event-stream")
         self._ends = _EVENT_ENDS if events else _LINE_ENDS
+        self._final = _FINAL[passage.server.dialect.NAME] if passage.streamed else None
+        self._last = self._before = b""
         self._begun = bytearray()
         self.torn = False
         """Whether the last thing that was written is the beginning of a frame."""
@@ -187,7 +197,10 @@ class Passing:
     def end(self) -> None:
         if self._begun:
             self._put_begun(len(self._begun))
-        self._settle(None)
+        if self._final is None or self._final.search(self._before + self._last):
+            self._settle(None)
+        else:
+            self._settle(GatewayError("upstream", "the upstream ended its answer before it was complete"))
 
     def broken(self, error: GatewayError) -> None:
         self._settle(error)
@@ -198,6 +211,7 @@ class Passing:
         self._put(data)
 
     def _put(self, data: bytes) -> None:
+        self._before, self._last = self._last, data
         try:
             rest = self._write(data)
         except Exception as error:

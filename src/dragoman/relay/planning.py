@@ -6,11 +6,15 @@ from collections.abc import Callable
 from datetime import date
 from random import Random
 
+from msgspec.structs import replace
+
 from dragoman.config import Settings
 from dragoman.config.settings import Route
 from dragoman.errors import GatewayError
 from dragoman.models.catalogue import Catalogue, Resolution, normal
+from dragoman.models.local import with_override
 from dragoman.relay.call import Plan
+from dragoman.relay.defaults import find_override
 from dragoman.relay.order import plan, ready_first
 
 
@@ -29,7 +33,7 @@ def plan_for(
     """
     route = route_of(name, settings)
     if route is None:
-        return Plan((catalogue.resolve(name, today),))
+        return Plan((_as_configured(catalogue.resolve(name, today), settings),))
     found = {}
     for target in plan(route, rng):
         try:
@@ -43,6 +47,16 @@ def plan_for(
     ordered = ready_first(targets, lambda target: busy(found[target].card.upstream))
     candidates = tuple(Resolution(name, found[target].card, found[target].substituted) for target in ordered)
     return Plan(candidates, route.on_context, route.on_refusal)
+
+
+def _as_configured(resolution: Resolution, settings: Settings) -> Resolution:
+    """What is configured for an alias holds for calls by that name; for a model's own name the directory sees to it."""
+    if not settings.overrides or normal(resolution.asked) == normal(resolution.card.id):
+        return resolution
+    override = find_override(settings.overrides, resolution.asked, resolution.card)
+    if override is None:
+        return resolution
+    return replace(resolution, card=with_override(resolution.card, override))
 
 
 def route_of(name: str, settings: Settings) -> Route | None:

@@ -239,12 +239,17 @@ class Relay:
                 raise
             call.plan = await self._instead(call.plan, call.plan.on_context, error)
             return await self._called(call)
-        if call.plan.on_refusal and _refused(got):
+        if not call.plan.on_refusal or not _refused(got):
+            return got, server, ticket
+        try:
+            call.plan = await self._instead(call.plan, call.plan.on_refusal, GatewayError("permission", "refusal"))
+        except GatewayError:  # then it stays refused
+            return got, server, ticket
+        except BaseException:
             self._over(call, got, server, ticket)
-            refusal = GatewayError("permission", "refusal")
-            call.plan = await self._instead(call.plan, call.plan.on_refusal, refusal)
-            return await self._called(call)
-        return got, server, ticket
+            raise
+        self._over(call, got, server, ticket)
+        return await self._called(call)
 
     async def _called(self, call: Call) -> Won[Answer]:
         # Who speaks the server's own dialect has its own way of trying again.
@@ -329,15 +334,16 @@ class Relay:
         if len(call.plan.candidates) == 1 and not call.plan.on_context:
             return passage
         try:
-            if connection.status >= 400:
+            if connection.status != 200:
                 raise await server.refusal(connection)
             if streamed:
                 passage.opening = Opening(server.dialect)
                 await passage.opening.wait(connection, server.timeouts.idle)
             else:
                 passage.body = await server.whole(connection)
-                if isinstance(said := said_in(passage.body.strip(), server.dialect), GatewayError):
-                    raise said
+                said = said_in(passage.body.strip(), server.dialect)
+                if said is not True:
+                    raise said or GatewayError("upstream", "the upstream server's answer is not a JSON object")
         except BaseException as error:
             server.release(connection)
             if isinstance(error, GatewayError):

@@ -8,7 +8,7 @@
 
 It answers without a model (`brain`), as a script wants (`scenario`), and refuses what the real API refuses (`rules`).
 
-`OllamaSimulator` is the same for the Ollama API.
+`OllamaSimulator` is the same for the Ollama API, `OpenAISimulator` for OpenAI-compatible servers of several kinds.
 """
 
 from __future__ import annotations

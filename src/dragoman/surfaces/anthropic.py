@@ -22,11 +22,11 @@ from dragoman.errors import GatewayError
 from dragoman.models.cards import Card
 from dragoman.models.catalogue import Entry
 from dragoman.relay.call import Passage
-from dragoman.relay.passthrough import peek, request_headers, with_model
+from dragoman.relay.passthrough import request_headers, with_model
 from dragoman.relay.relay import Relay
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.relay.usage_tap import tap_for
-from dragoman.surfaces.calls import answer, planned, prepare, stamp, way_through, who_answers
+from dragoman.surfaces.calls import answer, planned, prepare, received, stamp, way_through, who_answers
 from dragoman.surfaces.exchange import Endpoint, Exchange, parse_object
 from dragoman.surfaces.listing import created, rfc3339
 from dragoman.surfaces.passing import Edit, pass_on
@@ -64,19 +64,20 @@ class AnthropicSurface:
     # --- calls -----------------------------------------------------------------------------------
 
     async def _messages(self, exchange: Exchange) -> None:
-        body = await exchange.body(self._relay.settings.max_body)
-        name, plan = await planned(exchange, self._relay, body, peek(body))
+        body, seen = await received(exchange, self._relay)
+        name, plan = await planned(exchange, self._relay, body, seen)
         way = way_through(exchange, plan, _target(exchange.scope), partial(_for_model, body), "anthropic")
         call = await prepare(exchange, self._relay, plan, partial(_decode, exchange, body), way)
         await answer(exchange, self._relay, call, stamp("msg_", name))
 
     async def _count(self, exchange: Exchange) -> None:
-        body = await exchange.body(self._relay.settings.max_body)
-        _, plan = await planned(exchange, self._relay, body, peek(body))
+        body, seen = await received(exchange, self._relay)
+        _, plan = await planned(exchange, self._relay, body, seen)
         resolution = plan.candidates[0]
         exchange.report = partial(who_answers, resolution)
         if resolution.card.dialect == "anthropic":
             server = self._relay.server(resolution.card.upstream)
+            exchange.extra.append((b"x-dragoman-token-count", b"upstream"))
             await exchange.watched(_forward(exchange, server, _for_model(body, resolution.card.id)))
             return
         version = exchange.header(b"anthropic-version")

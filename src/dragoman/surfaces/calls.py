@@ -14,7 +14,7 @@ from dragoman.errors import GatewayError, invalid
 from dragoman.ids import fresh
 from dragoman.models.catalogue import Resolution
 from dragoman.relay.call import Answer, Call, Plan, Way
-from dragoman.relay.passthrough import Peek, request_headers
+from dragoman.relay.passthrough import Peek, peek, request_headers, with_model
 from dragoman.relay.relay import Relay
 from dragoman.relay.stream import Stream
 from dragoman.surfaces.exchange import Exchange, Header, ascii_list, parse_object
@@ -36,6 +36,19 @@ def stamp(prefix: str, model: str) -> Stamp:
 
 
 # --- what is asked -------------------------------------------------------------------------------
+
+
+async def received(exchange: Exchange, relay: Relay) -> tuple[bytes, Peek]:
+    """The body, and a first look at it.  Where a model is optional the default stands in it."""
+    settings = relay.settings
+    body = await exchange.body(settings.max_body)
+    seen = peek(body)
+    if seen.model is None and settings.model_optional and settings.default_model:
+        document = parse_object(body)
+        if document.get("model") is None:
+            body = with_model(body, settings.default_model)
+            seen = peek(body)
+    return body, seen
 
 
 async def planned(exchange: Exchange, relay: Relay, body: bytes, seen: Peek) -> tuple[str, Plan]:

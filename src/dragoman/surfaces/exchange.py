@@ -18,6 +18,7 @@ from dragoman.conversation import JSON, Object
 from dragoman.dialects.contract import ClientDialect
 from dragoman.errors import GatewayError, Row, invalid
 from dragoman.ids import fresh
+from dragoman.surfaces.protocol import pushing
 
 log = logging.getLogger("dragoman.surfaces")
 
@@ -50,6 +51,7 @@ class Exchange:
         """How many pieces of a stream have been written."""
         self._receive = receive
         self._send = send
+        self._push = pushing(scope)
         self._done = False
         self._gone = False
         self._behind = 0
@@ -148,6 +150,8 @@ class Exchange:
             rest = self.write(data)
         else:
             self.written += 1
+            if self._push is not None and self._push(data):
+                return None
             step = self._send({"type": "http.response.body", "body": data, "more_body": True}).__await__()
             try:
                 waiting = step.send(None)
@@ -277,7 +281,9 @@ def status_of(error: GatewayError, dialect: ClientDialect) -> int:
 def ascii_list(names: Iterable[str], limit: int = 2000) -> bytes:
     """Names as one header value: plain ASCII, bounded."""
     text = ", ".join(names)
-    clean = "".join(c if c.isprintable() else " " for c in text).encode("ascii", "backslashreplace")
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    clean = text.encode("ascii", "backslashreplace")
     return clean if len(clean) <= limit else clean[:limit] + b", ..."
 
 

@@ -19,9 +19,9 @@ from dragoman.dialects.ollama import generate
 from dragoman.dialects.reading import take
 from dragoman.errors import GatewayError, invalid
 from dragoman.models.cards import Card
-from dragoman.relay.passthrough import peek, with_model
+from dragoman.relay.passthrough import with_model
 from dragoman.relay.relay import Relay
-from dragoman.surfaces.calls import Handler, answer, planned, prepare, stamp, way_through
+from dragoman.surfaces.calls import Handler, answer, planned, prepare, received, stamp, way_through
 from dragoman.surfaces.embeddings import OLLAMA, OLLAMA_LEGACY, embed
 from dragoman.surfaces.exchange import JSON_TYPE, Endpoint, Exchange, parse_object
 from dragoman.surfaces.listing import (
@@ -126,8 +126,8 @@ class OllamaSurface:
         await self._call(exchange, generate, "/api/generate")
 
     async def _call(self, exchange: Exchange, dialect: ModuleType, path: str) -> None:
-        body = await exchange.body(self._relay.settings.max_body)
-        name, plan = await planned(exchange, self._relay, body, peek(body))
+        body, seen = await received(exchange, self._relay)
+        name, plan = await planned(exchange, self._relay, body, seen)
         way = way_through(exchange, plan, path, partial(with_model, body), "ollama")
         card = plan.candidates[0].card
         mark = stamp("", name)

@@ -13,10 +13,10 @@ from dragoman.dialects import anthropic, openai_chat, openai_completions
 from dragoman.errors import GatewayError, invalid
 from dragoman.models.catalogue import Entry
 from dragoman.relay.call import Plan, Way
-from dragoman.relay.passthrough import adding, peek, with_model
+from dragoman.relay.passthrough import adding, with_model
 from dragoman.relay.relay import Relay
 from dragoman.surfaces.anthropic import model_list, model_object
-from dragoman.surfaces.calls import answer, planned, prepare, stamp, way_through
+from dragoman.surfaces.calls import answer, planned, prepare, received, stamp, way_through
 from dragoman.surfaces.embeddings import OPENAI, embed
 from dragoman.surfaces.exchange import Endpoint, Exchange, parse_object
 from dragoman.surfaces.fanout import answer_all
@@ -50,8 +50,7 @@ class OpenAISurface:
     # --- generation ------------------------------------------------------------------------------
 
     async def _chat(self, exchange: Exchange) -> None:
-        body = await exchange.body(self._relay.settings.max_body)
-        seen = peek(body)
+        body, seen = await received(exchange, self._relay)
         name, plan = await planned(exchange, self._relay, body, seen)
         stream = True if self._relay.settings.stream_default and seen.stream is None else None
         mark = stamp("chatcmpl-", name)
@@ -76,8 +75,8 @@ class OpenAISurface:
         )
 
     async def _completions(self, exchange: Exchange) -> None:
-        body = await exchange.body(self._relay.settings.max_body)
-        name, plan = await planned(exchange, self._relay, body, peek(body))
+        body, seen = await received(exchange, self._relay)
+        name, plan = await planned(exchange, self._relay, body, seen)
         mark = stamp("cmpl-", name)
         way = self._way(exchange, plan, "/v1/completions", body, None)
         if way is not None:

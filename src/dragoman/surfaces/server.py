@@ -19,6 +19,7 @@ import uvicorn
 from dragoman.config import ConfigError, Settings
 from dragoman.relay.relay import utc_today
 from dragoman.surfaces.app import build_app
+from dragoman.surfaces.protocol import Protocol
 
 log = logging.getLogger("dragoman.server")
 
@@ -54,7 +55,7 @@ def make_server(
     config = uvicorn.Config(
         application.asgi,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,

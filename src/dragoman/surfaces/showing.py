@@ -17,8 +17,8 @@ from dragoman.dialects.contract import StreamEncoder
 class Shown:
     """An encoder that is told the prompt's estimated size (tokens) where the server does not say.
 
-    A server that never says gets its answer counted by its pieces: most send one a token.  0 says nothing: Ollama leaves
-    out the size of a prompt that it had in its cache.  `ended` is called before the last event.
+    A server that never says gets its answer counted by its pieces: most send one a token.  0 says nothing: Ollama
+    leaves out the size of a prompt that it had in its cache.  `ended` is called before the last event.
     """
 
     def __init__(self, encoder: StreamEncoder, estimate: int, ended: Callable[[], None]) -> None:

@@ -31,6 +31,7 @@ _OVERFLOW = ("prompt is too long", "exceed context limit", "exceeds the context 
 # Wordings with which it says that thinking which was sent back is not what it signed, or not where it was signed.
 _UNVERIFIED = (
     "`signature` in `thinking`",
+    "`data` in `redacted_thinking`",
     "bound to a different conversation",
     "blocks in the latest assistant message",
 )

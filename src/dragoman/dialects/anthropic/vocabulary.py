@@ -13,6 +13,9 @@ STREAM_TYPE = "text/event-stream"
 SPELLING: Mapping[str, str] = {
     "stop": "stop_sequences",
     "reasoning": "thinking",
+    "reasoning.budget": "thinking.budget_tokens",
+    "reasoning.effort": "output_config.effort",
+    "tool_choice.parallel": "tool_choice.disable_parallel_tool_use",
     "format": "output_config.format",
     "user": "metadata.user_id",
 }

@@ -36,6 +36,8 @@ def _on(asked: Reasoning, card: Card, losses: Losses) -> Reasoning:
         effort = effort_for(asked.budget) if card.effort.levels else None
         how = f"is sent as effort {effort}" if effort else "is not known to this model: it thinks as long as it likes"
         losses.emulate("reasoning.budget", f"a budget of {asked.budget} tokens {how}")
+    elif asked.budget is not None:
+        losses.emulate("reasoning.budget", "the effort that was asked for stands for it")
     return Reasoning(enabled=True, effort=nearest_level(effort, card, losses))
 
 
