@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from tests.cases import captured
 from tests.cases.bed import Object, Pair, Told, blocks, case
 from tests.sdks.media import JPEG
 
@@ -83,9 +84,23 @@ def test_four_cache_marks_of_a_client_are_the_four_that_arrive(pair: Pair) -> No
 
 
 @case(23, "A-A")
-def test_marks_where_anthropic_may_not_take_them_are_not_ours_to_remove(pair: Pair) -> None:
+def test_the_scope_of_a_mark_needs_its_beta_and_both_are_the_clients(pair: Pair) -> None:
     scoped = {"type": "ephemeral", "ttl": "1h", "scope": "global"}
-    passed(pair, SONNET_55, "Hi", system=[MARKED | {"cache_control": scoped}])
+    members: Object = {"system": [MARKED | {"cache_control": scoped}]}
+    beta = {"anthropic_beta": "prompt-caching-scope-2026-01-05"}
+    told = passed(pair, SONNET_55, "Hi", headers=beta, **members)
+    assert told.answer.status_code == 200, told.answer.text
+    refused(pair, "cache_control.ephemeral.scope: Extra inputs are not permitted", SONNET_55, "Hi", **members)
+
+
+@case(25, "A-A")
+def test_claude_codes_main_call_arrives_whole(pair: Pair) -> None:
+    written = captured.claude_code(SONNET_55, captured.opening("Please use Bash"), 3)
+    told = pair.bed.ask("A", written, "/v1/messages?beta=true", **captured.CLAUDE_CODE)
+    assert [block["type"] for block in blocks(told)][-1] == "tool_use"
+    assert json.dumps(told.only) == json.dumps(written | {"model": "claude-sonnet-5-5"})
+    [call] = pair.bed.behind["anthropic"].calls
+    assert call[0]["anthropic-beta"] == captured.BETAS
 
 
 @case(25, "A-A")

@@ -235,7 +235,7 @@ def test_what_it_says(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch)
                 "  behind it  anthropic (https://api.anthropic.com), spoken to as Anthropic\n"
                 "             ollama (http://localhost:11434), spoken to as Ollama\n"
                 "             cloud (https://llm.example.org), spoken to as OpenAI\n",
-                " names and those that ollama and cloud list; default claude-sonnet-4.5",
+                " names, and what ollama, cloud list; default claude-sonnet-4.5",
                 "uses your key",
                 '"model":"claude-sonnet-4.5"',
             ],
@@ -244,7 +244,7 @@ def test_what_it_says(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch)
         (
             Settings(upstreams=(OLLAMA,), default_model="phi4:latest"),
             [
-                "  models     those that ollama lists; default phi4:latest",
+                "  models     what ollama lists; default phi4:latest",
                 "uses your models",
                 '"model":"phi4:latest"',
             ],

@@ -8,31 +8,39 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dragoman import media
-from dragoman.conversation import Foreign, Media, Part, Request, ToolResult
+from dragoman.conversation import Foreign, Media, Request, ToolResult
 from dragoman.errors import GatewayError, invalid
 from dragoman.models.cards import Card
-from dragoman.models.open.places import place, within
+from dragoman.models.open.places import inner_places, part_places, place
 
 
 def check_attachments(request: Request, card: Card) -> None:
     """Raises `GatewayError` ("invalid_request") for the first part of the client's messages the model cannot take."""
     refuse = _refusal if card.dialect == "anthropic" else _refusal_open
     for index, message in enumerate(request.messages):
-        at = place(request.messages, request.origin, index)
-        if message.content and all(type(part) is Foreign and part.origin != card.dialect for part in message.content):
+        if not any(type(part) in _JUDGED for part in message.content):
+            continue
+        if all(type(part) is Foreign and part.origin != card.dialect for part in message.content):
+            at = place(request.messages, request.origin, index)
             at = at if at == "system" else f"{at}.content"
             raise invalid(f"{at}: there is nothing in it that {card.id} could read", at)
-        for part, where in _media(message.content, at):
+        for part, where in _media(request, index):
             if (refusal := refuse(part, request.origin, card, where)) is not None:
                 raise refusal
 
 
-def _media(content: list[Part], at: str) -> Iterator[tuple[Media, str]]:
-    for index, part in enumerate(content):
+_JUDGED = (Foreign, Media, ToolResult)
+
+
+def _media(request: Request, index: int) -> Iterator[tuple[Media, str]]:
+    """The media of a message, each with its place."""
+    places = part_places(request.messages, request.origin, index)
+    for part, at in zip(request.messages[index].content, places, strict=True):
         if type(part) is Media:
-            yield part, within(at, index)
-        elif type(part) is ToolResult:
-            yield from _media(part.content, within(at, index))
+            yield part, at
+        elif type(part) is ToolResult and any(type(inner) is Media for inner in part.content):
+            inside = zip(part.content, inner_places(part, at, request.origin), strict=True)
+            yield from ((inner, where) for inner, where in inside if type(inner) is Media)
 
 
 def _refusal(part: Media, origin: str, card: Card, at: str) -> GatewayError | None:

@@ -20,7 +20,7 @@ MAX_NODES = 2000
 _FORMATS = frozenset(["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"])
 _KEPT = frozenset({"title", "description", "default", "const"})
 _SILENT = frozenset({"$schema", "$id", "$comment", "id", "nullable", "additionalProperties", "examples", "example"})
-_REFUSED_REGEX = re.compile(r"\(\?[=!<]|\\[bB1-9]|\{\d{3,}")
+_REFUSED_REGEX = re.compile(r"\(\?(?!:)|\\[bB1-9]|\{\d{3,}")
 
 
 class UnfitError(Exception):

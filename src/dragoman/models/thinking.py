@@ -79,6 +79,8 @@ def _manual(request: Request, asked: Reasoning, card: Card, losses: Losses) -> R
         return _off(request, asked, card, losses, quiet=True)
     budget = max(asked.budget or _BUDGETS[asked.effort], MIN_BUDGET)
     budget = min(budget, min(limit or card.max_output_tokens, card.max_output_tokens) - 1)
+    if asked.budget is not None and budget != asked.budget:
+        losses.emulate("reasoning.budget", f"{budget} tokens, which leaves room for an answer")
     effort = nearest_level(asked.effort, card, Losses()) if card.effort.levels else None
     visible = asked.visible if asked.visible is not (card.thinking.default_display == "summarized") else None
     reasoning = Reasoning(enabled=True, effort=effort, budget=budget, visible=visible, mode="enabled")

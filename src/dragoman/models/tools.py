@@ -38,7 +38,10 @@ def fit_tools(request: Request, card: Card, losses: Losses) -> tuple[Request, di
 def _fit_each(request: Request, names: dict[str, str], card: Card, losses: Losses) -> list[Tool]:
     tools: dict[str, Tool] = {}
     strict = 0
-    for tool in allowed_tools(request):
+    allowed = allowed_tools(request)
+    if len(allowed) < len(request.tools):
+        losses.emulate("tool_choice", "the other tools are left out")
+    for tool in allowed:
         if tool.hosted:
             tools[f"hosted {len(tools)}"] = tool
             continue

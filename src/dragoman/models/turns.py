@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from dragoman.conversation import (
+    Foreign,
     Media,
     Message,
     Part,
@@ -26,6 +27,7 @@ from dragoman.conversation import (
 from dragoman.ids import mint
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
+from dragoman.models.open.places import inner_places, part_places
 
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
 _NO_RESULT = "No result was returned for this call."
@@ -76,6 +78,7 @@ def _cleaned(request: Request, card: Card, losses: Losses) -> list[Message]:
             # Nearly every part there is, without a call.
             if (type(part) is Text and part.text.strip()) or not _is_void(part, card, losses)
         ]
+        _report_foreign(request, index, card, losses)
         if len(content) != len(message.content):
             message = replace(message, content=content)
         if content:
@@ -83,10 +86,30 @@ def _cleaned(request: Request, card: Card, losses: Losses) -> list[Message]:
     return messages
 
 
+def _report_foreign(request: Request, index: int, card: Card, losses: Losses) -> None:
+    """What another server's clients alone know is left out, and told by its place while that is known."""
+    if request.origin == card.dialect or not any(type(part) in _OTHERS for part in request.messages[index].content):
+        return
+    places = part_places(request.messages, request.origin, index)
+    for part, at in zip(request.messages[index].content, places, strict=True):
+        if isinstance(part, ToolResult):
+            inside = zip(part.content, inner_places(part, at, request.origin), strict=True)
+        else:
+            inside = zip([part], [at], strict=True)
+        for each, where in inside:
+            if isinstance(each, Foreign) and each.origin != card.dialect:
+                losses.drop(where, f"a {each.extra.get('type', 'foreign')} block has no form in the Messages API")
+
+
+_OTHERS = (Foreign, ToolResult)
+
+
 def _is_void(part: Part, card: Card, losses: Losses) -> bool:
     match part:
         case Text() | Refusal():
             return not part.text or part.text.isspace()
+        case Foreign():
+            return part.origin != card.dialect
         case Thinking():
             if part.seal is not None and part.seal.origin == card.dialect:
                 return False

@@ -138,6 +138,8 @@ def reply_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
 # How a frame ends: an event, and a line.
 _EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _LINE_ENDS = (b"\n",)
+# How whole frames of whole lines end, as everybody writes them.
+_WHOLE_EVENTS = (b"\n\n", b"\r\n\r\n")
 # Bytes.  Of a frame that is longer, what came is passed on before its end is there.
 _MOST_HELD = 1024 * 1024
 
@@ -158,9 +160,10 @@ class Passing:
         self._connection = passage.connection
         self._opening = passage.opening
         self._write = write
-        self._tap = passage.tap.feed
+        self._tap, self._marked = passage.tap.feed, passage.tap.marked
         events = passage.connection.headers.get("content-type", "").startswith("text/event-stream")
         self._ends = _EVENT_ENDS if events else _LINE_ENDS
+        self._whole = _WHOLE_EVENTS if events else _LINE_ENDS
         self._final = _FINAL[passage.server.dialect.NAME] if passage.streamed else None
         self._last = self._before = b""
         self._begun = bytearray()
@@ -179,11 +182,16 @@ class Passing:
         return broken
 
     def data(self, data: bytes) -> None:
-        self._tap(data)
-        if not self._begun and data.endswith(self._ends):
-            self.torn = False
-            self._put(data)
+        if self._begun or self.torn or not data.endswith(self._whole):
+            self._piece(data)
             return
+        # Whole frames, as they mostly come: this is all that most tokens cost.
+        if self._marked(data):
+            self._tap(data)
+        self._put(data)
+
+    def _piece(self, data: bytes) -> None:
+        self._tap(data)
         self._begun += data
         new = bytes(self._begun[-len(data) - 3 :])  # an end may have begun before
         end = max(new.rfind(mark) + len(mark) if mark in new else 0 for mark in self._ends)

@@ -38,6 +38,9 @@ _decode = msgspec.json.Decoder().decode
 class Tap(Protocol):
     """What reads along."""
 
+    marked: Callable[[bytes], object]
+    """Whether `feed` would look at these whole lines.  Between whole lines, those it would not need not be fed."""
+
     def feed(self, data: bytes) -> None:
         """The next bytes of the answer, in whatever pieces.  Never raises."""
 
@@ -62,6 +65,7 @@ class _StreamTap:
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire
         self._search = wire.marker.search
+        self.marked: Callable[[bytes], object] = self._search
         self._line = _Bounded()
         self._counts: Object = {}
 
@@ -106,6 +110,7 @@ class _BodyTap:
 
     def __init__(self, wire: _Wire) -> None:
         self._wire = wire
+        self.marked: Callable[[bytes], object] = bool
         self._body = _Bounded()
 
     def feed(self, data: bytes) -> None:

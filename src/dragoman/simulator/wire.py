@@ -35,7 +35,17 @@ _COUNT = number(0, whole=True)
 _ID = string("[a-zA-Z0-9_-]+")
 _TOOL_NAME = string("[a-zA-Z0-9_-]{1,128}")
 
-_CACHE: Check = tagged({"ephemeral": record({"type": may(anything), "ttl": may(literal("5m", "1h"))})})
+_CACHE: Check = tagged(
+    {
+        "ephemeral": record(
+            {
+                "type": may(anything),
+                "ttl": may(literal("5m", "1h")),
+                "scope": beta(literal("global", "organization"), "prompt-caching-scope-2026-01-05"),
+            }
+        )
+    }
+)
 _CACHED = {"cache_control": null(_CACHE)}
 _CITE = {"citations": null(record({"enabled": may(boolean)}))}
 _CALLER = tagged(

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from dragoman.conversation import Foreign, Message, Part, Refusal, Request, Text, Thinking, ToolCall, ToolResult
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
-from dragoman.models.open.places import place, within
+from dragoman.models.open.places import inner_places, part_places, place
 from dragoman.models.open.system import placed, texts_joined, without_billing
 from dragoman.models.turns import OPENING, merged, paired, result_as_text
 
@@ -52,27 +52,42 @@ def _cleaned(request: Request, card: Card, losses: Losses) -> list[Message]:
     """
     cleaned = []
     for index, message in enumerate(request.messages):
-        at = place(request.messages, request.origin, index)
         if message.name and (card.dialect == "ollama" or message.role in ("system", "developer")):
+            at = place(request.messages, request.origin, index)
             losses.drop(f"{at}.name", "this speaker can have no name")
             message = replace(message, name="")
-        content = _clean_parts(message.content, at, card, losses)
+        content = _clean_parts(request, index, card, losses)
         if not content and message.role == "user":
             content.append(Text(text=""))
         cleaned.append(replace(message, content=content, extra={}))
     return cleaned
 
 
-def _clean_parts(parts: list[Part], at: str, card: Card, losses: Losses) -> list[Part]:
-    content: list[Part] = []
-    for index, part in enumerate(parts):
-        clean = _clean_part(part, within(at, index), card, losses)
-        if clean is not None:
-            content.append(replace(clean, cache=None) if clean.cache else clean)
-    return content
+def _clean_parts(request: Request, index: int, card: Card, losses: Losses) -> list[Part]:
+    parts = request.messages[index].content
+    strange = any(type(part) in (Foreign, ToolResult) for part in parts)
+    places = part_places(request.messages, request.origin, index) if strange else [""] * len(parts)
+    cleaned = []
+    for part, at in zip(parts, places, strict=True):
+        if isinstance(part, ToolResult):
+            inner = zip(part.content, inner_places(part, at, request.origin), strict=True)
+            content = [_clean_part(each, where, card, losses) for each, where in inner]
+            cleaned.append(_unmarked(replace(part, content=texts_joined([each for each in content if each]))))
+        elif (clean := _clean_part(part, at, card, losses)) is not None:
+            cleaned.append(clean)
+    return cleaned
 
 
 def _clean_part(part: Part, at: str, card: Card, losses: Losses) -> Part | None:
+    said = _said_part(part, at, card, losses)
+    return None if said is None else _unmarked(said)
+
+
+def _unmarked(part: Part) -> Part:
+    return replace(part, cache=None) if part.cache else part
+
+
+def _said_part(part: Part, at: str, card: Card, losses: Losses) -> Part | None:
     match part:
         case Text(text=text):
             return part if text and not text.isspace() else None
@@ -80,8 +95,6 @@ def _clean_part(part: Part, at: str, card: Card, losses: Losses) -> Part | None:
             return Text(text=text) if text.strip() else None
         case Thinking():
             return _clean_thought(part, card, losses)
-        case ToolResult(content=content):
-            return replace(part, content=texts_joined(_clean_parts(content, at, card, losses)))
         case Foreign(extra=extra):
             losses.drop(at, f"{card.id} knows no {extra.get('type', 'such')} block")
             return None
