@@ -111,7 +111,7 @@ CASES: list[tuple[str, Object, Object, set[str], set[str]]] = [
     ("openai", {"top_k": 40, "min_p": 0.1}, {"top_k": None, "min_p": None}, {"top_k", "min_p"}, set()),
     ("vllm", {"top_k": 40, "min_p": 0.1}, {"top_k": 40, "min_p": 0.1}, set(), set()),
     ("groq", {"logprobs": True, "top_logprobs": 2}, {"logprobs": None}, {"logprobs", "top_logprobs"}, set()),
-    ("ollama", {"user": "u", "seed": 1}, {"user": None, "seed": 1}, {"user"}, set()),
+    ("ollama", {"user": "u", "seed": 1}, {"user": None, "seed": 1}, set(), set()),
     ("lmstudio", {"logprobs": True}, {"logprobs": None}, {"logprobs"}, set()),
     ("mistral", {"seed": 7}, {"random_seed": 7, "seed": None}, set(), set()),
     ("mistral", {"stream_options": {"include_usage": True}}, {"stream_options": None}, set(), set()),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from dragoman.config import Secret, Upstream
+from dragoman.config import Secret, Timeouts, Upstream
 from dragoman.config.settings import Route, Target
 from tests.relay.failures import EARLY, ONLY_STREAMS, SAID, Early, refusal
 from tests.relay.herd import IMPATIENT, PATIENT, Herd, Kind, herd
@@ -168,6 +168,37 @@ def test_a_dead_server_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
             there.play([GOOD])
             for kind in (Kind(path, stream=False) for path in ("/v1/messages", "/v1/chat/completions")):
                 assert Pair(gateway, gone, there).answers(kind) == "second"
+
+
+@pytest.mark.parametrize("second_answers", [True, False])
+def test_somebody_takes_over_from_a_server_that_was_waited_for(
+    monkeypatch: pytest.MonkeyPatch, second_answers: bool
+) -> None:
+    """The answer has begun by then, with signs of life.  What the other one says follows them."""
+    with scripted() as slow, scripted() as there:
+        slow_one = Upstream(
+            name="slow",
+            dialect="ollama",
+            base_url=slow.url,
+            models=("llama",),
+            timeouts=Timeouts(connect=5.0, first_byte=1.5, idle=1.5),
+        )
+        targets = (Target(model="slow/llama"), Target(model=f"second/{MODEL}", order=1))
+        values: dict[str, Any] = {"timeouts": Timeouts(ping=0.1), "refresh": 0}
+        upstreams, routes = (slow_one, upstream("second", there)), (Route(name="any", targets=targets),)
+        with herd(monkeypatch, upstreams=upstreams, routes=routes, **values) as gateway:
+            slow.play([Act.HOLD])
+            there.play([GOOD_STREAM] if second_answers else [response(error_body("api_error"), status="500 Error")])
+            answer = Pair(gateway, slow, there).ask(STREAMED)
+    assert answer.status_code == 200
+    assert answer.text.startswith("event: ping\n")
+    text, whole = STREAMED.read(answer.text)
+    if second_answers:
+        assert (text, whole) == (f"Hello {CODE}", True)
+        assert answer.text.count("event: message_start") == 1
+    else:
+        assert (text, whole) == ("", False)
+        assert "event: error" in answer.text and "scripted failure" in answer.text
 
 
 # --- trying the whole route again --------------------------------------------------------------------

@@ -81,7 +81,10 @@ def _refusal(error: GatewayError, body: Object) -> list[str]:
         return [f"a {error.kind} error: {error.message}"]
     if not error.param:
         return [f"no place for: {error.message}"]
-    return [] if exists(body, error.param) else [f"no such place as {error.param}: {error.message}"]
+    # One block may have become several parts by the time one of them is refused: then it is the message that counts.
+    found = _MESSAGE.match(error.param)
+    known = exists(body, found[0] if found else error.param) or "prompt" in body
+    return [] if known else [f"no such place as {error.param}: {error.message}"]
 
 
 # --- losses ------------------------------------------------------------------------------------------

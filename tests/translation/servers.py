@@ -91,7 +91,6 @@ def _anthropic() -> list[Server]:
 # --- what we send ----------------------------------------------------------------------------------
 
 
-_loop = asyncio.new_event_loop
 _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
 
 
@@ -100,7 +99,7 @@ class Bench:
 
     def __init__(self, **settings: Any) -> None:
         self._loop = asyncio.new_event_loop()
-        self._settings = Settings(**{"fetch": False} | settings)
+        self.settings = Settings(**{"fetch": False} | settings)
 
     def close(self) -> None:
         self._loop.close()
@@ -114,15 +113,15 @@ class Bench:
 
     def carried(self, call: Call, server: Server, carrier: Carrier | None = None) -> Sent:
         """Raises `GatewayError`."""
-        carrier = carrier or Carrier(self._settings, lambda: 0.0)
+        carrier = carrier or Carrier(self.settings, lambda: 0.0)
         return self._loop.run_until_complete(carrier.made(call, Resolution("asked", server.card)))
 
-    def taken(self, call: Call, server: Server, sent: Sent) -> tuple[Sent, bytes]:
+    def taken(self, call: Call, server: Server, sent: Sent, scenario: str = "") -> tuple[Sent, bytes]:
         """What the server takes in the end, as the relay would mend it, and its answer.  Raises `RefusedError`."""
-        carrier = Carrier(self._settings, lambda: 0.0)
+        carrier = Carrier(self.settings, lambda: 0.0)
         dialect = registry()[server.card.dialect]
         for _ in range(_TRIES):
-            status, answer = self.asked(server, sent.body)
+            status, answer = self.asked(server, sent.body, scenario)
             if status == 200:
                 return sent, answer
             error = dialect.decode_error(status, answer, None)

@@ -36,10 +36,10 @@ def dress(body: Object, server: Server, losses: Losses, *, own: bool = False) ->
     only what the server refuses is taken out.
     """
     dressed = dict(body)
+    _user(dressed, server, losses, own)
     _drop_members(dressed, server, losses, own)
     _limit(dressed, server)
     _stop(dressed, server, losses)
-    _user(dressed, server, losses)
     _reasoning(dressed, server, losses)
     _format(dressed, server, losses)
     _choice(dressed, server, losses)
@@ -82,8 +82,11 @@ def _stop(body: Object, server: Server, losses: Losses) -> None:
         losses.drop("stop", f"{server.name} takes {server.stops} stop strings; the others were left out")
 
 
-def _user(body: Object, server: Server, losses: Losses) -> None:
+def _user(body: Object, server: Server, losses: Losses, own: bool) -> None:
     user = body.get("user")
+    if user is not None and not own and "user" not in server.takes:
+        del body["user"]  # it names nobody to a server that has no accounts
+        return
     if server.user_length and isinstance(user, str) and len(user) > server.user_length:
         body["user"] = ids.mint("user-", user)
         losses.emulate("user", f"{server.name} takes ids of {server.user_length} characters; a digest of it was sent")

@@ -20,6 +20,7 @@ from dragoman.conversation import JSON
 from dragoman.errors import GatewayError, invalid
 from dragoman.relay.call import Passage
 from dragoman.relay.http1 import Brake
+from dragoman.relay.opening import Opening, said_in
 
 # What of a client's headers is meant for the API behind us, and what of its answer for the client.
 _IN = ("accept", "content-type", "idempotency-key", "user-agent")
@@ -133,6 +134,28 @@ def reply_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
         for name, value in headers
         if name in _OUT or name.startswith(_OUT_PREFIXES)
     ]
+
+
+async def begin(passage: Passage) -> None:
+    """Read on until the answer is known to be one.  Raises `GatewayError` when it is a failure; the connection is given
+    back then."""
+    server, connection = passage.server, passage.connection
+    try:
+        if connection.status != 200:
+            raise await server.refusal(connection)
+        if passage.streamed:
+            passage.opening = Opening(server.dialect)
+            await passage.opening.wait(connection, server.timeouts.idle)
+        else:
+            passage.body = await server.whole(connection)
+            said = said_in(passage.body.strip(), server.dialect)
+            if said is not True:
+                raise said or GatewayError("upstream", "the upstream server's answer is not a JSON object")
+    except BaseException as error:
+        server.release(connection)
+        if isinstance(error, GatewayError):
+            error.message = server.hide(error.message)
+        raise
 
 
 # How a frame ends: an event, and a line.

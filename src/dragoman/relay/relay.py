@@ -10,8 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import TypeVar
@@ -26,12 +25,12 @@ from dragoman.errors import GatewayError
 from dragoman.folding import Fold, unfold
 from dragoman.models.cards import Card
 from dragoman.models.catalogue import Catalogue, Resolution
-from dragoman.relay.call import Answer, Call, Passage, Plan, Sent, Way
+from dragoman.relay.call import Answer, Answering, Call, Passage, Plan, Sent, Way
 from dragoman.relay.carrying import Carrier
 from dragoman.relay.counting import Count
 from dragoman.relay.directory import Directory
 from dragoman.relay.http1 import Connection
-from dragoman.relay.opening import Opening, said_in
+from dragoman.relay.passthrough import begin
 from dragoman.relay.patience import MEANING, delay
 from dragoman.relay.planning import plan_for, refuses_for_length, route_of
 from dragoman.relay.rounds import Once, Rounds, UnfitError, Won
@@ -120,12 +119,14 @@ class Relay:
 
     async def plan(self, name: str) -> Plan:
         """Who may answer for `name`.  Raises `GatewayError` for a name nobody answers to."""
-        await self.find(name)
+        today = self.today()
+        if self.catalogue.find(name, today) is None:
+            await self.find(name)
         route = route_of(name, self.settings)
-        if route and any(self.catalogue.find(target.model, self.today()) is None for target in route.targets):
+        if route and any(self.catalogue.find(target.model, today) is None for target in route.targets):
             self.directory.look_again()  # its server may be there by now; the others need not wait for that
         try:
-            return plan_for(name, self.catalogue, self.settings, today=self.today(), rng=self._rng, busy=self._busy)
+            return plan_for(name, self.catalogue, self.settings, today=today, rng=self._rng, busy=self._busy)
         except GatewayError as error:
             if error.kind == "model_not_found" and self.directory.failures:
                 raise self.directory.perhaps_there(name) from None
@@ -173,7 +174,8 @@ class Relay:
             except GatewayError as error:
                 refused.append(error)
             else:
-                call.plan = replace(plan, candidates=plan.candidates[index:])
+                if index:
+                    call.plan = replace(plan, candidates=plan.candidates[index:])
                 return
         raise next(filter(refuses_for_length, refused), refused[0]) if plan.on_context else refused[0]
 
@@ -192,17 +194,12 @@ class Relay:
                 raise TypeError("this call has an answer of another kind")
             return answer
 
-    @asynccontextmanager
-    async def answer(self, call: Call) -> AsyncIterator[Answer]:
-        """The answer: passed through, as a stream, or whole.  Raises `GatewayError` while nothing of it is there.
+    def answer(self, call: Call) -> Answering:
+        """The answer, with `async with`: passed through, as a stream, or whole.
 
-        After that a failure is a Fault in the stream.
+        Raises `GatewayError` while nothing of it is there.  After that a failure is a Fault in the stream.
         """
-        got, server, ticket = await self._answered(call)
-        try:
-            yield got
-        finally:
-            self._over(call, got, server, ticket)
+        return Answering(call, self._answered, self._over)
 
     def _over(self, call: Call, got: Answer, server: UpstreamServer, ticket: int) -> None:
         """The answer has been read, or nobody reads it any more."""
@@ -333,22 +330,7 @@ class Relay:
         passage = Passage(server, connection, tap_for(server.dialect.NAME, streamed), streamed)
         if len(call.plan.candidates) == 1 and not call.plan.on_context:
             return passage
-        try:
-            if connection.status != 200:
-                raise await server.refusal(connection)
-            if streamed:
-                passage.opening = Opening(server.dialect)
-                await passage.opening.wait(connection, server.timeouts.idle)
-            else:
-                passage.body = await server.whole(connection)
-                said = said_in(passage.body.strip(), server.dialect)
-                if said is not True:
-                    raise said or GatewayError("upstream", "the upstream server's answer is not a JSON object")
-        except BaseException as error:
-            server.release(connection)
-            if isinstance(error, GatewayError):
-                error.message = server.hide(error.message)
-            raise
+        await begin(passage)
         return passage
 
     async def _stream(self, call: Call, server: UpstreamServer, sent: Sent) -> Stream:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from msgspec.structs import replace
+
 from dragoman.conversation import Event, Fault, Reply, Request
 from dragoman.dialects.anthropic import encode_ping
 from dragoman.dialects.contract import Stamp, StreamEncoder
@@ -147,6 +149,8 @@ async def _deliver(exchange: Exchange, call: Call, got: Answer, mark: Stamp, bea
             encoder = Shown(encoder, call.sent.estimate, beat.quiet)
         await flow(exchange, got, encoder)
     elif isinstance(got, Reply):
+        if exchange.dialect.NAME == "anthropic" and not got.usage.input:
+            got = replace(got, usage=replace(got.usage, input=call.sent.estimate))
         await exchange.reply(exchange.dialect.encode_reply(got, call.request, mark))
     else:
         await pass_on(exchange, got)

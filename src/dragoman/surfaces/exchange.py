@@ -18,7 +18,7 @@ from dragoman.conversation import JSON, Object
 from dragoman.dialects.contract import ClientDialect
 from dragoman.errors import GatewayError, Row, invalid
 from dragoman.ids import fresh
-from dragoman.surfaces.protocol import pushing
+from dragoman.surfaces.protocol import Push, pushing
 
 log = logging.getLogger("dragoman.surfaces")
 
@@ -51,7 +51,7 @@ class Exchange:
         """How many pieces of a stream have been written."""
         self._receive = receive
         self._send = send
-        self._push = pushing(scope)
+        self._push: Push | None = None
         self._done = False
         self._gone = False
         self._behind = 0
@@ -134,6 +134,7 @@ class Exchange:
     async def begin(self, status: int, headers: Sequence[Header]) -> None:
         """The head of an answer whose body comes piece by piece."""
         self.started = True
+        self._push = pushing(self.scope)
         own = [*headers, *_STREAM_HEADERS, *self._more(headers)]
         await self._send({"type": "http.response.start", "status": status, "headers": own})
 

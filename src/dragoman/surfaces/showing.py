@@ -39,8 +39,10 @@ class Shown:
                 return replace(event, usage=replace(usage or Usage(), input=self._estimate))
             case Finish(usage=usage):
                 self._ended()
-                usage = usage or Usage()
-                counted = replace(usage, input=usage.input or self._estimate, output=usage.output or self._pieces)
+                spent = usage or Usage()
+                if spent.input:
+                    return event
+                counted = replace(spent, input=self._estimate, output=spent.output or self._pieces)
                 return replace(event, usage=counted)
             case Fault():
                 self._ended()

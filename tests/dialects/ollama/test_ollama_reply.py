@@ -234,6 +234,18 @@ def test_what_is_no_answer_is_an_error(members: dict[str, Any], words: str) -> N
             "context_length",
             "the input length exceeds the context length",
         ),
+        (
+            400,
+            {
+                "error": '{"error":{"code":400,"message":"request (6009 tokens) exceeds the available context size'
+                ' (2048 tokens), try increasing it","type":"exceed_context_size_error","n_ctx":2048}}'
+            },
+            "context_length",
+            "request (6009 tokens) exceeds the available context size (2048 tokens), try increasing it",
+        ),
+        (400, {"error": '{"error":{"code":400,"message":"bad grammar"}}'}, "invalid_request", "bad grammar"),
+        (500, {"error": '{"error": {"message": 1}}'}, "upstream", '{"error": {"message": 1}}'),
+        (500, {"error": "{no JSON"}, "upstream", "{no JSON"),
         (401, {"error": "unauthorized", "signin_url": "https://example.org"}, "authentication", "unauthorized"),
         (403, b"", "permission", "the upstream answered with HTTP status 403"),
         (429, {"error": "slow down"}, "rate_limit", "slow down"),

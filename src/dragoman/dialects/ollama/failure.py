@@ -26,7 +26,11 @@ _STATUS_KINDS: Mapping[int, Kind] = {
     503: "overloaded",
     504: "timeout",
 }
-_OVERFLOW = ("prompt is longer than the context length", "input length exceeds the context length")
+_OVERFLOW = (
+    "prompt is longer than the context length",
+    "input length exceeds the context length",
+    "exceeds the available context size",
+)
 
 
 def encode_error(error: GatewayError) -> Object:
@@ -56,11 +60,26 @@ def error_message(body: JSON) -> str:
     """The text of `{"error": text}`; proxies in between like OpenAI's object better."""
     match body:
         case {"error": str(text)} | {"error": {"message": str(text)}}:
-            return text
+            return _unwrapped(text)
         case {"error": error} if error:
             return str(error)
         case _:
             return ""
+
+
+def _unwrapped(text: str) -> str:
+    """What the llama.cpp server inside Ollama says, whose whole JSON Ollama (0.30 and newer) gives as the text."""
+    if not text.startswith("{"):
+        return text
+    try:
+        inner = _decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+    match inner:
+        case {"error": {"message": str(message)}} if message:
+            return message
+        case _:
+            return text
 
 
 def error_kind(status: int, message: str) -> Kind:

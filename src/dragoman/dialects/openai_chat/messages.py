@@ -77,9 +77,12 @@ def _decode_message(message: Object, at: str, waiting: Waiting) -> Message:
             raise invalid(f"{path(at, 'role')} must be {allowed}, not {role!r}", path(at, "role"))
 
 
-def decode_answer(message: Object, at: str, content: list[Part]) -> list[Part]:
-    """What an assistant message says besides its calls: thoughts first, then `content`, then its refusal."""
-    parts = decode_reasoning(message, at) + content
+def decode_answer(message: Object, at: str, content: list[Part], *, theirs: bool = False) -> list[Part]:
+    """What an assistant message says besides its calls: thoughts first, then `content`, then its refusal.
+
+    `theirs`: an upstream said it.
+    """
+    parts = decode_reasoning(message, at, theirs=theirs) + content
     if refusal := take(message, "refusal", str, at):
         parts.append(Refusal(text=refusal))
     return parts

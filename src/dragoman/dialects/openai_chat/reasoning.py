@@ -21,16 +21,20 @@ _OURS = "dragoman-"
 _decode = msgspec.json.Decoder().decode
 
 
-def decode_reasoning(message: Object, at: str) -> list[Part]:
-    """Pop every reasoning member of `message`; the thoughts of the richest one, in order."""
+def decode_reasoning(message: Object, at: str, *, theirs: bool = False) -> list[Part]:
+    """Pop every reasoning member of `message`; the thoughts of the richest one, in order.
+
+    `theirs`: an upstream said it, see `decode_detail`.
+    """
     blocks = objects(message.pop("thinking_blocks", None) or [], path(at, "thinking_blocks"))
     details = objects(message.pop("reasoning_details", None) or [], path(at, "reasoning_details"))
     texts = [take(message, key, str, at) for key in ("reasoning_content", "reasoning")]
     thoughts: list[Thinking | None] = [decode_block(block, where) for block, where in blocks]
     if not any(thoughts):
-        thoughts = [decode_detail(detail, where) for detail, where in details]
-    if not any(thoughts):
-        thoughts = [next((Thinking(text=text) for text in texts if text), None)]
+        thoughts = [decode_detail(detail, where, theirs=theirs) for detail, where in details]
+    if all(thought is None or thought.redacted for thought in thoughts):
+        # Nothing of it can be read: what can is not in the richest member.
+        thoughts = [next((Thinking(text=text) for text in texts if text), None), *thoughts]
     return [thought for thought in thoughts if thought]
 
 
@@ -45,11 +49,12 @@ def encode_reasoning(thoughts: list[Thinking]) -> Object:
     return members
 
 
-def decode_detail(detail: Object, at: str) -> Thinking | None:
+def decode_detail(detail: Object, at: str, *, theirs: bool = False) -> Thinking | None:
     """One element of `reasoning_details`, or None when it is empty.
 
     Without a `format` it is Anthropic's, which was there first.  What is signed in any other format goes back whole to
-    a chat completions upstream, and nowhere else.
+    a chat completions upstream, and nowhere else; so does all that an upstream signed itself (`theirs`), whose models
+    may be Claude, but who wants it back in its own form.
     """
     detail.pop("index", None)
     text = take(detail, "text", str, at) or take(detail, "summary", str, at) or ""
@@ -57,7 +62,7 @@ def decode_detail(detail: Object, at: str) -> Thinking | None:
     if not isinstance(proof, str):
         return Thinking(text=text) if text else None
     form = take(detail, "format", str, at) or ANTHROPIC_FORMAT
-    if form == ANTHROPIC_FORMAT or form.startswith(_OURS):
+    if not theirs and (form == ANTHROPIC_FORMAT or form.startswith(_OURS)):
         origin = _SIGNER if form == ANTHROPIC_FORMAT else form.removeprefix(_OURS)
         return Thinking(text=text, seal=Seal(origin, proof), redacted="signature" not in detail)
     detail["format"] = form

@@ -155,7 +155,7 @@ def _decode_reply(body: Object) -> Reply:
     message = message if isinstance(message, dict) else {}
     calls = decode_calls(message, "message", f"{reply_id}:{body.get('created')}")
     said = decode_content(message.pop("content", None), "message.content")
-    content = untagged(decode_answer(message, "message", said))
+    content = untagged(decode_answer(message, "message", said, theirs=True))
     if citations := decode_annotations(message.pop("annotations", None)):
         _cite(content, citations)
     reason, stopped = decode_finish(choice, calls=bool(calls))

@@ -63,7 +63,7 @@ class Thoughts:
         key, words = fragment.pop("index", None), _words(fragment)
         is_open = self._parts.kind == _THINKING
         if fragment.get("type") == "reasoning.encrypted":
-            if thought := decode_detail(fragment, ""):
+            if thought := decode_detail(fragment, "", theirs=True):
                 self._parts.begin("sealed thinking", thought)
         elif is_open and self._detail is not None and key == self._key and (key is not None or not self._parts.last):
             self._merge(fragment)
@@ -82,7 +82,7 @@ class Thoughts:
             joins = name in ("text", "summary", "signature") and isinstance(detail.get(name), str)
             detail[name] = detail[name] + value if joins else value
         self._detail = detail
-        thought = decode_detail(dict(detail), "")
+        thought = decode_detail(dict(detail), "", theirs=True)
         if thought and thought.seal:
             self._parts.last = SealDelta(self._parts.index, thought.seal)
 

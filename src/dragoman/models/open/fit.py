@@ -14,6 +14,7 @@ from dragoman.models.open.system import joined
 from dragoman.models.open.thinking import fit_thinking
 from dragoman.models.open.tools import fit_tools
 from dragoman.models.open.turns import fit_turns
+from dragoman.models.open.unseen import without_unseen
 from dragoman.models.restore import Fitted, Restore
 from dragoman.models.turns import fit_ending
 
@@ -24,6 +25,8 @@ def fit_open(request: Request, card: Card, losses: Losses) -> Fitted:
     What a client wrote for this very dialect is not touched: its server knows best.  Raises `GatewayError`
     ("invalid_request") for attachments and tools that the model cannot take.
     """
+    if request.origin != card.dialect:
+        request = without_unseen(request, card, losses)
     check_attachments(request, card)
     request = replace(request, model=card.id)
     if request.origin == card.dialect:
