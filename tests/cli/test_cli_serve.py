@@ -111,14 +111,18 @@ def test_a_file_that_is_named(run: Run, server: Server, tmp_path: Path) -> None:
 def test_the_preset_for_local_models(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[tuple[Upstream, ...]] = []
     monkeypatch.setattr("dragoman.cli.absent.look", lambda upstreams, _: looked.append(upstreams))
-    local = Settings(port=8000, upstreams=(OLLAMA,), default_model="phi4:latest", stream_default=True, model_optional=True)
+    local = Settings(
+        port=8000, upstreams=(OLLAMA,), default_model="phi4:latest", stream_default=True, model_optional=True
+    )
     result = run("serve", "--preset", "local")
     assert (result.exit_code, server.settings, looked) == (0, local, [(OLLAMA,)])
     assert '"model":"phi4:latest"' in result.stdout.splitlines()[-1]
     monkeypatch.setenv("OLLAMA_HOST", "gpu:1")
     gpu = Upstream(name="ollama", dialect="ollama", base_url="http://gpu:1")
     assert run("serve", "--preset", "local", "--port", "9", "--default-model", "error").exit_code == 0
-    assert server.settings == Settings(port=9, upstreams=(gpu,), default_model=None, stream_default=True, model_optional=True)
+    assert server.settings == Settings(
+        port=9, upstreams=(gpu,), default_model=None, stream_default=True, model_optional=True
+    )
 
 
 def test_a_preset_that_there_is_not(run: Run, server: Server) -> None:

@@ -10,7 +10,7 @@ from _pytest.mark import ParameterSet
 
 from tests.matrix.behind import SERVERS, Behind, Server
 from tests.matrix.neutral import Ask, Client, Failure, user
-from tests.matrix.table import MANNERS, is_own
+from tests.matrix.table import MANNERS
 
 PATIENCE = 20.0
 

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal, NamedTuple
 
@@ -33,7 +34,7 @@ CALLS = ("/v1/messages", "/v1/chat/completions", "/v1/completions", "/api/chat",
 
 # A server in this mood never answers, and says nothing at all.
 HANGING = "slow_start delay=3600"
-IMPATIENT = Timeouts(connect=5.0, first_byte=0.5, idle=0.5)
+IMPATIENT = Timeouts(connect=5.0, first_byte=0.3, idle=0.3)
 PATIENT = Timeouts(connect=30.0, first_byte=60.0, idle=60.0)
 
 
@@ -87,8 +88,8 @@ def moody(**dialects: Dialect) -> Iterator[dict[str, Moody]]:
             server.start()
         yield servers
     finally:
-        for server in servers.values():
-            server.kill()
+        with ThreadPoolExecutor(len(servers)) as pool:  # each takes a moment
+            list(pool.map(Moody.kill, servers.values()))
 
 
 class Clock:

@@ -95,18 +95,31 @@ def test_a_server_that_hangs_in_the_middle_of_the_crowd(monkeypatch: pytest.Monk
             assert failed(heard) == []
 
 
-@pytest.mark.parametrize("mood", ["stall after=0", "error_event after=0", "reset after=0"])
-@pytest.mark.parametrize("dialect", ["anthropic", "ollama", "openai_chat"])
-def test_whatever_happens_before_the_first_word(monkeypatch: pytest.MonkeyPatch, dialect: Dialect, mood: str) -> None:
-    """A server that says 200 and then nothing, or an error."""
-    with moody(first=dialect, second="ollama") as servers:
-        upstreams = (servers["first"].upstream(IMPATIENT), servers["second"].upstream(PATIENT))
-        with herd(monkeypatch, upstreams=upstreams, routes=(route(servers, second=1),)) as gateway:
-            servers["first"].mood = mood
-            heard = crowd(gateway.url, "any", len(KINDS))
-            assert failed(heard) == []
-            assert {each.upstream for each in heard} == {"second"}
-            assert len(servers["first"].heard) >= 5
+def test_whatever_happens_before_the_first_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that says 200 and then nothing, or an error; of each dialect."""
+    with moody(claude="anthropic", gpu="ollama", cloud="openai_chat", well="ollama") as servers:
+        sick = {name: server for name, server in servers.items() if name != "well"}
+        upstreams = tuple(server.upstream(IMPATIENT if name in sick else PATIENT) for name, server in servers.items())
+        routes = tuple(
+            Route(
+                name=f"any-{name}",
+                targets=(
+                    Target(model=f"{name}/{server.model}"),
+                    Target(model=f"well/{servers['well'].model}", order=1),
+                ),
+            )
+            for name, server in sick.items()
+        )
+        with herd(monkeypatch, upstreams=upstreams, routes=routes) as gateway:
+            for mood in ("stall after=0", "error_event after=0", "reset after=0"):
+                for name, server in sick.items():
+                    gateway.clock.now += 3600
+                    server.mood = mood
+                    server.heard.clear()
+                    heard = crowd(gateway.url, f"any-{name}", len(KINDS))
+                    assert failed(heard) == [], (mood, name)
+                    assert {each.upstream for each in heard} == {"well"}
+                    assert len(server.heard) >= 1
 
 
 def test_when_nobody_can_serve_every_client_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

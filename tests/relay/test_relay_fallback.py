@@ -275,7 +275,7 @@ def occupied(it: Pair, kind: Kind) -> Iterator[None]:
         assert "broke in mid-answer" in held.result(20).text
 
 
-@each_way
+@pytest.mark.parametrize("kind", [STREAMED, Kind("/api/chat", stream=False)], ids=["streamed", "whole"])
 @pytest.mark.parametrize("queue", [0, 5])
 def test_a_full_server_is_passed_over(monkeypatch: pytest.MonkeyPatch, kind: Kind, queue: int) -> None:
     with pair(monkeypatch, {"concurrency": 1, "queue": queue}) as it, occupied(it, kind):

@@ -409,7 +409,9 @@ def test_the_headers_tell_what_became_of_the_request(http: httpx.Client, surface
     body = surface.body(stream=False)
     plain = http.post(surface.path, json=body)
     ours = {name for name in plain.headers if name.startswith("x-dragoman-")}
-    assert ours == {"x-dragoman-model", "x-dragoman-upstream"}, "something was reported of a request in which nothing is lost"
+    assert ours == {"x-dragoman-model", "x-dragoman-upstream"}, (
+        "something was reported of a request in which nothing is lost"
+    )
     assert plain.headers["x-dragoman-model"] == "claude-sonnet-4-5-20250929"
     lossy = body | {"model": "gpt-4o"} | ({"seed": 1} if surface.openai else {"options": {"seed": 1, "min_p": 0.1}})
     for stream in (False, True):

@@ -11,7 +11,13 @@ from tests.translation.parts import ARGUMENTS, IDS, NAMES, PDF, SCHEMAS, Object,
 
 CACHE = maybe({"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"})
 CITED: list[Object] = [
-    {"type": "web_search_result_location", "url": "https://a/b", "title": "t", "cited_text": "c", "encrypted_index": "e"}
+    {
+        "type": "web_search_result_location",
+        "url": "https://a/b",
+        "title": "t",
+        "cited_text": "c",
+        "encrypted_index": "e",
+    }
 ]
 
 text = st.fixed_dictionaries(

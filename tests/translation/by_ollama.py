@@ -44,7 +44,9 @@ def turns(draw: st.DrawFn) -> list[Object]:
     for number in range(draw(st.integers(1, 4))):
         for id, name in waiting:
             if draw(some(9)):
-                result: Object = {"role": "tool", "content": draw(texts)} | draw(one_of({}, {}, {"images": [Picture()]}))
+                result: Object = {"role": "tool", "content": draw(texts)} | draw(
+                    one_of({}, {}, {"images": [Picture()]})
+                )
                 out.append(result | draw(one_of({}, {"tool_name": name}, {"tool_call_id": id, "tool_name": name})))
         if draw(some(8)) or not waiting:
             out.append({"role": "user", "content": draw(texts)})

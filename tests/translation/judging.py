@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dragoman.errors import GatewayError
+from dragoman.models.servers import server_of
 from dragoman.relay.call import Sent
 from tests.translation.nonces import Nonce, Path, exists, spelled
 from tests.translation.servers import Bench, RefusedError, Server
@@ -67,6 +68,7 @@ def complaints(bench: Bench, client: str, dialect: Any, server: Server, body: Ob
     carried = Carried(client, server, body, nonces, sent)
     found += [f"lost in silence: {line}" for line in _lost(carried)]
     found += [f"lost in silence: {line}" for line in _lost_numbers(carried)]
+    found += [] if own else [f"out of place: {line}" for line in _misplaced(carried)]
     return found
 
 
@@ -93,10 +95,16 @@ def _refusal(error: GatewayError, body: Object) -> list[str]:
 def _lost(carried: Carried) -> Iterator[str]:
     gone = [nonce for nonce in carried.nonces if nonce.text.encode() not in carried.sent.body]
     for nonce in gone:
-        if spelled(nonce.path) in _OF_NOBODY and carried.server.card.dialect == "ollama":
+        if spelled(nonce.path) in _OF_NOBODY and not _has_accounts(carried.server):
             continue
         if not told(nonce.path, carried):
             yield f"{spelled(nonce.path)}"
+
+
+def _has_accounts(server: Server) -> bool:
+    if server.card.dialect == "openai_chat":
+        return "user" in server_of(server.card.flavor).takes
+    return server.card.dialect == "anthropic"
 
 
 def told(path: Path, carried: Carried) -> bool:
@@ -110,8 +118,10 @@ def told(path: Path, carried: Carried) -> bool:
     if any(name in emulated for name in close):
         return True
     if path[0] == "tools":
-        return "tool_choice" in emulated  # said by leaving the other tools out
-    return path[0] == "messages" and ("summary" in emulated.get("messages", "") or _TWICE in dropped.get("messages", ""))
+        return "tool_choice" in emulated or "tool_choice" in dropped  # said by leaving the other tools out
+    return path[0] == "messages" and (
+        "summary" in emulated.get("messages", "") or _TWICE in dropped.get("messages", "")
+    )
 
 
 def _names(path: Path, body: Object) -> Iterator[str]:
@@ -127,7 +137,11 @@ def _names(path: Path, body: Object) -> Iterator[str]:
     if path[0] == "tools" and len(path) > 1:
         tool = body["tools"][path[1]]
         name = tool.get("name") or next((tool[k]["name"] for k in ("function", "custom") if k in tool), "")
-        yield from (f"tools.{name}", *(f"tools.{name}.{step}" for step in path[2:]), *(f"tools[{path[1]}].{step}" for step in path[2:]))
+        yield from (
+            f"tools.{name}",
+            *(f"tools.{name}.{step}" for step in path[2:]),
+            *(f"tools[{path[1]}].{step}" for step in path[2:]),
+        )
     if _THOUGHTS.intersection(map(str, path)) or _is_thought(path, body):
         yield "thinking"
 
@@ -140,6 +154,38 @@ def _is_thought(path: Path, body: Any) -> bool:
         if isinstance(body, dict) and body.get("type") in ("thinking", "redacted_thinking"):
             return True
     return False
+
+
+# Who may say upstream what somebody said.
+_SPEAKERS: Mapping[str, tuple[str, ...]] = {
+    "user": ("user", "tool"),
+    "tool": ("user", "tool"),
+    "assistant": ("assistant",),
+    "system": ("system", "user"),
+    "developer": ("system", "developer", "user"),
+}
+
+
+def _misplaced(carried: Carried) -> Iterator[str]:
+    """Words that somebody else says now, or that moved before what was said earlier, or that are said twice."""
+    upstream = msgspec.json.decode(carried.sent.body)["messages"]
+    texts = [msgspec.json.encode(message).decode() for message in upstream]
+    last = 0
+    for nonce in carried.nonces:
+        if nonce.path[0] != "messages":
+            continue
+        role = carried.body["messages"][nonce.path[1]]["role"]
+        where = [index for index, text in enumerate(texts) if nonce.text in text]
+        if not where:
+            continue
+        if len(where) > 1:
+            yield f"{spelled(nonce.path)} is said twice"
+        if upstream[where[0]]["role"] not in _SPEAKERS[role] and "summary" not in str(carried.losses.emulated):
+            yield f"{spelled(nonce.path)}: {role} became {upstream[where[0]]['role']}"
+        if role == "assistant":
+            if where[0] < last:
+                yield f"{spelled(nonce.path)} moved forward"
+            last = where[0]
 
 
 def _lost_numbers(carried: Carried) -> Iterator[str]:

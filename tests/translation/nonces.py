@@ -62,9 +62,7 @@ def _filled(value: Any, path: Path, found: list[Nonce]) -> Any:
         case list():
             return [_filled(item, (*path, index), found) for index, item in enumerate(value)]
         case dict():
-            return {
-                _words(key, (*path, key), found): _filled(item, (*path, key), found) for key, item in value.items()
-            }
+            return {_words(key, (*path, key), found): _filled(item, (*path, key), found) for key, item in value.items()}
         case _:
             return value
 

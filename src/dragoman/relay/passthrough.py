@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -73,40 +73,44 @@ def with_model(body: bytes, model: str) -> bytes:
     if (asked := peek(body).model) == model:
         return body
     new = _encode(model)
+    for pattern in (_MODEL, _ESCAPED):
+        for found in _likely(pattern, body):
+            spliced = body[: found.start(1)] + new + body[found.end(1) :]
+            if peek(spliced).model == model:
+                return spliced
     try:
         members = _members(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(f"the request body is not valid JSON: {error}") from None
-    for pattern in (_MODEL, _ESCAPED):
-        for found in _likely(pattern, body, members):
-            # The member of this name may belong to something inside.  The last one at the top is the one that counts.
-            spliced = body[: found.start(1)] + new + body[found.end(1) :]
-            if peek(spliced).model == model:
-                return spliced
     if asked is None and "model" not in members:
         return adding(body, model=model)
     return _encode({**members, "model": Raw(new)})
 
 
-# Its value is a text here.  A name may be spelled with escapes, as any text.
+# A member of that name with a text.  The name may be spelled with escapes, as any text.
 _VALUE = rb'[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*+")'
-_MODEL = re.compile(rb'"model"' + _VALUE)
-_ESCAPED = re.compile(b'"' + b"".join(rb"(?:%c|\\u00%02x)" % (char, char) for char in b"model") + b'"' + _VALUE, re.I)
-# Every try reads all of the body, and a body can have any number of places to try.
+_MODEL = re.compile(rb'(?<!\\)"model"' + _VALUE)
+_ESCAPED = re.compile(
+    rb'(?<!\\)"' + b"".join(rb"(?:%c|\\u00%02x)" % (char, char) for char in b"model") + b'"' + _VALUE, re.I
+)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"')
+# A hostile body can have any number of places to try, and each try reads all of it.
 _TRIES = 4
 
 
-def _likely(pattern: re.Pattern[bytes], body: bytes, members: Mapping[str, Raw]) -> Iterator[re.Match[bytes]]:
-    """Where the top-level `model` may stand, the likeliest places first, a few of them."""
+def _likely(pattern: re.Pattern[bytes], body: bytes) -> Iterator[re.Match[bytes]]:
+    """Where the top-level `model` may stand: the first of that name, which it mostly is, or the last that is not inside
+    something else, which is the one that counts."""
     yield from islice(pattern.finditer(body), 1)
-    inside = 0
-    for name, value in members.items():
-        if name == "model":
-            break
-        inside += sum(1 for _ in pattern.finditer(value))
-    yield from islice(pattern.finditer(body), inside, inside + 1)
-    found = deque(pattern.finditer(body), _TRIES)
-    yield from reversed(found)
+    at_top: deque[re.Match[bytes]] = deque(maxlen=_TRIES)
+    depth = end = 0
+    for found in pattern.finditer(body):
+        between = _STRING.sub(b"", body[end : found.start()])
+        depth += between.count(b"{") + between.count(b"[") - between.count(b"}") - between.count(b"]")
+        end = found.end()
+        if depth == 1:
+            at_top.append(found)
+    yield from reversed(at_top)
 
 
 def adding(body: bytes, **members: JSON) -> bytes:

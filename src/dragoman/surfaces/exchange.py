@@ -18,7 +18,7 @@ from dragoman.conversation import JSON, Object
 from dragoman.dialects.contract import ClientDialect
 from dragoman.errors import GatewayError, Row, invalid
 from dragoman.ids import fresh
-from dragoman.surfaces.protocol import Push, pushing
+from dragoman.surfaces.protocol import Push, corked, pushing
 
 log = logging.getLogger("dragoman.surfaces")
 
@@ -125,8 +125,9 @@ class Exchange:
     async def _whole(self, status: int, headers: list[Header], data: bytes) -> None:
         self._done = self.started = True
         headers.append((b"content-length", b"%d" % len(data)))
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else data})
+        with corked(self.scope):
+            await self._send({"type": "http.response.start", "status": status, "headers": headers})
+            await self._send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else data})
 
     async def begin_stream(self) -> None:
         await self.begin(200, ((b"content-type", self.dialect.STREAM_TYPE.encode()),))

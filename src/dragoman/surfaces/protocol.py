@@ -1,13 +1,17 @@
-"""uvicorn's HTTP protocol with a shorter way out for the pieces of a stream.
+"""uvicorn's HTTP protocol with two shorter ways out.
 
-ASGI takes each piece as a message through a coroutine.  For a token of a stream that is most of what there is to do,
-and nearly always nothing has to be waited for: then the piece goes straight to the transport, framed as uvicorn would.
+ASGI takes each piece of a stream as a message through a coroutine.  For a token that is most of what there is to do,
+and nearly always nothing has to be waited for: `pushing` writes it straight to the transport, framed as uvicorn would.
+And the head of an answer is a write of its own, which costs as much as the body's: `corked` makes one of both.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import cast
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -15,21 +19,32 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 Push = Callable[[bytes], bool]
 """Writes a piece of a body; False when that has to go through ASGI's `send`, and nothing was written."""
 
-_EXTENSION = "dragoman.push"
+_EXTENSION = "dragoman"
 
 
 class Protocol(HttpToolsProtocol):
-    """Offers `pushing` to the application, as an extension of its scope."""
+    """Tells the application of the exchange it is in, by an extension of the scope."""
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        self.scope["extensions"] = {_EXTENSION: {"push": partial(_push, self.cycle)}}
+        self.scope["extensions"] = {_EXTENSION: {"cycle": self.cycle}}
+
+
+def _cycle(scope: Scope) -> RequestResponseCycle | None:
+    extensions = scope.get("extensions")
+    return extensions[_EXTENSION]["cycle"] if extensions and _EXTENSION in extensions else None
 
 
 def pushing(scope: Scope) -> Push | None:
-    """The short way out, where the server has one."""
-    offered = scope.get("extensions", {}).get(_EXTENSION)
-    return None if offered is None else offered["push"]
+    """The short way out for pieces of a stream, where the server is ours."""
+    cycle = _cycle(scope)
+    return None if cycle is None else partial(_push, cycle)
+
+
+def corked(scope: Scope) -> AbstractContextManager[object]:
+    """While inside, what is sent is held; it leaves in one write, where the server is ours."""
+    cycle = _cycle(scope)
+    return nullcontext() if cycle is None else _Cork(cycle)
 
 
 def _push(cycle: RequestResponseCycle, data: bytes) -> bool:
@@ -44,3 +59,32 @@ def _push(cycle: RequestResponseCycle, data: bytes) -> bool:
         return False
     cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
     return True
+
+
+class _Cork:
+    """Stands where the exchange has its transport."""
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._transport = cycle.transport
+        self._held: list[bytes] = []
+        self._closed = False
+
+    def __enter__(self) -> None:
+        self._cycle.transport = cast("asyncio.Transport", self)
+
+    def __exit__(self, *_: object) -> None:
+        self._cycle.transport = self._transport
+        if self._held:
+            self._transport.write(b"".join(self._held))
+        if self._closed:
+            self._transport.close()
+
+    def write(self, data: bytes) -> None:
+        self._held.append(data)
+
+    def close(self) -> None:
+        self._closed = True
+
+    def is_closing(self) -> bool:
+        return self._closed or self._transport.is_closing()

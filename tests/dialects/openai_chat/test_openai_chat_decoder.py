@@ -57,6 +57,12 @@ def signed(**members: Any) -> Object:
     return {"type": "reasoning.text", "format": "anthropic-claude-v1", **members}
 
 
+def sealed(signature: str) -> Seal:
+    """What an upstream signed goes back to it as it was, whoever made its model."""
+    detail = {"type": "reasoning.text", "signature": signature, "format": "anthropic-claude-v1"}
+    return Seal("openai_chat", msgspec.json.encode(detail).decode())
+
+
 CONTENT: list[tuple[bytes, list[Part]]] = [
     (deltas({"content": "a"}, {"content": "b"}), [Text(text="ab")]),
     (deltas({"content": [{"type": "text", "text": "a"}]}), [Text(text="a")]),
@@ -168,7 +174,7 @@ CONTENT: list[tuple[bytes, list[Part]]] = [
             {"reasoning_details": [signed(text="a", index=0, signature="S")]},
             {"reasoning_details": [signed(text="b", index=1, signature="T")]},
         ),
-        [Thinking(text="a", seal=Seal("anthropic", "S")), Thinking(text="b", seal=Seal("anthropic", "T"))],
+        [Thinking(text="a", seal=sealed("S")), Thinking(text="b", seal=sealed("T"))],
     ),
     # the whole thought once more, with its proof (case 56)
     (
@@ -177,13 +183,13 @@ CONTENT: list[tuple[bytes, list[Part]]] = [
             {"reasoning_content": "b"},
             {"reasoning_details": [signed(text="ab", signature="S")]},
         ),
-        [Thinking(text="ab", seal=Seal("anthropic", "S"))],
+        [Thinking(text="ab", seal=sealed("S"))],
     ),
     (
         deltas({"reasoning_content": "a"}, {"reasoning_details": [signed(signature="S")]}, {"reasoning_content": "b"}),
-        [Thinking(text="a", seal=Seal("anthropic", "S")), Thinking(text="b")],
+        [Thinking(text="a", seal=sealed("S")), Thinking(text="b")],
     ),
-    (deltas({"reasoning_details": [signed(signature="S")]}), [Thinking(text="", seal=Seal("anthropic", "S"))]),
+    (deltas({"reasoning_details": [signed(signature="S")]}), [Thinking(text="", seal=sealed("S"))]),
     (
         deltas({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}]}]}, {"content": "b"}),
         [Thinking(text="a"), Text(text="b")],
@@ -328,7 +334,7 @@ def test_garbage_never_raises_and_keeps_the_order(found: list[Any], frames: list
 
 texts = st.text(max_size=6)
 seals = st.text("abc", min_size=1, max_size=4).map(lambda value: Seal("anthropic", value))
-sealed: st.SearchStrategy[Part] = st.builds(Thinking, text=texts, seal=seals) | seals.map(
+sealed_thoughts: st.SearchStrategy[Part] = st.builds(Thinking, text=texts, seal=seals) | seals.map(
     lambda s: Thinking(text="", seal=s, redacted=True)
 )
 rest: st.SearchStrategy[Part] = (
@@ -349,7 +355,7 @@ def _unique(parts: list[Part]) -> bool:
     return len(set(calls)) == len(calls)
 
 
-thoughts: st.SearchStrategy[list[Part]] = st.lists(sealed, max_size=3) | st.lists(
+thoughts: st.SearchStrategy[list[Part]] = st.lists(sealed_thoughts, max_size=3) | st.lists(
     st.builds(Thinking, text=texts), max_size=3
 )
 answers: st.SearchStrategy[list[Part]] = st.lists(rest, max_size=5)

@@ -52,6 +52,15 @@ ERRORS: list[tuple[int, Any, Kind, str]] = [
     (400, {"error": {"message": LONG, "type": "BadRequestError", "code": 400}}, "context_length", LONG),
     (400, {"error": {"code": 400, "message": "m", "type": "exceed_context_size_error"}}, "context_length", "m"),
     (
+        400,
+        {"error": {"message": '{"error":{"code":400,"message":"m","type":"exceed_context_size_error"}}', "type": "x"}},
+        "context_length",
+        "m",
+    ),
+    (500, {"error": {"message": '{"error":{"code":500,"message":"no images"}}'}}, "upstream", "no images"),
+    (400, {"error": {"message": '{"city": 1}'}}, "invalid_request", '{"city": 1}'),
+    (400, {"error": {"message": "{city} is not JSON"}}, "invalid_request", "{city} is not JSON"),
+    (
         401,
         {"error": {"message": "key", "type": "invalid_request_error", "code": "invalid_api_key"}},
         "authentication",

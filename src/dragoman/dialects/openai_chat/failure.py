@@ -73,6 +73,8 @@ _TOO_LONG = (
     "input tokens exceed the configured limit",
     "prompt is too long",
 )
+# Claude's own words, as services that offer Claude pass them on.
+_UNVERIFIED = ("`signature` in `thinking`", "`data` in `redacted_thinking`")
 
 
 def encode_error(error: GatewayError) -> Object:
@@ -134,7 +136,22 @@ def broken_reply(body: Object) -> GatewayError | None:
 
 
 def _read(value: JSON) -> tuple[list[str], str, str | None]:
-    """(code and type, as text; message; param) of any error body."""
+    """(code and type, as text; message; param) of any error body.
+
+    The message may be a whole error body itself: what the llama.cpp server inside Ollama said.
+    """
+    words, message, param = _members(value)
+    if message.startswith("{"):
+        try:
+            inner_words, inner, inner_param = _members(_decode(message))
+        except (msgspec.DecodeError, RecursionError):
+            return words, message, param
+        if inner:
+            return inner_words + words, inner, inner_param or param
+    return words, message, param
+
+
+def _members(value: JSON) -> tuple[list[str], str, str | None]:
     if isinstance(value, dict):
         inner = value.get("error") or value.get("detail") or value
         if isinstance(inner, dict):
@@ -152,6 +169,8 @@ def _kind(words: list[str], message: str, status: int | None) -> Kind:
     text = message.lower()
     if any(phrase in text for phrase in _TOO_LONG):
         return "context_length"
+    if any(phrase in text for phrase in _UNVERIFIED):
+        return "unverified_thinking"
     for word in words:
         if (kind := _WORDS.get(word.lower())) and (kind != "invalid_request" or status in (None, 400, 422)):
             return kind

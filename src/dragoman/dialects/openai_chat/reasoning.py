@@ -66,7 +66,7 @@ def decode_detail(detail: Object, at: str, *, theirs: bool = False) -> Thinking 
         origin = _SIGNER if form == ANTHROPIC_FORMAT else form.removeprefix(_OURS)
         return Thinking(text=text, seal=Seal(origin, proof), redacted="signature" not in detail)
     detail["format"] = form
-    return Thinking(text=text, seal=Seal(NAME, json_text(detail)), redacted=not text)
+    return Thinking(text=text, seal=Seal(NAME, json_text(detail)), redacted=not text and "signature" not in detail)
 
 
 def encode_detail(thought: Thinking, seal: Seal, index: int) -> Object:
@@ -74,7 +74,8 @@ def encode_detail(thought: Thinking, seal: Seal, index: int) -> Object:
     if seal.origin == NAME:
         detail: Object = _decode(seal.value)
         key = "summary" if detail.get("type") == "reasoning.summary" else "text"
-        return detail | ({key: thought.text} if thought.text else {}) | {"index": index}
+        text = {key: thought.text} if thought.text or detail.get("type") == "reasoning.text" else {}
+        return detail | text | {"index": index}
     form = ANTHROPIC_FORMAT if seal.origin == _SIGNER else _OURS + seal.origin
     if thought.redacted:
         return {"type": "reasoning.encrypted", "data": seal.value, "format": form, "index": index}

@@ -113,7 +113,10 @@ def _clean_thought(part: Thinking, card: Card, losses: Losses) -> Thinking | Non
     if card.dialect == "openai_chat" and not card.thinking.types:
         losses.drop("thinking", f"{card.id} does not think, and does not read earlier reasoning")
         return None
-    return replace(part, seal=None) if part.seal is not None else part
+    if part.seal is None:
+        return part
+    losses.emulate("thinking", "earlier reasoning is passed on without the proof that only its own server can read")
+    return replace(part, seal=None)
 
 
 def _said(parts: list[Part]) -> list[Part]:
