@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dragoman.relay.passthrough import adding, peek, reply_headers, request_headers, with_model
+from dragoman.relay.passthrough import Peek, adding, peek, reply_headers, request_headers, with_model
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -55,6 +55,23 @@ def test_every_other_member_is_byte_for_byte_the_same(
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"model":1}', b'{"messages":[]}', b"\xff"])
 def test_a_body_without_a_model_names_none(body: bytes) -> None:
     assert peek(body).model is None
+
+
+@pytest.mark.parametrize(
+    ("system", "there"),
+    [
+        (b'"Be brief."', True),
+        (b'[{"type":"text"}]', True),
+        (b"{}", True),
+        (b'""', False),
+        (b"[]", False),
+        (b"null", False),
+    ],
+)
+def test_a_system_prompt_hides_nothing_else(system: bytes, there: bool) -> None:
+    body = b'{"model":"a", "system":' + system + b', "stream":true}'
+    assert peek(body) == Peek(model="a", stream=True, system=there)
+    assert with_model(body, "b") == body.replace(b'"a"', b'"b"', 1)
 
 
 SPLICES = {

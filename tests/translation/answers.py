@@ -68,7 +68,7 @@ def by_ollama(answer: Answer) -> Told:
     return Told("ollama", lines, whole, answer, (7, tokens))
 
 
-def by_openai(answer: Answer, flavor: str, quirks: frozenset[str], usage: Any, reasoning: Any, proof: Any) -> Told:
+def by_openai(answer: Answer, flavor: str, quirks: frozenset[str], *, usage: Any, reasoning: Any, proof: Any) -> Told:
     server = FLAVORS[flavor]
     made = openai_answer.Made(
         answers=[answer],

@@ -38,7 +38,6 @@ NUMBERS = (
 class Carried(NamedTuple):
     """A request and what became of it."""
 
-    client: str
     server: Server
     body: Object
     nonces: list[Nonce]
@@ -49,7 +48,7 @@ class Carried(NamedTuple):
         return self.sent.losses
 
 
-def complaints(bench: Bench, client: str, dialect: Any, server: Server, body: Object, nonces: list[Nonce]) -> list[str]:
+def complaints(bench: Bench, dialect: Any, server: Server, body: Object, nonces: list[Nonce]) -> list[str]:
     """All that is wrong with sending `body` to `server`; empty when nothing is."""
     try:
         sent = bench.carried(call := bench.call(dialect, body), server)
@@ -65,7 +64,7 @@ def complaints(bench: Bench, client: str, dialect: Any, server: Server, body: Ob
             sent, _ = bench.taken(call, server, sent)
     except RefusedError as refused:
         found.append(f"refused: {refused}")
-    carried = Carried(client, server, body, nonces, sent)
+    carried = Carried(server, body, nonces, sent)
     found += [f"lost in silence: {line}" for line in _lost(carried)]
     found += [f"lost in silence: {line}" for line in _lost_numbers(carried)]
     found += [] if own else [f"out of place: {line}" for line in _misplaced(carried)]
@@ -148,9 +147,13 @@ def _names(path: Path, body: Object) -> Iterator[str]:
 
 def _is_thought(path: Path, body: Any) -> bool:
     for step in path:
-        if not isinstance(body, dict | list) or (isinstance(body, dict) and step not in body):
-            return False
-        body = body[step]
+        match body:
+            case dict() if step in body:
+                body = body[step]
+            case list() if isinstance(step, int):
+                body = body[step]
+            case _:
+                return False
         if isinstance(body, dict) and body.get("type") in ("thinking", "redacted_thinking"):
             return True
     return False

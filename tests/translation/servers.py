@@ -153,7 +153,7 @@ async def _asked(app: Callable[..., Any], path: str, body: bytes, scenario: str)
     async def receive() -> Any:
         if events:
             return events.pop()
-        await asyncio.get_running_loop().create_future()
+        return await asyncio.get_running_loop().create_future()
 
     async def send(event: Any) -> None:
         nonlocal status

@@ -19,7 +19,7 @@ from dragoman.translation import sources
 from tests.translation.servers import Bench, Server, servers
 from tests.translation.talking import Talk
 
-SERVERS = {repr(server): server for server in servers()}
+SERVERS = {repr(server): server for server in reversed(servers())}
 OPENROUTER = SERVERS["openrouter/anthropic/claude-sonnet-4.5"]
 HI = {"role": "user", "content": "hi"}
 
@@ -85,7 +85,7 @@ def test_text_beside_a_thought_that_cannot_be_read() -> None:
     """Clients send both back: a summary, and the encrypted thought."""
     sealed = {"type": "reasoning.encrypted", "data": "x", "format": "openai-responses-v1"}
     answer = {"role": "assistant", "content": "a", "reasoning_content": "hm", "reasoning_details": [sealed]}
-    request = openai_chat.decode_request({"model": "m", "messages": [HI, answer, HI]})
+    request = openai_chat.decode_request({"model": "m", "messages": [{**HI}, answer, {**HI}]})
     first, second, _ = request.messages[1].content
     assert first == Thinking(text="hm")
     assert isinstance(second, Thinking)
@@ -145,3 +145,10 @@ def test_an_unknown_part_of_a_result_is_told_by_its_place(bench: Bench, name: st
     content = [{"type": "text", "text": "a"}, {"type": "of_tomorrow", "text": "b"}]
     messages = [HI, calling("f"), {"role": "tool", "tool_call_id": "f", "content": content}]
     assert "messages[2].content[1]" in report(bench, "openai_chat", server, messages=messages).dropped
+
+
+def test_what_is_said_of_a_format_joins_what_its_schema_says() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "description": "own"}
+    asked = {"type": "json_schema", "json_schema": {"name": "n", "description": "about", "schema": schema}}
+    made = translate({"model": "claude-opus-4.5", "messages": [HI], "response_format": asked}, source="openai_chat")
+    assert made.body["output_config"]["format"]["schema"]["description"] == "about\nown"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dragoman.conversation import Fault, Reply, Request
+from dragoman.conversation import Reply, Request
 from dragoman.dialects import registry
 from dragoman.dialects.contract import Stamp
 from dragoman.folding import Fold
@@ -56,7 +55,7 @@ def told(draw: st.DrawFn) -> Told:
             quirks = frozenset(draw(st.lists(one_of(*HARMLESS), max_size=2)))
             forms = one_of("reasoning", "reasoning_content", "both", "details")
             usage, proof = one_of("asked", "always", "every", "finish"), one_of("", "signature", "encrypted")
-            return by_openai(answer, flavor, quirks, draw(usage), draw(forms), draw(proof))
+            return by_openai(answer, flavor, quirks, usage=draw(usage), reasoning=draw(forms), proof=draw(proof))
 
 
 def complaints(client: str, told: Told, cuts: list[int]) -> list[str]:

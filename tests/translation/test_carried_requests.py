@@ -13,7 +13,7 @@ from dragoman.translation import sources
 from tests.translation import by_anthropic, by_ollama, by_openai
 from tests.translation.judging import complaints
 from tests.translation.nonces import filled
-from tests.translation.servers import Bench, Server, servers
+from tests.translation.servers import Bench, servers
 
 CLIENTS: dict[str, st.SearchStrategy[Any]] = {
     "anthropic": by_anthropic.bodies(),
@@ -36,4 +36,4 @@ def bench() -> Iterator[Bench]:
 def test_a_request_arrives_whole(bench: Bench, client: str, data: st.DataObject) -> None:
     body, nonces = filled(data.draw(CLIENTS[client]))
     server = data.draw(st.sampled_from(servers()))
-    assert complaints(bench, client, sources()[client], server, body, nonces) == []
+    assert complaints(bench, sources()[client], server, body, nonces) == []

@@ -31,8 +31,10 @@ def fit_format(request: Request, card: Card, losses: Losses) -> tuple[Request, S
     if wanted.kind == "json":
         losses.emulate("format", "Claude has no JSON mode without a schema: it is asked for JSON")
         return instruct(replace(request, format=None), ONE_VALUE.format(kind="object")), "json"
-    if wanted.description and "description" not in wanted.schema:
-        wanted = replace(wanted, schema={"description": wanted.description, **wanted.schema})
+    if wanted.description:
+        own = wanted.schema.get("description")
+        about = f"{wanted.description}\n{own}" if isinstance(own, str) and own else wanted.description
+        wanted = replace(wanted, description="", schema={**wanted.schema, "description": about})
         request = replace(request, format=wanted)
     try:
         return _constrained(request, card, losses)

@@ -143,6 +143,7 @@ class Carrier:
             streamed=carried.request.stream,
             recalls=card.dialect == "anthropic" and thinks and bool(wanted.tools),
             estimate=0 if prompt is None else prompt.tokens,
+            size=0 if prompt is None else self.calibration.corrected(f"{card.upstream}/{card.id}", prompt.tokens),
             num_ctx=num_ctx,
         )
 

@@ -67,7 +67,7 @@ class AnthropicSurface:
         body, seen = await received(exchange, self._relay)
         name, plan = await planned(exchange, self._relay, body, seen)
         way = way_through(exchange, plan, _target(exchange.scope), partial(_for_model, body), "anthropic")
-        call = await prepare(exchange, self._relay, plan, partial(_decode, exchange, body), way)
+        call = await prepare(exchange, self._relay, plan, partial(_decode, body), way)
         await answer(exchange, self._relay, call, stamp("msg_", name))
 
     async def _count(self, exchange: Exchange) -> None:
@@ -81,7 +81,7 @@ class AnthropicSurface:
             await exchange.watched(_forward(exchange, server, _for_model(body, resolution.card.id)))
             return
         version = exchange.header(b"anthropic-version")
-        count = await self._relay.count(anthropic, plan, partial(_decode, exchange, body), version)
+        count = await self._relay.count(anthropic, plan, partial(_decode, body), version)
         exchange.extra.append((b"x-dragoman-token-count", count.how.encode()))
         await exchange.reply(anthropic.encode_count(count.tokens))
 
@@ -103,7 +103,7 @@ class AnthropicSurface:
         await exchange.watched(_forward(exchange, server, body, edit))
 
 
-def _decode(exchange: Exchange, body: bytes) -> Request:
+def _decode(body: bytes) -> Request:
     return anthropic.decode_request(parse_object(body))
 
 
@@ -164,9 +164,8 @@ async def _nothing(exchange: Exchange) -> None:
 
 def model_list(entries: Sequence[Entry], query: str) -> Object:
     """The page object of `GET /v1/models`: everything at once, so there is no next page."""
-    seen = {entry.card.id: entry.card for entry in entries}
-    data = [_model(name, card) for name, card in seen.items()]
-    data += [_model(entry.name, entry.card) for entry in entries if entry.name not in seen]
+    own_names_first = sorted(entries, key=lambda entry: entry.name != entry.card.id)
+    data = [_model(entry.name, entry.card) for entry in own_names_first]
     if "after_id=" in query or "before_id=" in query:
         data = []
     ids = [model["id"] for model in data]

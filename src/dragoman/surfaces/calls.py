@@ -146,11 +146,11 @@ async def _deliver(exchange: Exchange, call: Call, got: Answer, mark: Stamp, bea
     if isinstance(got, Stream):
         encoder: StreamEncoder = exchange.dialect.Encoder(call.request, mark)
         if beat is not None:
-            encoder = Shown(encoder, call.sent.estimate, beat.quiet)
+            encoder = Shown(encoder, call.sent.size, beat.quiet)
         await flow(exchange, got, encoder)
     elif isinstance(got, Reply):
         if exchange.dialect.NAME == "anthropic" and not got.usage.input:
-            got = replace(got, usage=replace(got.usage, input=call.sent.estimate))
+            got = replace(got, usage=replace(got.usage, input=call.sent.size))
         await exchange.reply(exchange.dialect.encode_reply(got, call.request, mark))
     else:
         await pass_on(exchange, got)

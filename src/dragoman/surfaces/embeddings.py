@@ -142,8 +142,8 @@ def _only_talks(resolution: Resolution) -> bool:
 
 def no_embeddings(model: str, relay: Relay) -> GatewayError:
     """This model makes no embeddings: which do, or what to do where there is none."""
-    cards = relay.catalogue.callable_cards(relay.today())
-    others = ", ".join(card.id for card in cards if card.embedding)
+    entries = relay.catalogue.entries(relay.today())
+    others = ", ".join(entry.name for entry in entries if entry.card.embedding)
     if others:
         return invalid(f'"{model}" does not support embeddings; these models do: {others}', "model")
     return invalid(

@@ -45,7 +45,7 @@ _FOREVER = timedelta(days=365 * 292)
 _PS_PATIENCE = 2.0
 _encode = msgspec.json.Encoder().encode
 
-_ELSEWHERE = "this gateway has no models of its own to {verb}: it passes calls on to Claude"
+_ELSEWHERE = "this gateway has no models of its own to {verb}: it passes calls on to others"
 _ABSENT: tuple[tuple[str, str, str], ...] = (
     ("/api/create", "POST", _ELSEWHERE.format(verb="create")),
     ("/api/copy", "POST", _ELSEWHERE.format(verb="copy (an alias in dragoman.toml gives a model another name)")),

@@ -8,6 +8,7 @@ And the head of an answer is a write of its own, which costs as much as the body
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -27,12 +28,16 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
-        self.scope["extensions"] = {_EXTENSION: {"cycle": self.cycle}}
+        # Weakly, for it holds the scope: memory in a circle waits for the collector.
+        self.scope["extensions"] = {_EXTENSION: {"cycle": weakref.ref(self.cycle)}}
 
 
 def _cycle(scope: Scope) -> RequestResponseCycle | None:
     extensions = scope.get("extensions")
-    return extensions[_EXTENSION]["cycle"] if extensions and _EXTENSION in extensions else None
+    if not extensions or _EXTENSION not in extensions:
+        return None
+    refer: weakref.ref[RequestResponseCycle] = extensions[_EXTENSION]["cycle"]
+    return refer()
 
 
 def pushing(scope: Scope) -> Push | None:

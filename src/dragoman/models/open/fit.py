@@ -57,6 +57,10 @@ def fit_settings(request: Request, card: Card, losses: Losses) -> Request:
             if getattr(request, name) not in (None, 1):
                 losses.drop(name, f"{card.id} takes no sampling settings")
         request = replace(request, temperature=None, top_p=None, top_k=None)
+    for name in ("logprobs", "top_logprobs"):
+        if getattr(request, name) is not None:
+            losses.drop(name, "the probabilities of an answer's tokens stay with clients of the server's own dialect")
+    request = replace(request, logprobs=None, top_logprobs=None)
     if request.user is not None and card.dialect == "ollama":
         return replace(request, user=None)  # it names nobody to a server that has no accounts
     return request
