@@ -172,15 +172,29 @@ def test_whoever_does_not_read_gets_nothing_the_short_way(spoil: Callable[[Serve
 
 def test_there_is_no_short_way_before_the_head_nor_after_the_end_nor_with_a_length() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        push = pushing(scope)
-        assert push is not None
-        assert not push(b"early")
-        await send({**START, "headers": [(b"content-length", b"2")]})
-        assert not push(b"ok")
+        assert pushing(scope) is None
+        if scope["path"] == "/sized":
+            await send({**START, "headers": [(b"content-length", b"2")]})
+            assert pushing(scope) is None
+        else:
+            await send(START)
+            assert pushing(scope) is not None
         await send({"type": "http.response.body", "body": b"ok"})
-        assert not push(b"late")
+        assert pushing(scope) is None
 
-    assert b"".join(serve(app).writes).endswith(b"\r\n\r\nok")
+    assert b"".join(serve(app).writes).endswith(b"2\r\nok\r\n0\r\n\r\n")
+    assert b"".join(serve(app, ASK.replace(b"/ ", b"/sized ")).writes).endswith(b"\r\n\r\nok")
+
+
+def test_nothing_follows_the_end() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send, ollama)
+        await exchange.begin_stream()
+        await exchange.end_stream()
+        with pytest.raises(RuntimeError):
+            exchange.write_now(b"late")
+
+    assert b"late" not in b"".join(serve(app).writes)
 
 
 def test_nothing_is_pushed_for_an_empty_piece() -> None:

@@ -23,7 +23,7 @@ from dragoman.conversation import Media, MediaKind, Message, Part, Request, Text
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
-from dragoman.models.open.places import place
+from dragoman.models.open.places import inner_places, part_places
 from dragoman.relay.documents import Documents, Page, Pictures, parts_of, text_of, titled
 from dragoman.relay.fetching import Fetcher
 
@@ -121,17 +121,12 @@ def _family(media_type: str) -> MediaKind:
     return cast(MediaKind, family) if family in ("image", "audio") else "document"
 
 
-def _content_of(at: str) -> str:
-    """The path of the content of the message at `at`."""
-    return at if at == "system" else f"{at}.content"
-
-
-def _media(content: Sequence[Part], at: str) -> Iterator[tuple[Media, str]]:
-    for index, part in enumerate(content):
+def _media(content: Sequence[Part], places: Sequence[str], origin: str) -> Iterator[tuple[Media, str]]:
+    for part, at in zip(content, places, strict=True):
         if type(part) is Media:
-            yield part, f"{at}[{index}]"
+            yield part, at
         elif type(part) is ToolResult:
-            yield from _media(part.content, f"{at}[{index}].content")
+            yield from _media(part.content, inner_places(part, at, origin), origin)
 
 
 class _Work:
@@ -159,27 +154,27 @@ class _Work:
         self._fetched: dict[str, Media] = {}
 
     async def messages(self, messages: Sequence[Message], origin: str) -> list[Message]:
-        places = [_content_of(place(messages, origin, index)) for index in range(len(messages))]
+        places = [part_places(messages, origin, index) for index in range(len(messages))]
         await self._fetch_all(
-            [found for m, at in zip(messages, places, strict=True) for found in _media(m.content, at)]
+            [found for m, at in zip(messages, places, strict=True) for found in _media(m.content, at, origin)]
         )
         out = []
         for message, at in zip(messages, places, strict=True):
-            content = await self._content(message.content, at)
+            content = await self._content(message.content, at, origin)
             out.append(message if content is None else replace(message, content=content))
         return out
 
-    async def _content(self, content: Sequence[Part], at: str) -> list[Part] | None:
+    async def _content(self, content: Sequence[Part], places: Sequence[str], origin: str) -> list[Part] | None:
         """The parts in their new form; None when nothing changes."""
         out: list[Part] = []
         changed = False
-        for index, part in enumerate(content):
-            where = f"{at}[{index}]"
+        for part, at in zip(content, places, strict=True):
             new: Sequence[Part] | None = None
             if type(part) is Media:
-                new = await self._part(part, where)
-            elif type(part) is ToolResult and (inner := await self._content(part.content, f"{where}.content")):
-                new = [replace(part, content=inner)]
+                new = await self._part(part, at)
+            elif type(part) is ToolResult:
+                inner = await self._content(part.content, inner_places(part, at, origin), origin)
+                new = [replace(part, content=inner)] if inner else None
             out.extend([part] if new is None else new)
             changed = changed or new is not None
         return out if changed else None

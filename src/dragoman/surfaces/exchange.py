@@ -135,9 +135,9 @@ class Exchange:
     async def begin(self, status: int, headers: Sequence[Header]) -> None:
         """The head of an answer whose body comes piece by piece."""
         self.started = True
-        self._push = pushing(self.scope)
         own = [*headers, *_STREAM_HEADERS, *self._more(headers)]
         await self._send({"type": "http.response.start", "status": status, "headers": own})
+        self._push = pushing(self.scope)
 
     async def write(self, data: bytes) -> None:
         self.written += 1
@@ -171,6 +171,7 @@ class Exchange:
 
     async def end_stream(self) -> None:
         self._done = True
+        self._push = None
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _more(self, headers: Sequence[Header]) -> list[Header]:

@@ -11,7 +11,6 @@ import asyncio
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import cast
 
 from starlette.types import Scope
@@ -41,29 +40,28 @@ def _cycle(scope: Scope) -> RequestResponseCycle | None:
 
 
 def pushing(scope: Scope) -> Push | None:
-    """The short way out for pieces of a stream, where the server is ours."""
+    """The short way out for pieces of a stream, where the server is ours.
+
+    It is there once the head of an answer without a length has been sent, and not to be used after its end.
+    """
     cycle = _cycle(scope)
-    return None if cycle is None else partial(_push, cycle)
+    if cycle is None or not cycle.chunked_encoding or cycle.response_complete:
+        return None
+    flow, write = cycle.flow, cycle.transport.write
+
+    def push(data: bytes) -> bool:
+        if flow.write_paused or cycle.disconnected or not data:  # an empty chunk would be the last
+            return False
+        write(b"%x\r\n%b\r\n" % (len(data), data))
+        return True
+
+    return push
 
 
 def corked(scope: Scope) -> AbstractContextManager[object]:
     """While inside, what is sent is held; it leaves in one write, where the server is ours."""
     cycle = _cycle(scope)
     return nullcontext() if cycle is None else _Cork(cycle)
-
-
-def _push(cycle: RequestResponseCycle, data: bytes) -> bool:
-    # Without a length each piece is a chunk; an empty one would be the last.
-    if (
-        not data
-        or not cycle.chunked_encoding
-        or cycle.flow.write_paused
-        or cycle.disconnected
-        or cycle.response_complete
-    ):
-        return False
-    cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-    return True
 
 
 class _Cork:
