@@ -53,7 +53,7 @@ LOST: list[tuple[str, dict[str, Any], list[str]]] = [
                 {"role": "tool", "tool_call_id": "c", "content": "two"},
             ]
         },
-        ["messages[2]"],
+        ["messages"],  # after neighbours are merged the number would be another; the text names the call
     ),
     ("ollama", {"messages": [{**HI, "thinking": "hm"}]}, ["messages[0].thinking"]),
     ("ollama", {"messages": [HI], "tools": [{"type": "function", "function": {**F, "x": 1}}]}, ["tools[0].function"]),
