@@ -170,6 +170,8 @@ def _verdict(bar: Bar, row: Row, rows: list[Row]) -> str:
     other = next((other for other in rows if other.gateway == bar.other), row)
     if bar.other and other is row:
         return "not measured"
+    if bar.passed is None and other.pair.upstream != row.pair.upstream:
+        return ""
     value = bar.value(row, other)
     met = value <= limit if bar.at_most else value >= limit
     return f"{value:.2f}{bar.unit} {'met' if met else 'MISSED'}"

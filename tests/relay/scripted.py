@@ -154,7 +154,14 @@ def scripted() -> Iterator[Scripted]:
     stop: list[Callable[[], object]] = []
 
     async def run() -> None:
-        server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+        serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(upstream.serve(reader, writer))
+            serving[task] = writer
+            task.add_done_callback(serving.pop)
+
+        server = await asyncio.start_server(connected, "127.0.0.1", 0)
         loop, over = asyncio.get_running_loop(), asyncio.Event()
         stop.append(partial(loop.call_soon_threadsafe, over.set))
         upstream.port = server.sockets[0].getsockname()[1]
@@ -162,8 +169,9 @@ def scripted() -> Iterator[Scripted]:
         started.set()
         async with server:
             await over.wait()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            for task, writer in serving.items():
                 task.cancel()
+                writer.transport.abort()  # a task that had not begun does not do it
             server.close()
 
     thread = threading.Thread(target=lambda: asyncio.run(run()), name="scripted-upstream", daemon=True)

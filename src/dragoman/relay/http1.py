@@ -255,9 +255,10 @@ class Brake:
         self._writing = asyncio.ensure_future(self._wait(rest, self._writing))
 
     async def released(self) -> None:
-        """Wait until everything is written."""
+        """Wait until everything is written, and let go of whoever wants to know: it holds the brake."""
         if self._writing is not None:
             await self._writing
+        self._failed = _nobody
 
     async def _wait(self, rest: Awaitable[None], before: asyncio.Task[None] | None) -> None:
         try:
@@ -267,6 +268,10 @@ class Brake:
         except Exception as error:
             self._failed(error)
         self._connection.resume()
+
+
+def _nobody(_: Exception) -> None:
+    pass
 
 
 class Pool:

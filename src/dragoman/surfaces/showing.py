@@ -26,9 +26,8 @@ class Shown:
         self._estimate = estimate
         self._ended = ended
         self._pieces = 0
-        self.feed = self._watch
 
-    def _watch(self, events: Sequence[Event]) -> bytes:
+    def feed(self, events: Sequence[Event]) -> bytes:
         return self._encode([self._shown(event) for event in events])
 
     def _shown(self, event: Event) -> Event:
