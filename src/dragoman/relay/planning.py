@@ -49,6 +49,29 @@ def plan_for(
     return Plan(candidates, route.on_context, route.on_refusal)
 
 
+class Known:
+    """The plans of names that were asked for lately.  One stays as it is while catalogue, settings and day do."""
+
+    _MOST = 1000
+
+    def __init__(self) -> None:
+        self._plans: dict[str, Plan] = {}
+        self._of: tuple[Catalogue, Settings, date] | None = None
+
+    def get(self, name: str, catalogue: Catalogue, settings: Settings, today: date) -> Plan | None:
+        of = self._of
+        if of is None or of[0] is not catalogue or of[1] is not settings or of[2] != today:
+            self._of = (catalogue, settings, today)
+            self._plans.clear()
+        return self._plans.get(name)
+
+    def put(self, name: str, plan: Plan) -> None:
+        """Right after a `get` that found nothing."""
+        if len(self._plans) >= self._MOST:
+            self._plans.clear()
+        self._plans[name] = plan
+
+
 def _as_configured(resolution: Resolution, settings: Settings) -> Resolution:
     """What is configured for an alias holds for calls by that name; for a model's own name the directory sees to it."""
     if not settings.overrides or normal(resolution.asked) == normal(resolution.card.id):

@@ -32,7 +32,7 @@ from dragoman.relay.directory import Directory
 from dragoman.relay.http1 import Connection
 from dragoman.relay.passthrough import begin
 from dragoman.relay.patience import MEANING, delay
-from dragoman.relay.planning import plan_for, refuses_for_length, route_of
+from dragoman.relay.planning import Known, plan_for, refuses_for_length, route_of
 from dragoman.relay.rounds import Once, Rounds, UnfitError, Won
 from dragoman.relay.stream import Stream, folded, known_kind
 from dragoman.relay.tally import Tally
@@ -70,6 +70,7 @@ class Relay:
         self.directory = Directory(settings, catalogue, servers)
         self.carrier = Carrier(settings, time.monotonic)
         self.tally = Tally()
+        self._known = Known()
         self._rounds = Rounds(self.server, self.tally)
         self.today = today
         self._rng = random.Random()
@@ -119,18 +120,24 @@ class Relay:
 
     async def plan(self, name: str) -> Plan:
         """Who may answer for `name`.  Raises `GatewayError` for a name nobody answers to."""
-        today = self.today()
-        if self.catalogue.find(name, today) is None:
+        today, catalogue = self.today(), self.catalogue
+        if (known := self._known.get(name, catalogue, self.settings, today)) is not None:
+            return known
+        found = catalogue.find(name, today) is not None
+        if not found:
             await self.find(name)
         route = route_of(name, self.settings)
         if route and any(self.catalogue.find(target.model, today) is None for target in route.targets):
             self.directory.look_again()  # its server may be there by now; the others need not wait for that
         try:
-            return plan_for(name, self.catalogue, self.settings, today=today, rng=self._rng, busy=self._busy)
+            plan = plan_for(name, self.catalogue, self.settings, today=today, rng=self._rng, busy=self._busy)
         except GatewayError as error:
             if error.kind == "model_not_found" and self.directory.failures:
                 raise self.directory.perhaps_there(name) from None
             raise
+        if found and route is None and self.catalogue is catalogue:
+            self._known.put(name, plan)
+        return plan
 
     def _busy(self, upstream: str) -> bool:
         server = self.servers.get(upstream)
