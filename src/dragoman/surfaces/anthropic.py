@@ -20,16 +20,17 @@ from dragoman.dialects import anthropic
 from dragoman.dialects.anthropic.marker import PREFIX
 from dragoman.errors import GatewayError
 from dragoman.models.cards import Card
-from dragoman.models.catalogue import Entry
-from dragoman.relay.call import Passage
+from dragoman.models.catalogue import Entry, Resolution
+from dragoman.relay.call import Passage, Plan
+from dragoman.relay.counting import Count
 from dragoman.relay.passthrough import request_headers, with_model
 from dragoman.relay.relay import Relay
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.relay.usage_tap import tap_for
 from dragoman.surfaces.calls import answer, planned, prepare, received, stamp, way_through, who_answers
-from dragoman.surfaces.exchange import Endpoint, Exchange, parse_object
+from dragoman.surfaces.exchange import Endpoint, Exchange, Header, parse_object
 from dragoman.surfaces.listing import created, rfc3339
-from dragoman.surfaces.passing import Edit, pass_on
+from dragoman.surfaces.passing import Edit, Whole, pass_on, passed
 
 _EVERY = ("GET", "POST", "DELETE")
 _MARK = PREFIX.encode()
@@ -73,17 +74,31 @@ class AnthropicSurface:
     async def _count(self, exchange: Exchange) -> None:
         body, seen = await received(exchange, self._relay)
         _, plan = await planned(exchange, self._relay, body, seen)
-        resolution = plan.candidates[0]
-        exchange.report = partial(who_answers, resolution)
-        if resolution.card.dialect == "anthropic":
-            server = self._relay.server(resolution.card.upstream)
-            exchange.extra.append((b"x-dragoman-token-count", b"upstream"))
-            await exchange.watched(_forward(exchange, server, _for_model(body, resolution.card.id)))
-            return
+        await exchange.watched(self._counted(exchange, plan, body))
+
+    async def _counted(self, exchange: Exchange, plan: Plan, body: bytes) -> None:
+        """The size of a prompt, as the first model that can say counts it; Anthropic's own answer as it comes."""
         version = exchange.header(b"anthropic-version")
-        count = await self._relay.count(anthropic, plan, partial(_decode, body), version)
-        exchange.extra.append((b"x-dragoman-token-count", count.how.encode()))
-        await exchange.reply(anthropic.encode_count(count.tokens))
+
+        async def once(server: UpstreamServer, resolution: Resolution) -> tuple[Resolution, Whole | Count]:
+            if resolution.card.dialect == "anthropic":
+                whole = await passed(exchange, server, _target(exchange.scope), _for_model(body, resolution.card.id))
+                return resolution, whole
+            count = await self._relay.count(anthropic, Plan((resolution,)), partial(_decode, body), version)
+            return resolution, count
+
+        if len(plan.candidates) == 1 and plan.candidates[0].card.dialect == "anthropic":
+            resolution = plan.candidates[0]
+            exchange.report = partial(_counter, resolution, "upstream")
+            server = self._relay.server(resolution.card.upstream)
+            await _forward(exchange, server, _for_model(body, resolution.card.id))
+            return
+        resolution, got = await self._relay.tried(plan, once)
+        exchange.report = partial(_counter, resolution, got.how if isinstance(got, Count) else "upstream")
+        if isinstance(got, Count):
+            await exchange.reply(anthropic.encode_count(got.tokens))
+        else:
+            await exchange.relay(200, got.headers, got.body)
 
     async def _batches(self, exchange: Exchange) -> None:
         await self._pass(exchange, "message batches", partial(_with_own_address, _address(exchange)))
@@ -101,6 +116,10 @@ class AnthropicSurface:
                 f"{what} need an Anthropic upstream, and none is configured; send messages one by one",
             )
         await exchange.watched(_forward(exchange, server, body, edit))
+
+
+def _counter(resolution: Resolution, how: str) -> list[Header]:
+    return [*who_answers(resolution), (b"x-dragoman-token-count", how.encode())]
 
 
 def _decode(body: bytes) -> Request:

@@ -20,13 +20,13 @@ from dragoman.errors import GatewayError, invalid
 from dragoman.losses import Losses
 from dragoman.models.catalogue import Resolution
 from dragoman.relay.call import Plan
-from dragoman.relay.passthrough import peek, reply_headers, request_headers, with_model
+from dragoman.relay.passthrough import peek, with_model
 from dragoman.relay.relay import Relay
 from dragoman.relay.rounds import UnfitError
 from dragoman.relay.upstreams import UpstreamServer
-from dragoman.relay.usage_tap import tap_for
 from dragoman.surfaces.calls import stamp, who_answers
 from dragoman.surfaces.exchange import Exchange, Header, ascii_list, parse_object
+from dragoman.surfaces.passing import Whole, passed
 
 _encode = msgspec.json.Encoder().encode
 
@@ -46,14 +46,6 @@ class Wire(Struct, frozen=True):
 OLLAMA = Wire("ollama", "/api/embed", ollama_wire.decode_request, ollama_wire.encode_reply)
 OLLAMA_LEGACY = Wire("ollama", "/api/embeddings", ollama_wire.decode_legacy, ollama_wire.encode_legacy)
 OPENAI = Wire("openai_chat", "/v1/embeddings", openai_wire.decode_request, openai_wire.encode_reply)
-
-
-class _Whole(Struct):
-    """An answer as it came."""
-
-    headers: list[Header]
-    body: bytes
-    usage: Usage | None
 
 
 class _Made(Struct):
@@ -76,10 +68,10 @@ async def _embed(exchange: Exchange, relay: Relay, wire: Wire, body: bytes, plan
     losses = Losses({})
     answered: list[Resolution] = []
 
-    async def once(server: UpstreamServer, resolution: Resolution) -> _Whole | _Made:
+    async def once(server: UpstreamServer, resolution: Resolution) -> Whole | _Made:
         answered[:] = [resolution]
         if wire.dialect == server.dialect.NAME:
-            return await _passed(exchange, server, wire.path, with_model(body, resolution.card.id))
+            return await passed(exchange, server, wire.path, with_model(body, resolution.card.id))
         request = wire.decode(parse_object(body))
         return await _translated(server, replace(request, model=resolution.card.id), wire, mark, losses)
 
@@ -88,23 +80,10 @@ async def _embed(exchange: Exchange, relay: Relay, wire: Wire, body: bytes, plan
     own = len(plan.candidates) == 1 and plan.candidates[0].card.dialect == wire.dialect
     got = await relay.tried(plan, once, again=not own)
     relay.tally.add(answered[0].card.upstream, answered[0].card.id, got.usage)
-    if isinstance(got, _Whole):
+    if isinstance(got, Whole):
         await exchange.relay(200, got.headers, got.body)
     else:
         await exchange.reply(got.document)
-
-
-async def _passed(exchange: Exchange, server: UpstreamServer, path: str, body: bytes) -> _Whole:
-    connection = await server.forward("POST", path, request_headers(exchange.scope["headers"]), body)
-    try:
-        if connection.status >= 400:
-            raise await server.refusal(connection)
-        data = await server.whole(connection)
-    finally:
-        server.release(connection)
-    tap = tap_for(server.dialect.NAME, streamed=False)
-    tap.feed(data)
-    return _Whole(reply_headers(connection.headers.items()), data, tap.usage)
 
 
 async def _translated(server: UpstreamServer, request: EmbedRequest, wire: Wire, mark: Stamp, losses: Losses) -> _Made:

@@ -19,8 +19,11 @@ from dragoman.dialects.ollama import generate
 from dragoman.dialects.reading import take
 from dragoman.errors import GatewayError, invalid
 from dragoman.models.cards import Card
+from dragoman.models.catalogue import Resolution
+from dragoman.relay.call import Plan
 from dragoman.relay.passthrough import with_model
 from dragoman.relay.relay import Relay
+from dragoman.relay.upstreams import UpstreamServer
 from dragoman.surfaces.calls import Handler, answer, planned, prepare, received, stamp, way_through
 from dragoman.surfaces.embeddings import OLLAMA, OLLAMA_LEGACY, embed
 from dragoman.surfaces.exchange import JSON_TYPE, Endpoint, Exchange, parse_object
@@ -35,6 +38,7 @@ from dragoman.surfaces.listing import (
     tagged,
     visible,
 )
+from dragoman.surfaces.passing import Whole, passed
 
 # What we say we are: new enough for every client that asks, plain dotted numbers for those that count.
 VERSION = "0.33.0"
@@ -43,6 +47,8 @@ _TEMPLATE = "{{ .System }}\n{{ .Prompt }}"
 _FOREVER = timedelta(days=365 * 292)
 # How long (seconds) an Ollama server may take to say what it has loaded.
 _PS_PATIENCE = 2.0
+# Bytes.  A request that only wants a model loaded has nothing in it.
+_MOST_PROBE = 4096
 _encode = msgspec.json.Encoder().encode
 
 _ELSEWHERE = "this gateway has no models of its own to {verb}: it passes calls on to others"
@@ -132,16 +138,30 @@ class OllamaSurface:
         card = plan.candidates[0].card
         mark = stamp("", name)
         decode = partial(_decode, dialect, body)
-        if way is None:
+        if way is None or len(body) < _MOST_PROBE:
             document = parse_object(body)
-            keep_alive = ollama.keep_alive_seconds(document.get("keep_alive"))
             probe: Literal["load", "unload"] | None = dialect.probe(document)
-            self._loaded.touch(name, card, 0.0 if probe == "unload" else keep_alive)
+            if way is None:
+                keep_alive = ollama.keep_alive_seconds(document.get("keep_alive"))
+                self._loaded.touch(name, card, 0.0 if probe == "unload" else keep_alive)
             if probe is not None:
-                await exchange.reply(dialect.encode_probe(probe, mark))
+                await self._probe(exchange, plan, path, body, dialect.encode_probe(probe, mark))
                 return
             decode = partial(dialect.decode_request, document)
         await answer(exchange, self._relay, await prepare(exchange, self._relay, plan, decode, way), mark)
+
+    async def _probe(self, exchange: Exchange, plan: Plan, path: str, body: bytes, own: Object) -> None:
+        """A model is to be loaded, or not to be: Ollama servers are told, for all others we answer ourselves."""
+        there = tuple(it for it in plan.candidates if it.card.dialect == "ollama")
+        if not there:
+            await exchange.reply(own)
+            return
+
+        async def once(server: UpstreamServer, resolution: Resolution) -> Whole:
+            return await passed(exchange, server, path, with_model(body, resolution.card.id))
+
+        got = await self._relay.tried(Plan(there), once, again=False)
+        await exchange.relay(200, got.headers, got.body)
 
     async def _embed(self, exchange: Exchange) -> None:
         await embed(exchange, self._relay, OLLAMA)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
+from msgspec import Struct
 
+from dragoman.conversation import Usage
 from dragoman.dialects.contract import ClientDialect
 from dragoman.errors import GatewayError
 from dragoman.framing import sse
 from dragoman.relay.call import Passage
-from dragoman.relay.passthrough import Passing, reply_headers
-from dragoman.surfaces.exchange import Exchange
+from dragoman.relay.passthrough import Passing, reply_headers, request_headers
+from dragoman.relay.upstreams import UpstreamServer
+from dragoman.relay.usage_tap import tap_for
+from dragoman.surfaces.exchange import Exchange, Header
 
 _JSON = "application/json"
 Edit = Callable[[bytes], bytes]
@@ -40,6 +44,28 @@ async def pass_on(exchange: Exchange, passage: Passage, edit: Edit | None = None
         if connection.status >= 400:
             data = server.hide(str(data, "utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         await exchange.relay(connection.status, headers, edit(data) if edit is not None else data)
+
+
+class Whole(Struct):
+    """A good answer as it came."""
+
+    headers: list[Header]
+    body: bytes
+    usage: Usage | None
+
+
+async def passed(exchange: Exchange, server: UpstreamServer, path: str, body: bytes) -> Whole:
+    """The client's question to a server of its own dialect.  Raises `GatewayError` for an answer that is no success."""
+    connection = await server.forward("POST", path, request_headers(exchange.scope["headers"]), body)
+    try:
+        if connection.status >= 400:
+            raise await server.refusal(connection)
+        data = await server.whole(connection)
+    finally:
+        server.release(connection)
+    tap = tap_for(server.dialect.NAME, streamed=False)
+    tap.feed(data)
+    return Whole(reply_headers(connection.headers.items()), data, tap.usage)
 
 
 async def _stream(exchange: Exchange, passage: Passage) -> None:

@@ -84,7 +84,7 @@ class _Reload:
         except ConfigError as error:
             log.error("the configuration is not read again, for it is wrong: %s", error)
             return
-        for name in ("host", "port", "demo", "log_format"):
+        for name in ("host", "port", "demo", "log_format", "keep_alive"):
             if getattr(settings, name) != getattr(self._settings, name):
                 log.warning("a change of %s needs a restart", name)
         logging.getLogger("dragoman").setLevel(logging.DEBUG if settings.debug else logging.INFO)
