@@ -138,7 +138,8 @@ class OllamaSurface:
         card = plan.candidates[0].card
         mark = stamp("", name)
         decode = partial(_decode, dialect, body)
-        if way is None or len(body) < _MOST_PROBE:
+        # A request that only wants a model loaded must not become a call: to another server, or by what is put into it.
+        if way is None or (len(body) < _MOST_PROBE and self._may_change(plan)):
             document = parse_object(body)
             probe: Literal["load", "unload"] | None = dialect.probe(document)
             if way is None:
@@ -149,6 +150,10 @@ class OllamaSurface:
                 return
             decode = partial(dialect.decode_request, document)
         await answer(exchange, self._relay, await prepare(exchange, self._relay, plan, decode, way), mark)
+
+    def _may_change(self, plan: Plan) -> bool:
+        """Whether a call of this plan may arrive as anything but what the client wrote."""
+        return bool(self._relay.settings.overrides) or any(it.card.dialect != "ollama" for it in plan.candidates)
 
     async def _probe(self, exchange: Exchange, plan: Plan, path: str, body: bytes, own: Object) -> None:
         """A model is to be loaded, or not to be: Ollama servers are told, for all others we answer ourselves."""
