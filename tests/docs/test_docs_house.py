@@ -104,7 +104,7 @@ def test_make_help_lists_what_contributing_names() -> None:
 
 # --- imports -------------------------------------------------------------------------------------
 
-_LEAVES = ("conversation", "framing", "folding", "errors", "losses", "ids", "media", "arguments")
+_LEAVES = ("conversation", "framing", "folding", "errors", "losses", "ids", "media", "arguments", "pointers")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_LEAVES, _LEAVES),
     "dialects": _LEAVES,

@@ -7,6 +7,7 @@ bound, keeps the references that are left.
 from __future__ import annotations
 
 from dragoman.conversation import JSON, Object
+from dragoman.pointers import pointed
 
 _MAX_NODES = 4000
 _MAX_DEPTH = 64
@@ -57,7 +58,7 @@ class _Inliner:
         if not isinstance(node, dict):
             return node
         if isinstance(ref := node.get("$ref"), str):
-            target = None if ref in path else self._find(ref)
+            target = None if ref in path else pointed(self._root, ref)
             if isinstance(target, dict):
                 rest = {key: value for key, value in node.items() if key != "$ref"}
                 return self.walk(target | rest, (*path, ref), depth + 1)
@@ -71,15 +72,3 @@ class _Inliner:
             del out["oneOf"]
             out["anyOf"] = choices
         return out
-
-    def _find(self, ref: str) -> JSON:
-        """The target of a reference into this document (RFC 6901), else None."""
-        if not ref.startswith("#"):
-            return None
-        node: JSON = self._root
-        for step in ref[1:].split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            if not isinstance(node, dict) or name not in node:
-                return None
-            node = node[name]
-        return node

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from dragoman.conversation import JSON, Object
+from dragoman.pointers import pointed
 
 _UNHELD = frozenset(
     (
@@ -51,7 +52,7 @@ class Held:
             self._unheld.add("what is nested too deep")
             return {}
         if isinstance(ref := node.get("$ref"), str):
-            target = None if ref in path else self._find(ref)
+            target = None if ref in path else pointed(self._root, ref)
             if not isinstance(target, dict):
                 self._unheld.add("$ref")
                 return {}
@@ -78,18 +79,6 @@ class Held:
         if out.pop("nullable", False) is True and isinstance(out.get("type"), str):
             out["type"] = [out["type"], "null"]
         return out
-
-    def _find(self, ref: str) -> JSON:
-        """The target of a reference into this document (RFC 6901), else None."""
-        if not ref.startswith("#"):
-            return None
-        node: JSON = self._root
-        for step in ref[1:].split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            if not isinstance(node, dict) or name not in node:
-                return None
-            node = node[name]
-        return node
 
 
 def _is_held(pattern: JSON) -> bool:
