@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import re
 import socket
 import ssl
 import urllib.error
@@ -17,12 +16,11 @@ from msgspec import Struct
 from dragoman.cli.http import Answer, call
 from dragoman.config import Upstream
 from dragoman.conversation import Object
+from dragoman.relay.endpoint import below
 
 PATIENCE = 10.0
 _VERSION = "2023-06-01"
 _MOST_PAGES = 20
-# A base URL that names the version of the API itself has no /v1 after it, see relay/upstreams.py.
-_VERSIONED = re.compile(r"/v\d[^/]*(/|$)")
 
 
 class Probe(Struct, frozen=True):
@@ -71,9 +69,9 @@ class _Visit:
 
     def ask(self, path: str) -> Answer:
         url = self.upstream.base_url
-        if _VERSIONED.search(urlsplit(url).path):
-            path = path.removeprefix("/v1")
-        return call(url + path, self._headers, patience=self._patience, verify=self.upstream.verify)
+        return call(
+            url + below(urlsplit(url).path, path), self._headers, patience=self._patience, verify=self.upstream.verify
+        )
 
     def json(self, path: str) -> Any:
         """The answer's JSON, or None if it is none.  Raises FailedError for an answer that is not a success."""

@@ -97,6 +97,11 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.retirement == "scheduled" and bool(self.retires_at) and date.fromisoformat(self.retires_at) <= today
 
     @property
+    def key(self) -> str:
+        """The model's precise name, under which things are learnt of it."""
+        return f"{self.upstream}/{self.id}"
+
+    @property
     def capabilities(self) -> list[str]:
         """In Ollama's words: completion, tools, insert, vision, audio, embedding, thinking."""
         thinks = any(kind in self.thinking.types for kind in ("adaptive", "enabled"))

@@ -33,7 +33,7 @@ class Entry(Struct, frozen=True):
 
 
 class Catalogue(Struct, frozen=True, kw_only=True):
-    """Every name and model of every upstream, as one value; `with_live` and `with_cards` make the next one.
+    """Every name and model of every upstream, as one value; `with_live` and `with_source` make the next one.
 
     Where two upstreams have a model of the same name, the one configured first answers to it; `upstream/model` always
     means that upstream's.  `default` is the name that answers for unknown names (None: an unknown name is an error).
@@ -174,11 +174,8 @@ class Catalogue(Struct, frozen=True, kw_only=True):
         """This catalogue, corrected by the elements of an Anthropic upstream's own `GET /v1/models`."""
         return self.with_source(self.sources[upstream].with_live(models, self.aliases, self.bundle))
 
-    def with_cards(self, cards: Iterable[Card], upstream: str) -> Catalogue:
-        """This catalogue with the models an Ollama or OpenAI-compatible upstream has now."""
-        return self.with_source(self.sources[upstream].with_cards(cards))
-
     def with_source(self, source: Source) -> Catalogue:
+        """This catalogue with the models an upstream has now."""
         return _merged(replace(self, sources={**self.sources, source.name: source}))
 
     # --- lifecycle ---------------------------------------------------------------------------

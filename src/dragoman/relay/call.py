@@ -65,8 +65,8 @@ class Sent(Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """The model's precise name, under which things are learnt of it."""
-        return f"{self.card.upstream}/{self.card.id}"
+        """See `Card.key`."""
+        return self.card.key
 
 
 class Call:
@@ -104,10 +104,6 @@ class Call:
         twin = Call(self.client, self.plan, self._decode, strict=self.strict, way=self.way, version=self.version)
         twin._request, twin.sent = self._request, self.sent
         return twin
-
-    @property
-    def card(self) -> Card:
-        return self.sent.card
 
     @property
     def losses(self) -> Losses:

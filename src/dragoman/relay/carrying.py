@@ -93,9 +93,8 @@ class Carrier:
         wanted = apply_override(call.request, self.settings.overrides, resolution)
         _, carried, body = await self._carried(call, wanted, card, losses)
         flavor = server_of(card.flavor) if card.dialect == "openai_chat" else None
-        key = f"{card.upstream}/{card.id}"
         return await count(
-            server, flavor, body, carried.request, key=key, calibration=self.calibration, absent=self.absent
+            server, flavor, body, carried.request, key=card.key, calibration=self.calibration, absent=self.absent
         )
 
     async def _carried(
@@ -116,7 +115,7 @@ class Carrier:
             return wanted, carried, carried.body
         own = call.client.NAME == "openai_chat"
         body = dress(carried.body, server_of(card.flavor), losses, own=own)
-        for name in self.refusals.of(f"{card.upstream}/{card.id}"):
+        for name in self.refusals.of(card.key):
             if name in body:
                 body = _without(body, name, losses)
         return wanted, carried, body
@@ -124,11 +123,12 @@ class Carrier:
     async def _translated(self, call: Call, wanted: Request, resolution: Resolution, losses: Losses) -> Sent:
         card = resolution.card
         wanted, carried, body = await self._carried(call, wanted, card, losses)
-        prompt, num_ctx = None, 0
+        prompt, tokens, num_ctx = None, 0, 0
         if card.dialect == "ollama" or (card.dialect != "anthropic" and call.client.NAME == "anthropic"):
             prompt = estimate(carried.request)
+            tokens = self.calibration.corrected(card.key, prompt.tokens)
         if card.dialect == "ollama" and prompt is not None:
-            num_ctx = self._sized(body, carried.request, resolution, prompt, losses)
+            num_ctx = self._sized(body, carried.request, resolution, prompt=prompt, tokens=tokens, losses=losses)
         if losses.dropped and call.strict:
             told = "; ".join(f"{name}: {why}" for name, why in losses.dropped.items())
             raise invalid(f"strict mode: this cannot be carried to {card.id}: {told}", next(iter(losses.dropped)))
@@ -143,7 +143,7 @@ class Carrier:
             streamed=carried.request.stream,
             recalls=card.dialect == "anthropic" and thinks and bool(wanted.tools),
             estimate=0 if prompt is None else prompt.tokens,
-            size=0 if prompt is None else self.calibration.corrected(f"{card.upstream}/{card.id}", prompt.tokens),
+            size=tokens,
             num_ctx=num_ctx,
         )
 
@@ -167,12 +167,13 @@ class Carrier:
             limit=self.settings.fetch_max,
         )
 
-    def _sized(self, body: Object, request: Request, resolution: Resolution, prompt: Estimate, losses: Losses) -> int:
+    def _sized(
+        self, body: Object, request: Request, resolution: Resolution, *, prompt: Estimate, tokens: int, losses: Losses
+    ) -> int:
         """The context an Ollama server is asked for, in tokens: enough for the prompt and an answer, and never less
         than the model was given before, which would load it anew."""
         card, settings = resolution.card, self.settings
         override = find_override(settings.overrides, resolution.asked, card)
-        tokens = self.calibration.corrected(f"{card.upstream}/{card.id}", prompt.tokens)
         thinks = request.reasoning is not None and request.reasoning.enabled is True
         size = context_size(
             tokens + answer_room(request, thinks=thinks),

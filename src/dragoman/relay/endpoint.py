@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import ssl
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -41,6 +42,16 @@ class Endpoint(NamedTuple):
         """What stands in the request line: a plain proxy wants the whole URL."""
         whole = self.path + path
         return f"http://{self.host_header}{whole}" if self.proxy is not None and not self.tls else whole
+
+
+# A base URL that says which version of the API it means, and in its own way.
+_VERSIONED = re.compile(r"/v\d[^/]*(/|$)")
+
+
+def below(base: str, path: str) -> str:
+    """The path of the API's `path` below a base URL's path: a base that names a version (`/v1beta/openai`) takes the
+    place of `/v1`."""
+    return path.removeprefix("/v1") if _VERSIONED.search(base) else path
 
 
 def endpoint_of(url: str) -> Endpoint:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 import time
 from collections.abc import Iterable, Mapping
 
@@ -16,7 +15,7 @@ from dragoman.dialects import registry
 from dragoman.dialects.contract import UpstreamDialect
 from dragoman.errors import GatewayError
 from dragoman.relay.breaker import Breaker
-from dragoman.relay.endpoint import endpoint_of, proxy_authorization
+from dragoman.relay.endpoint import below, endpoint_of, proxy_authorization
 from dragoman.relay.gate import Gate
 from dragoman.relay.http1 import Connection, Pool
 
@@ -30,8 +29,6 @@ _AUTH = {
     "ollama": ("authorization", "Bearer "),
 }
 _PATHS = {"anthropic": "/v1/messages", "openai_chat": "/v1/chat/completions", "ollama": "/api/chat"}
-# A base URL that says which version of the API it means, and in its own way.
-_VERSIONED = re.compile(r"/v\d[^/]*(/|$)")
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -89,10 +86,8 @@ class UpstreamServer:
         self._post = f"POST {target} HTTP/1.1\r\nhost: {host}\r\n{lines}content-length: ".encode()
 
     def _target(self, path: str) -> str:
-        """The request line's target.  A base URL that names a version (`/v1beta/openai`) takes the place of `/v1`."""
-        if _VERSIONED.search(self._endpoint.path):
-            path = path.removeprefix("/v1")
-        return self._endpoint.target(path)
+        """The request line's target."""
+        return self._endpoint.target(below(self._endpoint.path, path))
 
     def hide(self, message: str) -> str:
         """`message` without our key, which a careless server may repeat in its errors."""
