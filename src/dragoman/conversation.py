@@ -50,14 +50,18 @@ class _Part(Struct, kw_only=True, omit_defaults=True):
 
 
 class Text(_Part, tag="text"):
+    """`logprobs`: of an answer's tokens, where they were asked for; see `dialects.logprobs` for their shape."""
+
     text: str
     citations: list[Citation] = field(default_factory=list)
+    logprobs: list[Object] = field(default_factory=list)
 
 
 class Refusal(_Part, tag="refusal"):
     """The model's own words for why it will not answer."""
 
     text: str
+    logprobs: list[Object] = field(default_factory=list)
 
 
 class Thinking(_Part, tag="thinking"):
@@ -66,6 +70,7 @@ class Thinking(_Part, tag="thinking"):
     text: str
     seal: Seal | None = None
     redacted: bool = False
+    logprobs: list[Object] = field(default_factory=list)
 
 
 class Media(_Part, tag="media"):
@@ -215,7 +220,9 @@ class Reply(Struct, kw_only=True, omit_defaults=True):
     """A finished answer.  `explanation` says why, when `reason` is "refusal".
 
     `began` and `spoke` are when the answer and its first part arrived, by the monotonic clock in nanoseconds; 0 when
-    nobody looked.
+    nobody looked.  `dropped` is what the upstream says it left out of the request: place -> why.
+    `tier` is how the call was served, in Anthropic's words ("standard", "priority", "batch") or, where it has none, in
+    the server's.  `skipped` names what the upstream said and no dialect could keep.
     """
 
     origin: str
@@ -228,6 +235,9 @@ class Reply(Struct, kw_only=True, omit_defaults=True):
     usage: Usage = field(default_factory=Usage)
     began: int = 0
     spoke: int = 0
+    dropped: dict[str, str] = field(default_factory=dict)
+    tier: str = ""
+    skipped: list[str] = field(default_factory=list)
     extra: Object = field(default_factory=dict)
 
 
@@ -236,10 +246,19 @@ class Reply(Struct, kw_only=True, omit_defaults=True):
 # then exactly one Finish or one Fault.
 
 
-class Start(Struct, tag="start", gc=False):
+class Start(Struct, tag="start"):
+    """`dropped` is what the upstream says it left out of the request: place -> why.
+
+    `extra` is what is known of the reply's by then; it, and what the parts have, belongs to the dialect `origin`.
+    """
+
     id: str
     model: str
     usage: Usage | None = None
+    dropped: dict[str, str] | None = None
+    origin: str = ""
+    tier: str = ""
+    extra: Object | None = None
 
 
 class PartStart(Struct, tag="part_start"):
@@ -250,10 +269,11 @@ class PartStart(Struct, tag="part_start"):
 
 
 class TextDelta(Struct, tag="text_delta", gc=False):
-    """More text for the Text, Refusal or Thinking part at `index`."""
+    """More text for the Text, Refusal or Thinking part at `index`; `logprobs` are those of its tokens."""
 
     index: int
     text: str
+    logprobs: list[Object] | None = None
 
 
 class ArgumentsDelta(Struct, tag="arguments_delta", gc=False):
@@ -280,12 +300,14 @@ class PartEnd(Struct, tag="part_end", gc=False):
 
 
 class Finish(Struct, tag="finish"):
-    """The only proof of a complete answer.  `usage` is final."""
+    """The only proof of a complete answer.  `usage` is final; `extra` is the rest of the reply's."""
 
     reason: Reason
     usage: Usage | None = None
     stop_sequence: str | None = None
     explanation: str = ""
+    skipped: list[str] | None = None
+    extra: Object | None = None
 
 
 class Fault(Struct, tag="fault", gc=False):
@@ -296,4 +318,7 @@ class Fault(Struct, tag="fault", gc=False):
     retry_after: float | None = None
 
 
-Event = Start | PartStart | TextDelta | ArgumentsDelta | SealDelta | CitationDelta | PartEnd | Finish | Fault
+OfPart = PartStart | TextDelta | ArgumentsDelta | SealDelta | CitationDelta | PartEnd
+"""The events that have an `index`."""
+
+Event = Start | OfPart | Finish | Fault

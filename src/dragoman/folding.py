@@ -15,6 +15,7 @@ from dragoman.conversation import (
     Event,
     Fault,
     Finish,
+    Object,
     Part,
     PartEnd,
     PartStart,
@@ -39,13 +40,18 @@ class Fold:
         self._start = Start("", "")
         self._parts: list[Part] = []
         self._text: list[str] = []
+        self._logprobs: list[Object] = []
         self.finish: Finish | None = None
         self.fault: Fault | None = None
 
     def feed(self, events: Iterable[Event]) -> None:
         for event in events:
             match event:
-                case TextDelta(text=text) | ArgumentsDelta(text=text):
+                case TextDelta(text=text, logprobs=logprobs):
+                    self._text.append(text)
+                    if logprobs:
+                        self._logprobs += logprobs
+                case ArgumentsDelta(text=text):
                     self._text.append(text)
                 case PartStart(part=part):
                     self._parts.append(_own(part))
@@ -70,6 +76,8 @@ class Fold:
                 call.arguments += text
             case Text() | Refusal() | Thinking() as part:
                 part.text += text
+                part.logprobs = part.logprobs + self._logprobs
+        self._logprobs = []
 
     @property
     def reply(self) -> Reply:
@@ -85,6 +93,10 @@ class Fold:
             stop_sequence=self.finish.stop_sequence,
             explanation=self.finish.explanation,
             usage=self.finish.usage or self._start.usage or Usage(),
+            dropped=self._start.dropped or {},
+            tier=self._start.tier,
+            skipped=self.finish.skipped or [],
+            extra=(self._start.extra or {}) | (self.finish.extra or {}),
         )
 
 
@@ -95,10 +107,14 @@ def _own(part: Part) -> Part:
 
 def unfold(reply: Reply) -> list[Event]:
     """The stream that folds into `reply`: one delta a part."""
-    events: list[Event] = [Start(reply.id, reply.model, reply.usage)]
+    said = reply.extra or None
+    start = Start(reply.id, reply.model, reply.usage, reply.dropped or None, reply.origin, reply.tier, said)
+    events: list[Event] = [start]
     for index, part in enumerate(reply.content):
         events += _unfold_part(index, part)
-    events.append(Finish(reply.reason, reply.usage, reply.stop_sequence, reply.explanation))
+    events.append(
+        Finish(reply.reason, reply.usage, reply.stop_sequence, reply.explanation, skipped=reply.skipped or None)
+    )
     return events
 
 
@@ -113,15 +129,24 @@ def _unfold_part(index: int, part: Part) -> list[Event]:
             deltas = [ArgumentsDelta(index, part.arguments)]
         case Text():
             start = Text(text="", cache=part.cache, extra=part.extra)
-            deltas = [TextDelta(index, part.text), *(CitationDelta(index, c) for c in part.citations)]
+            deltas = [_words(index, part), *(CitationDelta(index, c) for c in part.citations)]
         case Refusal():
             start = Refusal(text="", extra=part.extra)
-            deltas = [TextDelta(index, part.text)]
+            deltas = [_words(index, part)]
         case Thinking(redacted=False):
             start = Thinking(text="", extra=part.extra)
-            deltas = [TextDelta(index, part.text)]
+            deltas = [_words(index, part)]
             if isinstance(part.seal, Seal):
                 deltas.append(SealDelta(index, part.seal))
         case _:
             pass
     return [PartStart(index, start), *deltas, PartEnd(index)]
+
+
+def _words(index: int, part: Text | Refusal | Thinking) -> TextDelta:
+    return TextDelta(index, part.text, part.logprobs or None)
+
+
+def added(first: Usage, second: Usage) -> Usage:
+    """What two calls took together."""
+    return Usage(**{name: getattr(first, name) + getattr(second, name) for name in Usage.__struct_fields__})

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 from dragoman.conversation import Request
 from dragoman.losses import Losses
 from dragoman.models.attachments import check_attachments
+from dragoman.models.caching import fit_cache, settle_marks
 from dragoman.models.cards import Card
 from dragoman.models.formats import fit_format
-from dragoman.models.limits import fit_cache, fit_limit, fit_sampling, fit_stop
+from dragoman.models.limits import fit_limit, fit_sampling, fit_stop
 from dragoman.models.open.fit import fit_open
 from dragoman.models.restore import Fitted, Restore
 from dragoman.models.thinking import fit_thinking
@@ -34,6 +35,7 @@ def fit(request: Request, card: Card, losses: Losses, *, prompt_cache: Literal["
         return fit_open(request, card, losses)
     check_attachments(request, card)
     request = replace(request, model=card.id)
+    request = settle_marks(request, losses)
     request = fit_turns(request, card, losses)
     request = fit_thinking(request, card, losses)
     request = fit_limit(request, card, losses)

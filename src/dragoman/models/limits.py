@@ -1,16 +1,12 @@
-"""Output limit, sampling, stop sequences and cache marks, each as this model takes it."""
+"""Output limit, sampling and stop sequences, each as this model takes it."""
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 from msgspec.structs import replace
 
-from dragoman.conversation import Object, Part, Request, Tool
+from dragoman.conversation import Object, Request
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
-
-MAX_CACHE_MARKS = 4
 
 
 def fit_limit(request: Request, card: Card, losses: Losses) -> Request:
@@ -57,28 +53,3 @@ def fit_stop(request: Request, card: Card, losses: Losses) -> Request:
         return request
     losses.drop("stop", "Claude does not stop at white space")
     return replace(request, stop=[text for text in request.stop if text.strip()])
-
-
-def fit_cache(request: Request, losses: Losses, automatic: bool) -> Request:
-    """At most four cache marks, the newest; where the client set none, one that moves with the conversation.
-
-    A lone first question is not marked: writing the cache costs more than it could ever save.
-    """
-    marked = _marked(request)
-    if (excess := len(marked) + bool(request.cache) - MAX_CACHE_MARKS) > 0:
-        request = deepcopy(request)
-        for holder in _marked(request)[:excess]:
-            holder.cache = None
-        losses.drop("cache", f"at most {MAX_CACHE_MARKS} cache marks fit in a request; the newest were kept")
-    if automatic and not marked and not request.cache and _grows(request):
-        return replace(request, cache="5m")
-    return request
-
-
-def _marked(request: Request) -> list[Tool | Part]:
-    parts = [part for message in request.messages for part in message.content if part.cache]
-    return [*(tool for tool in request.tools if tool.cache), *parts]
-
-
-def _grows(request: Request) -> bool:
-    return bool(request.tools) or any(message.role == "assistant" for message in request.messages)

@@ -10,21 +10,18 @@ from msgspec.structs import replace
 from dragoman.arguments import parse_arguments
 from dragoman.conversation import (
     ArgumentsDelta,
-    CitationDelta,
     Event,
     Finish,
+    OfPart,
     PartEnd,
     PartStart,
     Request,
-    SealDelta,
     Text,
     TextDelta,
     ToolCall,
 )
 from dragoman.models.jsontext import OneValue, Unwrapped
 from dragoman.models.open.forced import Forced
-
-_OfPart = PartStart | TextDelta | ArgumentsDelta | SealDelta | CitationDelta | PartEnd
 
 
 class Restore(Struct, frozen=True):
@@ -85,7 +82,7 @@ class RestoreStream:
                 self._skipping = False
 
     def _moved(self, event: Event) -> Event:
-        if self._skipped and isinstance(event, _OfPart):
+        if self._skipped and isinstance(event, OfPart):
             return replace(event, index=event.index - self._skipped)
         return event
 
@@ -105,7 +102,7 @@ class RestoreStream:
                     self._event(known, out)
             case Finish(reason="stop" | "stop_sequence" | "other") if self._called:
                 out.append(replace(event, reason="tool_calls", stop_sequence=None))
-            case _ if self._held is not None and isinstance(event, _OfPart):
+            case _ if self._held is not None and isinstance(event, OfPart):
                 self._held.append(event)
             case _:
                 self._release(out)

@@ -43,6 +43,7 @@ class Sent(Struct, frozen=True, kw_only=True):
 
     With a `way` the client's own bytes are passed through, and the rest is empty.  `wanted` is the client's request
     with what is configured and remembered.  `streamed`: the upstream streams, whatever the client asked for.
+    `recalls`: its sealed thinking is to be remembered; `resumes`: a turn it pauses is taken up again.
     `estimate`, `size` (the same, corrected by what the server counted before) and `num_ctx` are tokens, 0 where nobody
     needed to know.
     """
@@ -55,6 +56,7 @@ class Sent(Struct, frozen=True, kw_only=True):
     restore: Restore | None = None
     streamed: bool = False
     recalls: bool = False
+    resumes: bool = False
     estimate: int = 0
     size: int = 0
     num_ctx: int = 0

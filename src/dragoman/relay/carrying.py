@@ -142,6 +142,7 @@ class Carrier:
             restore=carried.restore,
             streamed=carried.request.stream,
             recalls=card.dialect == "anthropic" and thinks and bool(wanted.tools),
+            resumes=card.dialect == "anthropic" != call.client.NAME and any(tool.hosted for tool in wanted.tools),
             estimate=0 if prompt is None else prompt.tokens,
             size=tokens,
             num_ctx=num_ctx,
@@ -189,6 +190,11 @@ class Carrier:
             check_room(prompt, size, losses)
         self.windows.hold(card.upstream, card.id, size)
         return size
+
+    async def followed(self, call: Call, wanted: Request) -> Sent:
+        """What the same model is sent when the same call needs another question: `wanted` says how the conversation
+        went on.  What cannot be said of our own words is no loss of the client's."""
+        return await self._translated(call, wanted, call.sent.resolution, Losses(call.client.SPELLING))
 
     async def mended(self, call: Call, error: GatewayError) -> Sent:
         """The same call without what `error` refuses.  Raises `error` when the call makes no sense without it."""

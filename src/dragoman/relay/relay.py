@@ -15,40 +15,28 @@ from datetime import UTC, date, datetime
 from functools import partial
 from typing import TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from dragoman.config import Settings
 from dragoman.conversation import ArgumentsDelta, Fault, Finish, PartStart, Reply, Request, TextDelta, Usage
 from dragoman.dialects.contract import ClientDialect
 from dragoman.errors import GatewayError
-from dragoman.folding import Fold, unfold
 from dragoman.models.cards import Card
 from dragoman.models.catalogue import Catalogue, Resolution
+from dragoman.relay.attempt import Attempts
 from dragoman.relay.call import Answer, Answering, Call, Passage, Plan, Sent, Way
 from dragoman.relay.carrying import Carrier
 from dragoman.relay.counting import Count
 from dragoman.relay.directory import Directory
 from dragoman.relay.http1 import Connection
-from dragoman.relay.passthrough import begin
 from dragoman.relay.patience import MEANING, delay
 from dragoman.relay.planning import Known, plan_for, refuses_for_length, route_of
-from dragoman.relay.rounds import Once, Rounds, UnfitError, Won
-from dragoman.relay.stream import Stream, folded, known_kind
+from dragoman.relay.rounds import Once, Rounds, Won
+from dragoman.relay.stream import Stream, known_kind
 from dragoman.relay.tally import Tally
 from dragoman.relay.upstreams import UpstreamServer
-from dragoman.relay.usage_tap import tap_for
 
 log = logging.getLogger("dragoman.relay")
-
-_decode = msgspec.json.Decoder().decode
-
-# How often a call is sent again without something that the server refused.
-_MENDS = 3
-
-# The content types of answers that come piece by piece.
-_STREAMED = frozenset({"text/event-stream", "application/x-ndjson"})
-
 
 A = TypeVar("A")
 
@@ -72,6 +60,7 @@ class Relay:
         self.tally = Tally()
         self._known = Known()
         self._rounds = Rounds(self.server, self.tally)
+        self._attempts = Attempts(self.carrier)
         self.today = today
         self._rng = random.Random()
 
@@ -258,7 +247,7 @@ class Relay:
     async def _called(self, call: Call) -> Won[Answer]:
         # Who speaks the server's own dialect has its own way of trying again.
         own = call.sent.way is not None and len(call.plan.candidates) == 1
-        once = partial(self._attempt, call)
+        once = partial(self._attempts.go, call)
         return await self._repeated(lambda: self._rounds.go(call.plan, once), 0 if own else self.settings.retries)
 
     async def _repeated(self, go: Callable[[], Awaitable[A]], retries: int) -> A:
@@ -294,67 +283,6 @@ class Relay:
         retries = self.settings.retries if again else 0
         return (await self._repeated(lambda: self._rounds.go(plan, once), retries))[0]
 
-    # --- one attempt -----------------------------------------------------------------------------
-
-    async def _attempt(self, call: Call, server: UpstreamServer, resolution: Resolution) -> Answer:
-        if call.sent.resolution is not resolution:
-            try:
-                call.sent = await self.carrier.made(call, resolution)
-            except GatewayError as error:
-                raise UnfitError(error) from None
-        return await self._mended(call, server)
-
-    async def _mended(self, call: Call, server: UpstreamServer) -> Answer:
-        """Once more without what the server refused, where the call makes sense without it."""
-        for _ in range(_MENDS):
-            try:
-                return await self._once(call, server)
-            except GatewayError as error:
-                if call.sent.way is not None:
-                    raise
-                call.sent = await self.carrier.mended(call, error)
-        return await self._once(call, server)
-
-    async def _once(self, call: Call, server: UpstreamServer) -> Answer:
-        sent = call.sent
-        if sent.way is not None:
-            return await self._passed(call, server, sent, sent.way)
-        if call.request.stream:
-            return await self._stream(call, server, sent)
-        reply = await _reply_once(server, sent)
-        if sent.restore is not None:
-            fold = Fold(reply.origin)
-            fold.feed(sent.restore.stream().feed(unfold(reply)))
-            reply = replace(fold.reply, began=reply.began, spoke=reply.spoke)
-        if sent.recalls:
-            self.carrier.recall.remember(call.request, reply.content)
-        return reply
-
-    async def _passed(self, call: Call, server: UpstreamServer, sent: Sent, way: Way) -> Passage:
-        """The client's own bytes, sent.  Where somebody else could take over, the answer is known to be one."""
-        connection = await server.forward("POST", way.path, way.headers, sent.body)
-        streamed = connection.headers.get("content-type", "").partition(";")[0].strip().lower() in _STREAMED
-        passage = Passage(server, connection, tap_for(server.dialect.NAME, streamed), streamed)
-        if len(call.plan.candidates) == 1 and not call.plan.on_context:
-            return passage
-        await begin(passage)
-        return passage
-
-    async def _stream(self, call: Call, server: UpstreamServer, sent: Sent) -> Stream:
-        connection = await server.post(sent.body)
-        try:
-            stream = Stream(server, connection)
-            await stream.begin(server.timeouts.idle, words=bool(call.plan.on_refusal) or len(call.plan.candidates) > 1)
-            if sent.restore is not None:
-                stream.restore = sent.restore.stream()
-            if sent.recalls:
-                stream.fold = Fold(sent.card.dialect)
-            stream.first = stream.seen(stream.first)
-        except BaseException:
-            server.release(connection)
-            raise
-        return stream
-
 
 def _leave(server: UpstreamServer, connection: Connection) -> None:
     server.release(connection)
@@ -381,20 +309,3 @@ def _refused(got: Answer) -> bool:
             )
         case _:
             return False
-
-
-async def _reply_once(server: UpstreamServer, sent: Sent) -> Reply:
-    connection = await server.post(sent.body)
-    try:
-        if sent.streamed:
-            return await folded(server, connection)
-        body = await server.whole(connection)
-    finally:
-        server.release(connection)
-    try:
-        return server.dialect.decode_reply(_decode(body))
-    except GatewayError as error:
-        error.message = server.hide(error.message)
-        raise
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, AttributeError) as error:
-        raise GatewayError("upstream", "the upstream server's answer is not a message") from error

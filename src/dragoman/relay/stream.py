@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from dragoman.conversation import Event, Fault, Finish, PartStart, Reply, Start, Usage
 from dragoman.dialects.contract import StreamDecoder
@@ -20,6 +21,14 @@ _LINGER = 1.0
 Deliver = Callable[[list[Event]], Awaitable[None] | None]
 
 
+class Further(Protocol):
+    """What an answer may need beyond this stream: its events, but for an end that is none, and what follows them."""
+
+    def take(self, events: list[Event]) -> list[Event]: ...
+
+    async def go_on(self, deliver: Deliver) -> None: ...
+
+
 class Stream:
     """An answer that has begun.  `first` are its first events; `pump` delivers the rest, one list a network read.
 
@@ -31,9 +40,11 @@ class Stream:
         self.first: list[Event] = []
         self.restore: RestoreStream | None = None
         self.fold: Fold | None = None
+        self.resuming: Further | None = None
         self._words = False
         self.usage: Usage | None = None
         self.fault: Fault | None = None
+        self._server = server
         self._hide = server.hide
         self._decoder = decoder
         self._feed = decoder.feed
@@ -67,14 +78,27 @@ class Stream:
             self._hand_over(held)
         await self._ended
         await self._brake.released()
+        if self.resuming is not None:
+            await self.resuming.go_on(deliver)
 
     def seen(self, events: list[Event]) -> list[Event]:
         """The events as the client sees them."""
         if self.restore is not None:
             events = self.restore.feed(events)
+        return self.passed(events)
+
+    def passed(self, events: list[Event]) -> list[Event]:
+        """The same, from where they have the client's own names."""
         if self.fold is not None:
             self.fold.feed(events)
+        if self.resuming is not None:
+            events = self.resuming.take(events)
         return events
+
+    def takes_over(self, more: Stream) -> None:
+        """The answer goes on in another stream: its connection is this one's from now on."""
+        self._server.release(self.connection)
+        self.connection = more.connection
 
     # --- the connection's sink -------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dragoman.conversation import Object, Reason, Refusal, Reply, Request, Usage
 from dragoman.dialects.anthropic.answer import Answer
+from dragoman.dialects.anthropic.binding import decode_dropped
 from dragoman.dialects.anthropic.blocks import decode_content
 from dragoman.dialects.anthropic.failure import error_kind
 from dragoman.dialects.anthropic.vocabulary import (
@@ -41,6 +42,7 @@ def _decode_message(body: Object) -> Reply:
         stop_sequence=body.get("stop_sequence"),
         explanation=details.get("explanation") or "",
         usage=decode_usage(body.get("usage") or {}),
+        dropped=decode_dropped(body.get("input_transformations")),
     )
 
 

@@ -35,6 +35,7 @@ from dragoman.conversation import (
     Usage,
 )
 from dragoman.dialects.anthropic.answer import Answer, encode_citation, media_words
+from dragoman.dialects.anthropic.binding import decode_dropped
 from dragoman.dialects.anthropic.blocks import decode_block, decode_citation
 from dragoman.dialects.anthropic.failure import encode_fault, error_kind
 from dragoman.dialects.anthropic.marker import read_signature, signature
@@ -99,7 +100,9 @@ class Decoder:
             case "message_start":
                 message = event["message"]
                 self._usage = dict(message.get("usage") or {})
-                out.append(Start(message.get("id") or "", message.get("model") or "", decode_usage(self._usage)))
+                dropped = decode_dropped(message.get("input_transformations")) or None
+                usage = decode_usage(self._usage)
+                out.append(Start(message.get("id") or "", message.get("model") or "", usage, dropped))
             case "message_delta":
                 self._message_delta(event)
             case "message_stop":

@@ -1,0 +1,177 @@
+"""One attempt at one model: sent, mended where the server refuses a part of it, and answered to its end.
+
+An answer may need more than one question: a turn that was paused is taken up again, and JSON that misses its schema is
+asked for once more.  The client sees one answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from dragoman.conversation import Message, Part, Reply, Request, Start
+from dragoman.errors import GatewayError
+from dragoman.folding import Fold, added, unfold
+from dragoman.models.catalogue import Resolution
+from dragoman.relay.call import Answer, Call, Passage, Sent, Way
+from dragoman.relay.carrying import Carrier
+from dragoman.relay.passthrough import begin
+from dragoman.relay.resuming import ROUNDS, Resuming
+from dragoman.relay.rounds import UnfitError
+from dragoman.relay.stream import Stream, folded
+from dragoman.relay.upstreams import UpstreamServer
+from dragoman.relay.usage_tap import tap_for
+
+_decode = msgspec.json.Decoder().decode
+
+# How often a call is sent again without something that the server refused.
+_MENDS = 3
+
+# The content types of answers that come piece by piece.
+_STREAMED = frozenset({"text/event-stream", "application/x-ndjson"})
+
+
+class Attempts:
+    """Asks one server once, with what `carrier` makes of the call."""
+
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
+
+    async def go(self, call: Call, server: UpstreamServer, resolution: Resolution) -> Answer:
+        """The answer of this model.  Raises `UnfitError` when it cannot be asked, `GatewayError` when it fails."""
+        if call.sent.resolution is not resolution:
+            try:
+                call.sent = await self._carrier.made(call, resolution)
+            except GatewayError as error:
+                raise UnfitError(error) from None
+        return await self._mended(call, server)
+
+    async def _mended(self, call: Call, server: UpstreamServer) -> Answer:
+        """Once more without what the server refused, where the call makes sense without it."""
+        for _ in range(_MENDS):
+            try:
+                return await self._once(call, server)
+            except GatewayError as error:
+                if call.sent.way is not None:
+                    raise
+                call.sent = await self._carrier.mended(call, error)
+        return await self._once(call, server)
+
+    async def _once(self, call: Call, server: UpstreamServer) -> Answer:
+        sent = call.sent
+        if sent.way is not None:
+            return await self._passed(call, server, sent, sent.way)
+        if call.request.stream:
+            return await self._stream(call, server, sent)
+        reply = await self._resumed(call, server, await _reply_once(server, sent))
+        for place, why in reply.dropped.items():
+            sent.losses.drop(place, why)
+        if sent.recalls:
+            self._carrier.recall.remember(call.request, reply.content)
+        return reply
+
+    # --- more than one question ------------------------------------------------------------------
+
+    async def _resumed(self, call: Call, server: UpstreamServer, reply: Reply) -> Reply:
+        """The whole turn, where the model paused in it.  Who speaks Anthropic's dialect goes on by itself."""
+        for _ in range(ROUNDS):
+            if reply.reason != "pause" or not call.sent.resumes:
+                break
+            more = await _reply_once(server, await self._going_on(call, reply.content))
+            reply = replace(
+                more,
+                content=[*reply.content, *more.content],
+                usage=added(reply.usage, more.usage),
+                began=reply.began,
+                spoke=reply.spoke,
+                dropped={**more.dropped, **reply.dropped},
+            )
+        return reply
+
+    async def _going_on(self, call: Call, content: Sequence[Part]) -> Sent:
+        """The call once more, with what the model has said so far."""
+        wanted = _wanted(call)
+        said = Message(role="assistant", content=list(content))
+        return await self._carrier.followed(call, replace(wanted, messages=[*wanted.messages, said]))
+
+    # --- the ways an answer comes ----------------------------------------------------------------
+
+    async def _passed(self, call: Call, server: UpstreamServer, sent: Sent, way: Way) -> Passage:
+        """The client's own bytes, sent.  Where somebody else could take over, the answer is known to be one."""
+        connection = await server.forward("POST", way.path, way.headers, sent.body)
+        streamed = connection.headers.get("content-type", "").partition(";")[0].strip().lower() in _STREAMED
+        passage = Passage(server, connection, tap_for(server.dialect.NAME, streamed), streamed)
+        if len(call.plan.candidates) == 1 and not call.plan.on_context:
+            return passage
+        await begin(passage)
+        return passage
+
+    async def _stream(self, call: Call, server: UpstreamServer, sent: Sent) -> Stream:
+        stream = await _begun(server, sent, words=bool(call.plan.on_refusal) or len(call.plan.candidates) > 1)
+        try:
+            if sent.recalls or sent.resumes:
+                stream.fold = Fold(sent.card.dialect)
+            if sent.resumes:
+                stream.resuming = Resuming(stream, lambda content: self._next(call, server, content))
+            stream.first = stream.seen(stream.first)
+        except BaseException:
+            server.release(stream.connection)
+            raise
+        for event in stream.first:
+            if isinstance(event, Start):
+                for place, why in (event.dropped or {}).items():
+                    sent.losses.drop(place, why)
+        return stream
+
+    async def _next(self, call: Call, server: UpstreamServer, content: Sequence[Part]) -> Stream:
+        """The stream in which the model goes on with what it had begun to say."""
+        return await _begun(server, await self._going_on(call, content))
+
+
+def _wanted(call: Call) -> Request:
+    """What was asked for, with what is configured and remembered."""
+    return call.request if call.sent.wanted is None else call.sent.wanted
+
+
+async def _begun(server: UpstreamServer, sent: Sent, *, words: bool = False) -> Stream:
+    """An answer that has begun to come.  With `words` its mere start does not count."""
+    connection = await server.post(sent.body)
+    try:
+        stream = Stream(server, connection)
+        await stream.begin(server.timeouts.idle, words=words)
+        if sent.restore is not None:
+            stream.restore = sent.restore.stream()
+    except BaseException:
+        server.release(connection)
+        raise
+    return stream
+
+
+async def _reply_once(server: UpstreamServer, sent: Sent) -> Reply:
+    """A whole answer, as the client is to see it."""
+    reply = await _received(server, sent)
+    if sent.restore is None:
+        return reply
+    fold = Fold(reply.origin)
+    fold.feed(sent.restore.stream().feed(unfold(reply)))
+    seen = fold.reply
+    return replace(reply, content=seen.content, reason=seen.reason, stop_sequence=seen.stop_sequence)
+
+
+async def _received(server: UpstreamServer, sent: Sent) -> Reply:
+    connection = await server.post(sent.body)
+    try:
+        if sent.streamed:
+            return await folded(server, connection)
+        body = await server.whole(connection)
+    finally:
+        server.release(connection)
+    try:
+        return server.dialect.decode_reply(_decode(body))
+    except GatewayError as error:
+        error.message = server.hide(error.message)
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError, AttributeError) as error:
+        raise GatewayError("upstream", "the upstream server's answer is not a message") from error
