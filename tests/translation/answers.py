@@ -94,11 +94,10 @@ def by_openai(answer: Answer, flavor: str, quirks: frozenset[str], *, usage: Any
     return Told("openai_chat", frames, msgspec.json.decode(_json(whole)), answer, tokens)
 
 
-def by_anthropic(answer: Answer) -> Told:
+def by_anthropic(answer: Answer, counts: Counts = Counts(7)) -> Told:
     approved: Any = SimpleNamespace(card=SimpleNamespace(id="claude"), dropped=[])
-    counts = Counts(7, 0, 0, 0)
     events = anthropic_answer.events(answer, approved, counts, "msg_1")
     whole = anthropic_answer.message(answer, approved, counts, "msg_1")
     tokens = sum(part.tokens for part in answer.parts)
     frames = [sse(_json(event), event["type"]) for event in events]
-    return Told("anthropic", frames, msgspec.json.decode(_json(whole)), answer, (7, tokens))
+    return Told("anthropic", frames, msgspec.json.decode(_json(whole)), answer, (sum(counts), tokens))
