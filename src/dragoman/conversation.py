@@ -106,6 +106,10 @@ class ToolResult(_Part, tag="tool_result"):
     freeform: bool = False
 
 
+TOOL_FAILED = "[tool error] "
+"""What a failed result begins with on wires that have no mark for it."""
+
+
 class Foreign(_Part, tag="foreign"):
     """A block only its own dialect understands.  `extra` is all of it, its `type` included."""
 
@@ -116,11 +120,16 @@ Part = Text | Refusal | Thinking | Media | ToolCall | ToolResult | Foreign
 
 
 class Message(Struct, kw_only=True, omit_defaults=True):
-    """System and developer messages are messages like any other; the encoder decides where they go."""
+    """System and developer messages are messages like any other; the encoder decides where they go.
+
+    `at`: the member of the request it comes from, where that is not one of its `messages` ("system", "prompt").  Such
+    messages stand before all others.
+    """
 
     role: Role
     content: list[Part]
     name: str = ""
+    at: str = ""
     extra: Object = field(default_factory=dict)
 
 
@@ -174,6 +183,16 @@ class Format(Struct, kw_only=True, omit_defaults=True):
     strict: bool | None = None
 
 
+class WebSearch(Struct, kw_only=True, omit_defaults=True):
+    """The model's server may search the web.  `size` ("low", "medium", "high") is how much of it may be read,
+    `location` where the user is: city, region, country, timezone; `at` is the client's word for the wish."""
+
+    at: str
+    size: str = ""
+    location: dict[str, str] = field(default_factory=dict)
+    extra: Object = field(default_factory=dict)
+
+
 class Request(Struct, kw_only=True, omit_defaults=True):
     """One call for one reply.  None and empty mean "the client did not say".
 
@@ -186,6 +205,7 @@ class Request(Struct, kw_only=True, omit_defaults=True):
     stream: bool = False
     tools: list[Tool] = field(default_factory=list)
     tool_choice: ToolChoice | None = None
+    web_search: WebSearch | None = None
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -206,7 +226,8 @@ class Request(Struct, kw_only=True, omit_defaults=True):
 
 class Usage(Struct, kw_only=True, omit_defaults=True):
     """Tokens.  `input` counts the whole prompt, `cache_read` and `cache_write` are parts of it;
-    `thinking` is a part of `output`, `cache_write_1h` a part of `cache_write`."""
+    `thinking` is a part of `output`, `cache_write_1h` a part of `cache_write`.  `cost` is in US dollars, None where
+    nobody knows it."""
 
     input: int = 0
     output: int = 0
@@ -214,6 +235,7 @@ class Usage(Struct, kw_only=True, omit_defaults=True):
     cache_write: int = 0
     cache_write_1h: int = 0
     thinking: int = 0
+    cost: float | None = None
 
 
 class Reply(Struct, kw_only=True, omit_defaults=True):
@@ -246,7 +268,7 @@ class Reply(Struct, kw_only=True, omit_defaults=True):
 # then exactly one Finish or one Fault.
 
 
-class Start(Struct, tag="start"):
+class Start(Struct, tag="start", omit_defaults=True):
     """`dropped` is what the upstream says it left out of the request: place -> why.
 
     `extra` is what is known of the reply's by then; it, and what the parts have, belongs to the dialect `origin`.
@@ -268,7 +290,7 @@ class PartStart(Struct, tag="part_start"):
     part: Part
 
 
-class TextDelta(Struct, tag="text_delta", gc=False):
+class TextDelta(Struct, tag="text_delta", gc=False, omit_defaults=True):
     """More text for the Text, Refusal or Thinking part at `index`; `logprobs` are those of its tokens."""
 
     index: int
@@ -299,7 +321,7 @@ class PartEnd(Struct, tag="part_end", gc=False):
     index: int
 
 
-class Finish(Struct, tag="finish"):
+class Finish(Struct, tag="finish", omit_defaults=True):
     """The only proof of a complete answer.  `usage` is final; `extra` is the rest of the reply's."""
 
     reason: Reason

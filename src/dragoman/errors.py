@@ -27,6 +27,7 @@ Kind = Literal[
     "upstream",
     "overloaded",
     "timeout",
+    "format_unmet",
 ]
 
 
@@ -43,7 +44,8 @@ class Row(NamedTuple):
 
 # https://platform.claude.com/docs/en/api/errors, https://platform.openai.com/docs/guides/error-codes, and what a real
 # Ollama server answers (November 2026).
-# "unreachable" and "upstream" are failures of the server behind us, "internal" is our own.
+# "unreachable" and "upstream" are failures of the server behind us, "internal" is our own; "format_unmet" is an answer
+# that does not fit the format its client asked for.
 TABLE: dict[Kind, Row] = {
     "invalid_request": Row(400, "invalid_request_error", 400, "invalid_request_error", None, 400),
     "context_length": Row(400, "invalid_request_error", 400, "invalid_request_error", "context_length_exceeded", 400),
@@ -63,6 +65,7 @@ TABLE: dict[Kind, Row] = {
     "upstream": Row(500, "api_error", 500, "server_error", None, 500),
     "overloaded": Row(529, "overloaded_error", 503, "service_unavailable_error", "server_is_overloaded", 503),
     "timeout": Row(504, "timeout_error", 504, "server_error", None, 504),
+    "format_unmet": Row(502, "api_error", 502, "server_error", "format_unmet", 502),
 }
 
 

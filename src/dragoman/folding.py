@@ -148,5 +148,11 @@ def _words(index: int, part: Text | Refusal | Thinking) -> TextDelta:
 
 
 def added(first: Usage, second: Usage) -> Usage:
-    """What two calls took together."""
-    return Usage(**{name: getattr(first, name) + getattr(second, name) for name in Usage.__struct_fields__})
+    """What two calls took together.  What it cost is known where it is known of both."""
+    counts = {name: getattr(first, name) + getattr(second, name) for name in _COUNTS}
+    if first.cost is None or second.cost is None:
+        return Usage(**counts)
+    return Usage(**counts, cost=first.cost + second.cost)
+
+
+_COUNTS = tuple(name for name in Usage.__struct_fields__ if name != "cost")

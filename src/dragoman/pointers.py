@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from dragoman.conversation import JSON
 
 
@@ -9,10 +11,12 @@ def pointed(root: JSON, ref: str) -> JSON:
     """What `ref` (`#/$defs/name`) means in `root`; None when it leads nowhere, or out of the document."""
     if not ref.startswith("#"):
         return None
-    node = root
-    for step in ref[1:].split("/")[1:]:
+    head, *steps = unquote(ref[1:]).split("/")
+    node = None if head else root
+    for step in steps:
         name = step.replace("~1", "/").replace("~0", "~")
-        if not isinstance(node, dict) or name not in node:
-            return None
-        node = node[name]
+        if isinstance(node, list):
+            node = node[int(name)] if name.isdecimal() and len(name) < 9 and int(name) < len(node) else None
+        else:
+            node = node.get(name) if isinstance(node, dict) else None
     return node

@@ -9,13 +9,16 @@ from typing import Any, Literal, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dragoman.conversation import JSON, Foreign, Object, Part, Request, ToolResult
+from dragoman.conversation import JSON, Foreign, Media, Object, Part, Request, ToolResult
 from dragoman.dialects.contract import ClientDialect, UpstreamDialect
+from dragoman.dialects.telling import with_sources
+from dragoman.dialects.untold import Untold
 from dragoman.losses import Losses
 from dragoman.models import catalogue
 from dragoman.models.cards import Card
 from dragoman.models.fit import fit
 from dragoman.models.open.card import generic
+from dragoman.models.open.places import inner_places, part_places, place
 from dragoman.models.restore import Restore
 
 D = TypeVar("D")
@@ -73,6 +76,7 @@ def carry(
     Above an output limit of `long_output` tokens (the model's own, where the client sets none) the upstream is asked to
     stream, even when the client is not.
     """
+    request = with_sources(request, upstream.NAME, losses)
     fitted = fit(request, card, losses, prompt_cache=prompt_cache)
     sent = fitted.request
     if long_output is not None and not sent.stream and (sent.max_tokens or card.max_output_tokens) > long_output:
@@ -91,9 +95,18 @@ def report_leftovers(request: Request, client: ClientDialect, upstream: Upstream
         if name in client.EMULATED:
             losses.emulate(name, client.EMULATED[name])
         elif name not in client.HANDLED:
-            losses.drop(name, _NO_MEMBER.format(upstream.NAME))
-    for place, name in _inner_leftovers(request, client.HANDLED):
-        losses.drop(f"{place}.{name}", _NO_MEMBER.format(upstream.NAME))
+            for each in _named(name, request.extra.get(name)):
+                losses.drop(each, _NO_MEMBER.format(upstream.NAME))
+    for at, name in _inner_leftovers(request, client.HANDLED):
+        losses.drop(f"{at}.{name}", _NO_MEMBER.format(upstream.NAME))
+
+
+def report_reply(untold: Untold, losses: Losses) -> None:
+    """What of an answer its client cannot be told, as `reply.…`."""
+    for name in untold.names:
+        losses.drop(f"reply.{name}", "the client's API has no place for it in an answer")
+    for name in untold.reworded:
+        losses.emulate(f"reply.{name}", "it was told in words")
 
 
 _NO_MEMBER = "the {} API has no such member"
@@ -102,23 +115,47 @@ _NO_MEMBER = "the {} API has no such member"
 def _inner_leftovers(request: Request, handled: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Members, each with where it stands, of messages, parts and tools that only their own dialect knows."""
     for index, message in enumerate(request.messages):
-        place = f"messages[{index}]"
-        yield from ((place, name) for name in message.extra)
-        yield from _part_leftovers(message.content, f"{place}.content")
+        if message.extra:
+            at = place(request.messages, request.origin, index)
+            yield from ((at, each) for name, value in message.extra.items() for each in _named(name, value))
+        if any(part.extra or type(part) is ToolResult for part in message.content):
+            places = part_places(request.messages, request.origin, index)
+            yield from _part_leftovers(message.content, places, request.origin)
     for index, tool in enumerate(request.tools):
         if tool.extra and not tool.hosted:  # a hosted tool is reported whole, a grammar is put into words
-            known = handled | {"format", "grammar"} if tool.freeform else handled
-            said = (name for name, value in tool.extra.items() if value not in _NOTHING and name not in known)
-            yield from ((f"tools[{index}]", name) for name in said)
+            known = handled | _GRAMMAR if tool.freeform else handled
+            said = (each for name, value in tool.extra.items() if value not in _NOTHING for each in _named(name, value))
+            yield from ((f"tools[{index}]", name) for name in said if name not in known)
 
 
-def _part_leftovers(content: list[Part], at: str) -> Iterator[tuple[str, str]]:
-    for index, part in enumerate(content):
+def _part_leftovers(content: list[Part], places: list[str], origin: str) -> Iterator[tuple[str, str]]:
+    for part, at in zip(content, places, strict=True):
         if part.extra and type(part) is not Foreign:  # a foreign block is reported whole
-            yield from ((f"{at}[{index}]", name) for name, value in part.extra.items() if value not in _NOTHING)
+            said = (each for name, value in part.extra.items() if value not in _NOTHING for each in _named(name, value))
+            yield from ((at, name) for name in said)
+        if type(part) is Media and part.name and part.kind != "document":
+            yield at, "file.filename"  # only a document has a name elsewhere
         if type(part) is ToolResult:
-            yield from _part_leftovers(part.content, f"{at}[{index}].content")
+            yield from _part_leftovers(part.content, inner_places(part, at, origin), origin)
 
+
+def _named(name: str, value: JSON) -> Iterator[str]:
+    """The member itself, or what is left in it of an object whose rest is known."""
+    if name not in _SHARED or not isinstance(value, dict):
+        yield name
+        return
+    for key, inner in value.items():
+        yield from (f"{name}.{each}" for each in _named(key, inner))
+
+
+_SHARED = frozenset(
+    (
+        *("function", "custom", "function_call", "image_url", "input_audio", "file", "tool_choice", "allowed_tools"),
+        *("response_format", "json_schema", "reasoning", "thinking", "source", "cache_control", "prompt_cache_breakpoint"),
+    )
+)
+"""Objects of which the conversation knows a part: in `extra` is the rest."""
+_GRAMMAR = frozenset(("format", "grammar", "custom.format", "custom.grammar"))
 
 # What SDKs write for a member that was not given.
 _NOTHING: tuple[JSON, ...] = (None, "", [], {})

@@ -94,6 +94,45 @@ def members(dialect: str) -> tuple[Member, ...]:
     return tuple(_members(root(dialect), "", ()))
 
 
+@cache
+def newcomers(dialect: str) -> tuple[Member, ...]:
+    """A member that no type knows yet, in every object of a request of `dialect`."""
+    owners: dict[str, tuple[Step, ...]] = {"": ()}
+    for member in members(dialect):
+        for depth, step in enumerate(member.steps):
+            if isinstance(step.shape, Record):
+                steps = member.steps[: depth + 1]
+                owners.setdefault(_path(steps), steps)
+    step = Step(NEWCOMER, Leaf("str"))
+    return tuple(
+        Member(f"{owner}.{NEWCOMER}" if owner else NEWCOMER, (*steps, step), owner, False)
+        for owner, steps in owners.items()
+    )
+
+
+NEWCOMER = "newcomer"
+
+
+def _path(steps: tuple[Step, ...]) -> str:
+    path = ""
+    for step in steps:
+        label = step.shape.label if isinstance(step.shape, Record) else ""
+        if step.key:
+            path = f"{path}.{step.key}" if path else step.key
+        path += f"[{label}]" if label or not step.key else ""
+    return path
+
+
+def record_of(*kinds: type) -> Record:
+    """Several types as one object: what any of them has."""
+    return _united([_record(kind, ()) for kind in kinds])
+
+
+def members_of(record: Record) -> tuple[Member, ...]:
+    """Every member of an object, in the order of its types."""
+    return tuple(_members(record, "", ()))
+
+
 # --- types to shapes -----------------------------------------------------------------------------
 
 
@@ -255,23 +294,26 @@ def _below(shape: Shape, where: str, steps: tuple[Step, ...], owner: str, requir
                 yield from _below(item, f"{where}[{label}]", (*steps, Step("", item)), owner, required)
         case Record(_, label, _):
             here = where if not label or where.endswith("]") else f"{where}[{label}]"
-            yield Member(here, steps, owner, required)
-            if here.startswith("tools") or label == _PLAIN_TOOL or not _is_tool(shape):
+            if not _is_empty(shape):
+                yield Member(here, steps, owner, required)
+            if not where.endswith(_NESTED_TOOL) or label == "custom":
                 yield from _members(shape, here, steps)
 
 
-_PLAIN_TOOL = "custom"
+def _is_empty(record: Record) -> bool:
+    """Whether it may say nothing at all: then its members are all there is to it."""
+    own = [field for name, field in record.fields.items() if not _is_label(record, name, field)]
+    needed = [field for field in own if field.required]
+    return bool(own) and all(all(isinstance(s, Record) and _is_empty(s) for s in f.alternatives) for f in needed)
 
 
-def _is_tool(record: Record) -> bool:
-    """Whether it is a tool's definition: what is in it is probed where it stands among the tools, but for the plain
-    one, which is probed everywhere."""
-    return "allowed_callers" in record.fields or record.label == "mcp_toolset"
+_NESTED_TOOL = ".definition"
+"""A tool defined in a message: what is in it is probed among the tools, but for the plain one, probed everywhere."""
 
 
 def _is_label(record: Record, name: str, field: Field) -> bool:
     """Whether the member only tells which variant it is."""
-    if name not in ("type", "role", "name") or not record.label:
-        return False
     words = [word for shape in field.alternatives for word in getattr(shape, "choices", ())]
-    return bool(words) and all(isinstance(shape, Leaf) and shape.choices for shape in field.alternatives)
+    if not words or not all(isinstance(shape, Leaf) and shape.choices for shape in field.alternatives):
+        return False
+    return (len(words) == 1 and field.required) or (bool(record.label) and name in ("type", "role", "name"))

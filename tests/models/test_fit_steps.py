@@ -34,7 +34,7 @@ ONE_SAMPLING = card_with(sampling="one", thinks="adaptive")
 UNFORCED = card_with(forced_tool_choice=False)
 
 
-# --- sampling, limit, stop, cache ---------------------------------------------------------------
+# --- sampling, limit, stop ----------------------------------------------------------------------
 
 SAMPLING: list[tuple[Card, dict[str, Any], Object, list[str]]] = [
     (QUIET, {"temperature": 0.2, "top_p": 0.5, "top_k": 7}, {}, ["temperature", "top_p", "top_k"]),
@@ -82,24 +82,6 @@ def test_output_limit(asked: int | None, sent: int, emulated: list[str]) -> None
     _, body, losses = fitted(request(max_tokens=asked), MODERN)
     assert body["max_tokens"] == sent
     assert list(losses.emulated) == emulated
-
-
-def test_a_conversation_that_grows_is_cached_and_a_lone_question_is_not() -> None:
-    lone, growing = request(), request(user("a"), assistant("b"), user("c"))
-    assert "cache_control" not in fitted(lone, MODERN, "auto")[1]
-    assert fitted(growing, MODERN, "auto")[1]["cache_control"] == {"type": "ephemeral"}
-    assert "cache_control" not in fitted(growing, MODERN, "off")[1]
-
-
-def test_the_clients_own_cache_marks_are_kept_up_to_four() -> None:
-    marked = [user(Text(text=str(i), cache="5m")) for i in range(6)]
-    asked = request(*marked)
-    _, body, losses = fitted(asked, MODERN, "auto")
-    content = body["messages"][0]["content"]
-    assert [block["text"] for block in content if "cache_control" in block] == ["2", "3", "4", "5"]
-    assert "cache_control" not in body
-    assert list(losses.dropped) == ["cache"]
-    assert all(part.cache for message in asked.messages for part in message.content)
 
 
 # --- thinking ------------------------------------------------------------------------------------

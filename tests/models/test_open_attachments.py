@@ -33,7 +33,7 @@ REFUSED: list[tuple[Card, Media, str]] = [
     (OLLAMA, SOUND, "phi4 does not take audio"),
     (OPENAI, SOUND, "gpt does not take audio"),
     (OPENAI, Media(kind="image", data="file_1", source="file"), "known only to the server that gave it"),
-    (OLLAMA, Media(kind="image", data=BMP), "takes JPEG, PNG, GIF, WEBP, not image/bmp"),
+    (OLLAMA, Media(kind="image", data=BMP), "takes JPEG, PNG, WEBP, not image/bmp"),
 ]
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from dragoman.conversation import Effort, Format, Object, Reasoning, Text, Tool, ToolChoice
 from dragoman.models.cards import Card
 from dragoman.models.open.card import ALWAYS_ON, generic
+from dragoman.models.restore import Restore
 from tests.models.building import assistant, say, user
 from tests.models.open_building import BOTH, OLLAMA, OPENAI, asked, opened, plain, restored
 
@@ -88,7 +89,7 @@ def test_a_schema_is_the_servers_own() -> None:
     made, body, losses = opened(asked(format=FORM), OLLAMA)
     assert body["format"] == SCHEMA
     assert body["messages"] == [{"role": "user", "content": "hi"}]
-    assert made.restore is None
+    assert made.restore == Restore({}, frozenset(), "object")
     assert not losses.emulated
     assert opened(asked(format=FORM), OPENAI)[1]["response_format"]["json_schema"] == {
         "name": "answer",
@@ -121,8 +122,21 @@ HARD: list[tuple[Object, object, bool]] = [
     ({"type": "string", "pattern": "a|b"}, {"type": "string"}, True),
     ({"type": "string", "pattern": "^[a-z]+$"}, {"type": "string", "pattern": "^[a-z]+$"}, False),
     ({"type": "array", "items": {}, "uniqueItems": True}, {"type": "array", "items": {}}, True),
-    ({"oneOf": [{"type": "string"}, {"type": "null"}]}, {"anyOf": [{"type": "string"}, {"type": "null"}]}, False),
+    ({"oneOf": [{"type": "string"}, {"type": "null"}]}, {"anyOf": [{"type": "string"}, {"type": "null"}]}, True),
+    ({"type": "number", "minimum": 0}, {"type": "number"}, True),
+    ({"type": "integer", "minimum": 0}, {"type": "integer", "minimum": 0}, False),
+    ({"type": "object", "properties": {"a": True}}, {"type": "object", "properties": {"a": {}}}, False),
+    ({"type": "object", "properties": {"a": False}}, {"type": "object", "properties": {}}, True),
     ({"type": "string", "nullable": True}, {"type": ["string", "null"]}, False),
+    (
+        {
+            "type": "object",
+            "properties": {"a": {"$ref": "#/$defs/n", "nullable": True}},
+            "$defs": {"n": {"type": "STRING"}},
+        },
+        {"type": "object", "properties": {"a": {"anyOf": [{"type": "string"}, {"type": "null"}]}}},
+        False,
+    ),
     ({"type": "string", "nullable": False}, {"type": "string"}, False),
     ({"const": {"not": 1, "$ref": "x"}}, {"const": {"not": 1, "$ref": "x"}}, False),
     (
@@ -203,6 +217,28 @@ def test_a_server_without_schemas_is_asked() -> None:
     assert list(losses.emulated) == ["format"]
     assert made.restore is not None
     assert opened(asked(format=JSON_MODE), card)[1]["response_format"] == {"type": "json_object"}
+
+
+def test_a_server_that_knows_only_json_mode_is_held_to_that_and_asked_for_the_rest() -> None:
+    card = replace(OPENAI, structured_outputs=False, flavor="deepseek")
+    _, body, losses = opened(asked(format=FORM), card)
+    assert body["response_format"] == {"type": "json_object"}
+    assert "JSON Schema" in body["messages"][0]["content"]
+    assert list(losses.emulated) == ["format"]
+    for wanted in (
+        asked(format=Format(kind="schema", schema={"type": "array"})),
+        asked(format=FORM, tools=[TOOL]),
+    ):
+        assert "response_format" not in opened(wanted, card)[1]
+
+
+@pytest.mark.parametrize("card", BOTH, ids=lambda card: card.dialect)
+@pytest.mark.parametrize("form", [FORM, JSON_MODE])
+def test_what_a_server_lets_through_beside_the_answer_is_taken_away(card: Card, form: Format) -> None:
+    """Some say they hold an answer to a form and do not."""
+    made, _, _ = opened(asked(user("json"), format=form), card)
+    said = Text(text='As in [1] and {x}:\n```json\n{"n": 1}\n```\nor {"n": 2}')
+    assert restored(made.restore, said).content == [Text(text='{"n": 1}')]
 
 
 # --- limits, sampling, users ---------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dragoman.conversation import Part, Reply, Text, ToolCall
 from dragoman.folding import Fold, unfold
-from dragoman.models.jsontext import OneValue, Unwrapped
+from dragoman.models.jsontext import OneValue, Root, Unwrapped
 from dragoman.models.restore import Restore
 
 
@@ -52,6 +52,32 @@ JSON_TEXTS: list[tuple[str, str]] = [
 def test_one_json_value_is_passed_on(text: str, value: str, data: st.DataObject) -> None:
     machine = OneValue()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=4)))
+    pieces = [text[i:j] for i, j in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    assert "".join(map(machine.feed, pieces)) + machine.close() == value
+
+
+ROOTS: list[tuple[Root, str, str]] = [
+    ("object", 'As in [1] and {name}, { x: {"a":[1,2]} or {"b":1}', '{"a":[1,2]}'),
+    ("object", "[1]", "[1]"),
+    ("object", '{"cut": "off', '{"cut": "off'),
+    ("object", "{}", "{}"),
+    ("object", "{ not", "{ not"),
+    ("array", '{x} in [the] list: [true, {"a":"]"}].', '[true, {"a":"]"}]'),
+    ("array", "[nullx] [null]", "[null]"),
+    ("array", '{"a":[]}', "[]"),
+    ("json", '"a {b} \\" [c]" and so on', '"a {b} \\" [c]"'),
+    ("json", ' \n"x"', '"x"'),
+    ("json", 'He said "[1]"', "[1]"),
+    ("json", '{"a":"\\\\"} }', '{"a":"\\\\"}'),
+]
+
+
+@pytest.mark.parametrize(("root", "text", "value"), ROOTS)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_brackets_in_prose_begin_nothing(root: Root, text: str, value: str, data: st.DataObject) -> None:
+    machine = OneValue(root)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
     pieces = [text[i:j] for i, j in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     assert "".join(map(machine.feed, pieces)) + machine.close() == value
 

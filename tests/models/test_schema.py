@@ -16,14 +16,56 @@ def obj(required: list[str] | None = None, /, **properties: Object) -> Object:
 
 
 ROWS: list[tuple[str, Object, Object]] = [
-    ("closed", {"type": "object", "properties": {"a": A}, "additionalProperties": True}, obj(a=A)),
-    ("required kept", {"type": "object", "properties": {"a": A}, "required": ["a", "b"]}, obj(["a"], a=A)),
+    (
+        "closed",
+        {"type": "object", "properties": {"a": A}, "additionalProperties": True},
+        {**obj(a=A), "description": "additionalProperties: true"},
+    ),
+    ("closed already", {"type": "object", "properties": {"a": A}, "additionalProperties": False}, obj(a=A)),
+    ("required kept", {"type": "object", "properties": {"a": A, "b": A}, "required": ["a"]}, obj(["a"], a=A, b=A)),
     ("type from its members", {"properties": {"a": A}}, obj(a=A)),
     ("types", {"type": ["string", "null"]}, {"anyOf": [A, {"type": "null"}]}),
     ("one type in a list", {"type": ["string"]}, A),
     ("nullable", {"type": "string", "nullable": True}, {"anyOf": [A, {"type": "null"}]}),
     ("upper case", {"type": "STRING"}, A),
-    ("oneOf", {"oneOf": [A, {"type": "integer"}]}, {"anyOf": [A, {"type": "integer"}]}),
+    (
+        "oneOf",
+        {"oneOf": [A, {"type": "integer"}], "discriminator": {"propertyName": "x"}},
+        {"anyOf": [A, {"type": "integer"}], "description": 'oneOf: "exactly one of these"'},
+    ),
+    (
+        "what stands beside a union",
+        {"type": "object", "properties": {"a": A}, "required": ["a"], "anyOf": [{"properties": {"b": A}}, obj(a=A)]},
+        {"anyOf": [obj(["a"], a=A, b=A), obj(["a"], a=A)]},
+    ),
+    (
+        "two unions",
+        {"anyOf": [A, {"type": "integer"}], "allOf": [{"anyOf": [A, {"type": "integer"}]}]},
+        {"anyOf": [A, {"type": "integer"}]},
+    ),
+    (
+        "what stands beside a reference",
+        {**obj(p={"$ref": "#/$defs/P", "description": "his"}), "$defs": {"P": {**A, "description": "whose"}}},
+        obj(p={**A, "description": "his"}),
+    ),
+    (
+        "a reference or nothing",
+        {"$ref": "#/$defs/P", "nullable": True, "$defs": {"P": A}},
+        {"anyOf": [{"$ref": "#/$defs/P"}, {"type": "null"}], "$defs": {"P": A}},
+    ),
+    (
+        "references that would have one name",
+        {**obj(p={"$ref": "#/$defs/a b"}, q={"$ref": "#/$defs/a_b"}), "$defs": {"a b": A, "a_b": {"type": "null"}}},
+        {
+            **obj(p={"$ref": "#/$defs/a_b"}, q={"$ref": "#/$defs/a_b_1"}),
+            "$defs": {"a_b": A, "a_b_1": {"type": "null"}},
+        },
+    ),
+    (
+        "allOf with one member twice",
+        {"allOf": [{"properties": {"a": A}}, {"properties": {"a": {"type": "string", "description": "it"}}}]},
+        obj(a={**A, "description": "it"}),
+    ),
     ("allOf", {"allOf": [{"properties": {"a": A}}, {"properties": {"b": A}, "required": ["b"]}]}, obj(["b"], a=A, b=A)),
     ("enum", {"type": "string", "enum": ["x", "y"]}, {"enum": ["x", "y"]}),
     ("const", {"const": 1}, {"const": 1}),
@@ -78,6 +120,11 @@ UNFIT: list[tuple[str, Object]] = [
     ("an enum of objects", {"enum": [{}]}),
     ("too many optionals", {"type": "object", "properties": {str(i): A for i in range(25)}}),
     ("too many unions", {"type": "object", "properties": {str(i): {"type": ["string", "null"]} for i in range(17)}}),
+    ("members by any name", {"type": "object", "properties": {"a": A}, "additionalProperties": A}),
+    ("a member nobody describes", {"type": "object", "properties": {"a": A}, "required": ["a", "b"]}),
+    ("allOf that nothing fits", {"allOf": [A, {"type": "integer"}]}),
+    ("two unions", {"anyOf": [A, {"type": "integer"}], "allOf": [{"anyOf": [A, {"type": "null"}]}]}),
+    ("recursive beside words", {"$ref": "#/$defs/n", "$defs": {"n": {"$ref": "#/$defs/n", "description": "n"}}}),
     ("allOf of nonsense", {"allOf": [1]}),
     ("anyOf of nonsense", {"anyOf": 1}),
 ]

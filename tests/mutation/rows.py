@@ -17,7 +17,9 @@ from dragoman.dialects.embeddings import EmbedRequest
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
 from dragoman.models.catalogue import Resolution, build
+from dragoman.models.dress import dress
 from dragoman.models.open.card import generic
+from dragoman.models.servers import Server
 from dragoman.relay.call import Call, Plan
 from dragoman.relay.carrying import Carrier
 from dragoman.translation import sources
@@ -123,6 +125,17 @@ def mended(
         return (await carrier.mended(call, error)).losses
 
     return Row(name, lambda: asyncio.run(twice()), names(dropped), names(emulated))
+
+
+def dressed(name: str, body: Object, server: Server, *, dropped: str) -> Row:
+    """A chat in the words of a `server` of a kind that nobody has named yet."""
+
+    def run() -> Losses:
+        losses = Losses()
+        dress(body, server, losses)
+        return losses
+
+    return Row(name, run, names(dropped), frozenset())
 
 
 def encoded(name: str, request: Callable[[], Request], target: str, *, dropped: str = "", emulated: str = "") -> Row:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tests.mutation.rows import Row, local, row
-from tests.mutation.said import MARK, asked, returned, said, text, tool, use
+from tests.mutation.said import asked, returned, said, text, tool, use
 
-OLLAMA, VLLM = local("ollama"), local("openai_chat", "vllm")
+OLLAMA, VLLM, OPENAI = local("ollama"), local("openai_chat", "vllm"), local("openai_chat", "openai")
 LATER = "2026-10-21"
 CITED = [{"type": "char_location", "cited_text": "c", "document_index": 0, "start_char_index": 0, "end_char_index": 1}]
 DOCUMENT = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "facts"}}
+PAGES = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjcgCg=="}}
 RESULT = {"type": "search_result", "source": "https://a/b", "title": "t", "content": [text("found")]}
 NOTE = {"type": "fallback", "from": {"model": "a"}, "to": {"model": "b"}}
 SUMMARY = {"type": "compaction", "content": "They greeted."}
@@ -19,7 +20,7 @@ CLIENT = "anthropic"
 ROWS: list[Row] = [
     row("sampling that Anthropic refuses by now", CLIENT, asked(temperature=0.5), VLLM, emulated="temperature", version=LATER),
     row(
-        "a document of the assistant", CLIENT, said("Hi", [text("See."), DOCUMENT], "So?", system="Be."), OLLAMA,
+        "a document of the assistant", CLIENT, said("Hi", [text("See."), PAGES], "So?", system="Be."), OPENAI,
         emulated="messages[1].content[1]", version=LATER,
     ),
     row(
@@ -38,6 +39,16 @@ ROWS: list[Row] = [
         emulated="messages[2].content[0].context messages[2].content[0]",
     ),
     row("a summary", CLIENT, said("Hi", [SUMMARY, text("Ho")], "Hu"), OLLAMA, emulated="messages messages[1].content[0]"),
+    row(
+        "what stands behind what became several parts", CLIENT,
+        said("Hi", "Ho", [{**DOCUMENT, "context": "old"}, text("Hu"), text("Ha", strange=1)], system="Be."), VLLM,
+        emulated="messages[2].content[0].context messages[2].content[0]", dropped="messages[2].content[2].strange",
+    ),
+    row(
+        "what stands behind a summary", CLIENT,
+        said("Hi", [text("Hm."), SUMMARY, text("Ho"), text("He", strange=1)], [DOCUMENT], "Ha", "Hu", system="Be."), OLLAMA,
+        emulated="messages messages[1].content[1] messages[2].content[0]", dropped="messages[1].content[3].strange",
+    ),
     row("a tool Claude knows by heart", CLIENT, asked(tools=[tool(), BASH]), OLLAMA, emulated="tools[1]"),
     row("a tool that would be searched for", CLIENT, asked(tools=[tool("g"), tool(defer_loading=True)]), VLLM, emulated="tools[1].defer_loading"),
     row("a tool with examples", CLIENT, asked(tools=[tool("g"), tool(input_examples=[{"city": "Cork"}])]), VLLM, emulated="tools[1].input_examples"),
@@ -60,4 +71,3 @@ ROWS: list[Row] = [
     ),
     row("a member of a tool", CLIENT, asked(tools=[tool("g"), tool(strange=1)]), VLLM, dropped="tools[1].strange"),
 ]
-_ = MARK

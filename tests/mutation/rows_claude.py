@@ -7,7 +7,6 @@ from msgspec.structs import replace
 from tests.mutation.rows import Row, claude, row
 from tests.mutation.said import (
     BRANCHES,
-    CITY,
     CUSTOM,
     MARK,
     allowed,
@@ -19,7 +18,6 @@ from tests.mutation.said import (
     schema,
     system,
     text,
-    tool,
 )
 
 BUDGETS, CHOOSES, ALWAYS = claude("claude-sonnet-4-5"), claude("claude-opus-4-8"), claude("claude-opus-5-5")
@@ -123,13 +121,4 @@ _TURNS = [
     row("a call without a result", CHAT, said("Hi", call("c"), "So?"), PLAIN, emulated="messages"),
 ]
 
-_MEDIA = [
-    row(
-        "a picture of a kind Claude does not see", CHAT,
-        said([text("See."), {"type": "image_url", "image_url": {"url": "data:image/bmp;base64,Qk0="}}]), PLAIN,
-        dropped="messages[0].content[1]",
-    ),
-]
-
-ROWS: list[Row] = [*_MEMBERS, *_LIMITS, *_THINKING, *_TOOLS, *_FORMATS, *_TURNS, *_MEDIA]
-_ = CITY, tool
+ROWS: list[Row] = [*_MEMBERS, *_LIMITS, *_THINKING, *_TOOLS, *_FORMATS, *_TURNS]

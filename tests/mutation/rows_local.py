@@ -39,7 +39,7 @@ OPEN_SHAPE = {"type": "object", "properties": {"n": {"type": "integer"}}}
 BILLING = "x-anthropic-billing-header: cc_version=1; cch=abc;\nYou are."
 
 _SETTINGS = [
-    row("nothing to be written", CHAT, asked(max_tokens=0), OLLAMA, emulated="max_tokens"),
+    row("nothing to be written", MESSAGES, asked(max_tokens=0), OLLAMA, emulated="max_tokens"),
     row("sampling that a model refuses", MESSAGES, asked(temperature=0.4, top_k=4), replace(VLLM, sampling="omit"), dropped="temperature top_k"),
     row("probabilities", CHAT, asked(logprobs=True, top_logprobs=2), OLLAMA, dropped="logprobs top_logprobs"),
     row("a member nobody else knows", CHAT, asked(logit_bias={"1": 1}), OLLAMA, dropped="logit_bias"),
@@ -100,7 +100,7 @@ _TURNS = [
     row("the billing line", MESSAGES, asked(system=BILLING), OLLAMA, emulated="system"),
     row("a late system message", CHAT, said("Hi", "Ho", system("Be."), "Hu"), OLLAMA, emulated="messages[2]"),
     row("a late system message of Anthropic's", MESSAGES, said("Hi", "Ho", system("Be."), "Hu", system="Be brief."), VLLM, emulated="messages[2]"),
-    row("nobody asks", MESSAGES, said({"role": "assistant", "content": "Ho"}), VLLM, emulated="messages", moves=False),
+    row("nobody asks", MESSAGES, said({"role": "assistant", "content": "Ho"}), OLLAMA, emulated="messages", moves=False),
     row("a speaker's name", CHAT, said("Hi", "Ho", {"role": "user", "content": "Hu", "name": "Ann"}), OLLAMA, dropped="messages[2].name"),
     row("a block of nobody", CHAT, said("Hi", "Ho", [text("Hu"), FOREIGN]), OLLAMA, dropped="messages[2].content[1]"),
     row(
@@ -124,6 +124,11 @@ _TURNS = [
     row(
         "a picture of a tool", MESSAGES, said("Hi", [use()], [returned(text("a"), PICTURE)], tools=[tool()], system="Be."), VLLM,
         emulated="messages[2].content[0]",
+    ),
+    row(
+        "a picture of a tool in the same dialect", CHAT,
+        said("Hi", call("c"), result("c", [text("a"), {"type": "image_url", "image_url": {"url": DATA_URL}}]), tools=[function()]), VLLM,
+        emulated="messages[2]",
     ),
     row("a result without a call", CHAT, said("Hi", "Ho", result("call_7"), "So?"), OLLAMA, emulated="messages"),
 ]

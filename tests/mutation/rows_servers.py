@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dragoman.errors import invalid
-from tests.mutation.rows import Row, local, mended, row
-from tests.mutation.said import CITY, CUSTOM, MARK, allowed, asked, function, said, schema, system, text, tool
+from dragoman.models.servers import Server
+from tests.mutation.rows import Row, dressed, local, mended, row
+from tests.mutation.said import CITY, CUSTOM, allowed, asked, function, said, schema, tool
 
 CHAT, MESSAGES, LINES = "openai_chat", "anthropic", "ollama"
+BARE = Server(name="bare", reasoning="none")
 CLOSED = {**CITY, "additionalProperties": False}
-
-
-def server(flavor: str, **members: object) -> object:
-    return local("openai_chat", flavor, **members)
 
 
 VLLM, LLAMACPP, MISTRAL, DEEPSEEK = (local("openai_chat", name) for name in ("vllm", "llamacpp", "mistral", "deepseek"))
 OPENAI, GROQ, LMSTUDIO, OLD = (local("openai_chat", name) for name in ("openai", "groq", "lmstudio", "ollama"))
-OPENROUTER = local("openai_chat", "openrouter")
 
 ROWS: list[Row] = [
     row("a member that a server refuses", CHAT, asked(top_k=4), OPENAI, dropped="top_k"),
@@ -36,9 +33,8 @@ ROWS: list[Row] = [
     row("no call", CHAT, asked(tools=[function()], tool_choice="none"), OLD, emulated="tool_choice"),
     row("a tool that takes text", CHAT, asked(tools=[CUSTOM, function("g")]), VLLM, dropped="tools.f"),
     row("a strict tool", MESSAGES, asked(tools=[tool(schema=CLOSED, strict=True)]), LLAMACPP, dropped="tools.f.strict"),
-    row(
-        "a speaker's name", MESSAGES, asked(), VLLM,
-    ),
+    dressed("no switch for thinking", asked(reasoning_effort="low"), BARE, dropped="reasoning"),
+    dressed("no JSON at all", asked(response_format={"type": "json_object"}), BARE, dropped="format"),
     row("a name before the text", LINES, said("Hi", "Ho", {"role": "user", "content": "Hu", "name": "Ann"}), LLAMACPP, emulated="messages[2].name"),
     row(
         "a name of nothing", CHAT, said("Hi", "Ho", {"role": "user", "content": "", "name": "Ann"}), GROQ,
@@ -58,4 +54,3 @@ ROWS: list[Row] = [
         invalid("Unsupported parameter: 'seed'", "seed"), dropped="seed",
     ),
 ]
-_ = MARK, text, system, OPENROUTER, server

@@ -9,6 +9,7 @@ import pytest
 
 from dragoman.config.settings import Override
 from dragoman.conversation import Message, Reasoning, Request, Text
+from dragoman.losses import Losses
 from dragoman.models.catalogue import build
 from dragoman.relay.defaults import apply_override
 
@@ -22,7 +23,7 @@ def asked(name: str = "claude-sonnet-4.5", **members: Any) -> Request:
 
 
 def applied(request: Request, overrides: dict[str, Override]) -> Request:
-    return apply_override(request, overrides, build().resolve(request.model, TODAY))
+    return apply_override(request, overrides, build().resolve(request.model, TODAY), Losses())
 
 
 @pytest.mark.parametrize(

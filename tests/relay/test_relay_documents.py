@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from dragoman.conversation import Media, Part, Text
 from dragoman.errors import GatewayError
 from dragoman.relay import documents, pdf_worker
-from dragoman.relay.documents import Documents, Page, Pictures, parts_of, text_of
+from dragoman.models.contents import text_of
+from dragoman.relay.documents import Documents, Page, Pictures, parts_of
 from tests.relay import pdfs
 from tests.relay.looping import run
 
@@ -245,7 +246,7 @@ def test_a_worker_has_none_of_our_secrets_and_is_bounded(tmp_path: Path, monkeyp
     worker.write_text(
         f"import sys, os, json; sys.path.insert(0, {str(Path(pdf_worker.__file__).parent)!r})\n"
         "import pdf_worker as w, resource as r\n"
-        "order = w.Order(**json.loads(sys.argv[1])); w.bound(order); w.shut()\n"
+        "order = w.Order(**json.loads(sys.argv[1])); w.bound(order.memory, order.seconds); w.shut()\n"
         "try: open('/etc/hosts')\nexcept OSError: opened = False\nelse: opened = True\n"
         "told = [r.getrlimit(x)[1] for x in (r.RLIMIT_AS, r.RLIMIT_CPU, r.RLIMIT_FSIZE, r.RLIMIT_CORE)]\n"
         "ours = [m for m in sys.modules if m.startswith('dragoman') or m == 'pypdfium2']\n"
@@ -319,7 +320,8 @@ TEXTS: dict[str, tuple[Media, str | None]] = {
     "json": (Media(kind="document", data=b64(b"{}"), media_type="application/json"), "{}"),
     "unlabelled": (Media(kind="document", data=b64(b"\xef\xbb\xbfhi")), "hi"),
     "unlabelled and binary": (Media(kind="document", data=b64(b"PK\x03\x04\x00\x00")), None),
-    "another label": (Media(kind="document", data=b64(b"hi"), media_type="application/msword"), None),
+    "another label": (Media(kind="document", data=b64(b"hi"), media_type="application/msword"), "hi"),
+    "another label, and binary": (Media(kind="document", data=b64(b"\0hi"), media_type="application/msword"), None),
 }
 
 

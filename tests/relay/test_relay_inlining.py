@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from dragoman.conversation import Media, Message, Part, Request, Text, ToolCall, ToolResult
 from dragoman.errors import GatewayError
 from dragoman.losses import Losses
+from dragoman.models.bounds import Bounds
 from dragoman.models.cards import Card, bundled
 from dragoman.relay.documents import Documents
 from dragoman.relay.fetching import Fetcher
@@ -24,7 +25,7 @@ from tests.relay.scripted import Act, response
 from tests.relay.site import PNG, image, site
 
 WORDS = "A page with enough words on it to be read"
-BLIND = replace(bundled().unknown, id="blind", dialect="ollama", image_input=False, pdf_input=False)
+BLIND = replace(bundled().unknown, id="blind", dialect="ollama", image_input=False, pdf_input=False, media=Bounds())
 SEEING = replace(BLIND, id="seeing", image_input=True)
 CHAT = replace(SEEING, id="chat", dialect="openai_chat")
 CLAUDE = replace(SEEING, id="claude", dialect="anthropic", pdf_input=True)
@@ -101,7 +102,7 @@ SERVERS: dict[str, tuple[Card, dict[str, Any]]] = {
     "ollama": (SEEING, {}),
     "chat": (CHAT, {}),
     "chat that does not fetch": (CHAT, S),
-    "chat with files": (CHAT, F),
+    "chat with files": (replace(CHAT, pdf_input=True), F),
 }
 
 
@@ -196,10 +197,11 @@ def test_documents_in_the_results_of_tools() -> None:
 
 def test_paths_are_the_clients_own() -> None:
     """A system prompt is a member of its own in the Messages API, and the first message here."""
-    system = Message(role="system", content=[Text(text="Be brief")])
+    system = Message(role="system", content=[Text(text="Be brief")], at="system")
     asked = Request(origin="anthropic", model="m", messages=[system, *request(PDF).messages])
     assert list(inlined(asked, BLIND)[1].emulated) == ["messages[0].content[1]"]
-    assert list(inlined(replace(asked, origin="openai_chat"), BLIND)[1].emulated) == ["messages[1].content[1]"]
+    said = replace(asked, origin="openai_chat", messages=[replace(system, at=""), *asked.messages[1:]])
+    assert list(inlined(said, BLIND)[1].emulated) == ["messages[1].content[1]"]
 
 
 def test_marks_and_leftovers_stay() -> None:
@@ -236,7 +238,8 @@ IMPOSSIBLE: dict[str, tuple[Part, Card, dict[str, Any], str]] = {
     ),
     "locked": (replace(PDF, data=pdfs.in_base64(pdfs.locked())), SEEING, {}, "locked with a password"),
     "an office document": (WORD, SEEING, {}, "is application/msword; seeing can be given PDF and text only"),
-    "an unknown document": (replace(WORD, media_type=""), CHAT, {}, "of a kind that is not known"),
+    "an archive": (replace(WORD, media_type=""), CHAT, {}, "is application/zip"),
+    "an unknown document": (replace(WORD, data=b64(bytes(9)), media_type=""), CHAT, {}, "of a kind that is not known"),
     "an image, and nobody fetches": (REMOTE, SEEING, {}, "seeing cannot fetch, and this gateway does not"),
     "a document, and nobody fetches": (REMOTE_PDF, CHAT, {}, "cannot fetch"),
     "an image for the blind": (REMOTE, BLIND, {}, "blind does not take images"),
@@ -291,7 +294,7 @@ def test_documents_are_fetched_and_read() -> None:
     result, losses, _ = fetched(asked, BLIND, files)
     assert shape(result.messages[0].content) == ["Look", f"[page 1]\n{WORDS}", "a.txt\n\nwords"]
     assert losses.emulated["messages[0].content[1]"].startswith("fetched, and sent inline; the PDF was sent as")
-    result, _, _ = fetched(asked[:1], CHAT, files, takes_files=True)
+    result, _, _ = fetched(asked[:1], replace(CHAT, pdf_input=True), files, takes_files=True)
     assert result.messages[0].content[1] == PDF
 
 

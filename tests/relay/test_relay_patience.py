@@ -34,6 +34,7 @@ TABLE: dict[Kind, tuple[bool, bool, str]] = {
     "upstream": (True, True, "broken"),
     "overloaded": (True, True, "broken"),
     "timeout": (False, True, "broken"),
+    "format_unmet": (False, True, "none"),
 }
 
 

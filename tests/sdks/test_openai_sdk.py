@@ -198,7 +198,7 @@ def test_cached_tokens_of_a_growing_conversation(ask: Asking) -> None:
 
 
 def test_cached_tokens_of_a_chat(ask: Asking) -> None:
-    """A lone question is not marked; from the second turn on the conversation is, and the third one reads it."""
+    """A long system prompt is read from the second call on, and what was said from the third."""
     turns: list[Any] = [{"role": "system", "content": f"{ask.mode} chat: {LONG}"}]
     cached = []
     for question in ("One", "Two", "Three"):
@@ -207,8 +207,8 @@ def test_cached_tokens_of_a_chat(ask: Asking) -> None:
         details = answer.spent.prompt_tokens_details
         cached.append(details.cached_tokens if details else None)
         turns.append(answer.message())
-    assert cached[:2] == [0, 0]
-    assert (cached[2] or 0) > 3000
+    assert cached[0] == 0
+    assert 3000 < (cached[1] or 0) < (cached[2] or 0)
 
 
 # --- the SDK's own accumulator --------------------------------------------------------------------

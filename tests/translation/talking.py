@@ -65,7 +65,7 @@ class Talk:
             fold.feed(sent.restore.stream().feed(unfold(reply)))
             reply = replace(fold.reply, extra=reply.extra)
         if sent.recalls:
-            self.carrier.recall.remember(call.request, reply.content)
+            self.carrier.remember(call, reply.content)
         self.reply = reply
         told = _decode(msgspec.json.encode(dialect.encode_reply(deepcopy(reply), call.request, STAMP)))
         self.messages.append(_said(self.client, told))

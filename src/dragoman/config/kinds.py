@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -34,6 +35,7 @@ _SPANS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _MEASURE = re.compile(r"(\d+(?:\.\d*)?)\s*([a-z]*)", re.IGNORECASE)
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.*-]*://[^\s/?#]+", re.IGNORECASE)
+_STORES = ("redis", "rediss", "valkey", "valkeys")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PREFIX = re.compile(r"[!-~]+")
@@ -43,6 +45,12 @@ def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError
     return value
+
+
+def _scaling(value: Any) -> bool:
+    if _flag(value) and find_spec("PIL") is None:
+        raise UnprintableError("needs the package Pillow, which is not installed: pip install 'dragoman[images]'")
+    return bool(value)
 
 
 def _text(value: Any) -> str:
@@ -78,6 +86,18 @@ def _url(value: Any) -> str:
 
 def _ollama(value: Any) -> str:
     return _url(ollama_url(_text(value)))
+
+
+def _store(value: Any) -> Secret:
+    text = _text(value)
+    parts = urlsplit(text)
+    if parts.scheme not in _STORES or not parts.hostname or parts.query or parts.fragment or parts.port == 0:
+        raise ValueError
+    if any(c.isspace() for c in text) or not re.fullmatch(r"/?|/\d+", parts.path):
+        raise ValueError
+    if find_spec("redis") is None:
+        raise UnprintableError("needs the package redis, which is not installed: pip install 'dragoman[redis]'")
+    return Secret(text)
 
 
 def _prefix(value: Any) -> str:
@@ -186,11 +206,28 @@ def list_of(kind: Kind, allowed: str) -> Kind:
     return Kind(allowed, check, _items, kind.secret)
 
 
+_PRICES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+
+
+def _prices(value: Any) -> dict[str, float]:
+    if not isinstance(value, dict) or not {"input", "output"} <= value.keys() <= set(_PRICES):
+        raise ValueError
+    price = number(0, 1_000_000)
+    return {name: price.check(each) for name, each in value.items()}
+
+
+PRICES = Kind(f"a table with input and output, and of {', '.join(_PRICES[2:])} those that differ from input", _prices)
 FLAG = Kind("true or false", _flag, lambda text: _FLAGS[text.strip().lower()])
+SCALING = Kind("true or false", _scaling, lambda text: _FLAGS[text.strip().lower()])
 TEXT = Kind("a text that is not empty", _text)
 SECRET = Kind("a key of visible ASCII characters, without spaces", _token, secret=True)
 HEADER = Kind("a text of visible ASCII characters", _header, secret=True)
 URL = Kind("an http:// or https:// URL without query", _url)
+STORE = Kind(
+    "a redis://, rediss://, valkey:// or valkeys:// address such as redis://user:password@host:6379/0",
+    _store,
+    secret=True,
+)
 OLLAMA = Kind('an address such as "localhost:11434", or an http:// or https:// URL without query', _ollama)
 NAME = Kind("a name of letters, digits, dots, dashes and underscores", _name)
 PREFIX = Kind("a text of visible ASCII characters, without spaces", _prefix)

@@ -112,7 +112,9 @@ class Timeouts(Struct, frozen=True, kw_only=True):
 class Override(Struct, frozen=True, kw_only=True):
     """What a model is given when the client did not say.  `context_window` is what we tell clients it holds, in
     tokens; a `hidden` model is callable but not listed.  `capabilities`, in Ollama's words, corrects what the server
-    says of it.  `num_ctx` is the least context (tokens) an Ollama server gives it."""
+    says of it.  `num_ctx` is the least context (tokens) an Ollama server gives it.
+    `prices` are what its tokens cost, in US dollars a million.  `server_tools` are tools of
+    Anthropic's servers that Claude may use though the client did not name them."""
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -125,6 +127,8 @@ class Override(Struct, frozen=True, kw_only=True):
     hidden: bool = False
     capabilities: tuple[str, ...] | None = None
     num_ctx: int | None = None
+    prices: Mapping[str, float] | None = None
+    server_tools: tuple[str, ...] = ()
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -136,7 +140,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     context an Ollama server is asked for (`max_num_ctx` 0: the model's own limit).  `stream_default`: an OpenAI chat
     request that does not say is streamed.  `model_optional`: a request without a model is answered by the default.
     `fetch`: remote images and documents are fetched for a server that cannot; `fetch_private` allows that from private
-    addresses too.
+    addresses too.  `scale_images`: pictures that are too large for a server are scaled, and not refused.  `store` is the address of a Redis or Valkey server that several gateways share.
     """
 
     host: str = "0.0.0.0"  # noqa: S104  a gateway serves its network; the README says how to keep it to one machine
@@ -158,6 +162,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_alive: float = 300.0
     refresh: float = 3600.0
     prompt_cache: Literal["auto", "off"] = "auto"
+    structured_output: Literal["repair", "check", "off"] = "repair"
     log_format: Literal["console", "json"] = "console"
     timeouts: Timeouts = field(default_factory=Timeouts)
     num_ctx: int = 8192
@@ -167,6 +172,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     fetch: bool = True
     fetch_private: bool = False
     fetch_max: int = 20 * 1024 * 1024
+    scale_images: bool = False
+    store: Secret | None = None
 
     def hides(self, name: str) -> bool:
         """Whether `name` is left out of the lists.  It can be called all the same."""

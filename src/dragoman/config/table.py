@@ -120,6 +120,12 @@ ROWS: tuple[Row, ...] = (
         "ask the upstream to cache long prompts of clients that cannot ask",
     ),
     Row(
+        "structured_output",
+        ("DRAGOMAN_STRUCTURED_OUTPUT",),
+        kinds.one_of("repair", "check", "off"),
+        "check answers against the schema the client sent: `repair` asks once more for one that fits, `off` checks nothing",
+    ),
+    Row(
         "num_ctx",
         ("DRAGOMAN_NUM_CTX",),
         CONTEXT,
@@ -151,6 +157,19 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("fetch_private", ("DRAGOMAN_FETCH_PRIVATE",), kinds.FLAG, "fetch them from private addresses too"),
     Row("fetch_max", ("DRAGOMAN_FETCH_MAX",), kinds.SIZE, "largest image or document that is fetched"),
+    Row(
+        "scale_images",
+        ("DRAGOMAN_SCALE_IMAGES",),
+        kinds.SCALING,
+        "scale an image that is too large for the server asked, and convert one of another kind; needs Pillow",
+    ),
+    Row(
+        "store",
+        ("DRAGOMAN_STORE",),
+        kinds.STORE,
+        "Redis or Valkey server on which several gateways remember together: `redis://`, `rediss://`, `valkey://`",
+        "",
+    ),
     Row("log_format", ("DRAGOMAN_LOG_FORMAT",), kinds.one_of("console", "json"), "how log lines look"),
     Row("hide", (), kinds.TEXTS, 'models left out of the lists, by name or pattern (`"claude-3*"`)'),
     Row("", ("DRAGOMAN_CONFIG",), kinds.TEXT, "the configuration file to read", ""),
@@ -168,6 +187,8 @@ OVERRIDES: dict[str, Kind] = {
     "hidden": kinds.FLAG,
     "capabilities": kinds.words("completion", "tools", "insert", "vision", "audio", "embedding", "thinking"),
     "num_ctx": CONTEXT,
+    "prices": kinds.PRICES,
+    "server_tools": kinds.words("web_search", "web_fetch", "code_execution"),
 }
 """The members of a `[models."name"]` table: those of `Override`."""
 

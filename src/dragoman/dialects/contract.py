@@ -12,6 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from dragoman.conversation import Event, Object, Reply, Request
+from dragoman.dialects.untold import Says, Untold
 from dragoman.errors import GatewayError
 from dragoman.losses import Losses
 
@@ -33,6 +34,9 @@ class Stamp(Struct, kw_only=True, frozen=True):
 class StreamEncoder(Protocol):
     """Events to a client's bytes."""
 
+    untold: Untold
+    """What of the answer could not be said, by the end of it."""
+
     def feed(self, events: Sequence[Event]) -> bytes:
         """The bytes for these events, ready to send; may be empty.  A Finish or a Fault completes the stream."""
 
@@ -41,7 +45,7 @@ class StreamDecoder(Protocol):
     """An upstream's bytes to events."""
 
     skipped: list[str]
-    """Names of events and blocks that were not understood."""
+    """Names of what was not understood, or came where nothing could keep it.  The Finish has them, too."""
 
     def feed(self, data: bytes) -> list[Event]:
         """The events in these bytes.  Never raises on what it does not know."""
@@ -65,6 +69,9 @@ class ClientDialect(Protocol):
 
     def decode_request(self, body: Object) -> Request:
         """Takes `body` apart.  Raises `GatewayError` ("invalid_request") naming the member that is wrong."""
+
+    SAYS: Says
+    """What of an answer this wire has words for."""
 
     def encode_reply(self, reply: Reply, request: Request, stamp: Stamp) -> Object: ...
     def encode_error(self, error: GatewayError) -> Object: ...

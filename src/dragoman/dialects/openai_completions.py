@@ -16,9 +16,12 @@ from types import MappingProxyType
 import msgspec
 
 from dragoman.conversation import (
+    CitationDelta,
     Event,
     Fault,
     Finish,
+    Foreign,
+    Media,
     Message,
     Object,
     PartEnd,
@@ -30,15 +33,22 @@ from dragoman.conversation import (
     Start,
     Text,
     TextDelta,
+    Thinking,
+    ToolCall,
     Usage,
 )
 from dragoman.dialects.contract import Stamp
-from dragoman.dialects.openai_chat.encoder import DONE
+from dragoman.dialects.logprobs import side_by_side
+from dragoman.dialects.openai_chat.encoder import DONE, members_after
 from dragoman.dialects.openai_chat.failure import encode_error, encode_fault
-from dragoman.dialects.openai_chat.reply import encode_usage, merge_replies, refusal_text, total
+from dragoman.dialects.openai_chat.reply import encode_tier, merge_replies, refusal_text
 from dragoman.dialects.openai_chat.request import decode_extra, decode_sampling, include_usage
-from dragoman.dialects.openai_chat.vocabulary import FINISH
+from dragoman.dialects.openai_chat.usage import told_usage, total
+from dragoman.dialects.openai_chat.vocabulary import FINISH, TIERS
+from dragoman.dialects.openai_chat.vocabulary import NAME as CHAT
 from dragoman.dialects.reading import check, need, path, take
+from dragoman.dialects.telling import Telling, retold
+from dragoman.dialects.untold import CONTENT, INNER, Says, Untold
 from dragoman.errors import invalid
 from dragoman.framing import sse
 
@@ -46,6 +56,7 @@ __all__ = [
     "EMULATED",
     "HANDLED",
     "NAME",
+    "SAYS",
     "SPELLING",
     "STREAM_TYPE",
     "Encoder",
@@ -63,6 +74,16 @@ STREAM_TYPE = "text/event-stream"
 SPELLING: Mapping[str, str] = MappingProxyType({"messages": "prompt", "top_logprobs": "logprobs"})
 HANDLED = frozenset({"n", "stream_options", "echo"})
 EMULATED: Mapping[str, str] = MappingProxyType({"suffix": "the model was instructed to fill the gap"})
+
+SAYS = Says(
+    origins=frozenset({NAME, CHAT}),
+    tiers=TIERS,
+    without=frozenset({CONTENT, "message"}),
+    logprobs=(Text,),
+    unsaid=(Media, Thinking, ToolCall),
+    mute=("pause",),
+    refuses=False,
+)
 
 _FILL = """\
 You complete text at a cursor. The user sends what stands before the cursor between <before> and </before>, and what \
@@ -127,11 +148,11 @@ def decode_request(body: Object) -> Request:
 
 def _messages(prompt: str, suffix: str | None) -> list[Message]:
     if not suffix:
-        return [Message(role="user", content=[Text(text=prompt)])]
+        return [Message(role="user", content=[Text(text=prompt)], at="prompt")]
     gap = f"<before>{prompt}</before>\n<after>{suffix}</after>"
     return [
-        Message(role="system", content=[Text(text=_FILL)]),
-        Message(role="user", content=[Text(text=gap)]),
+        Message(role="system", content=[Text(text=_FILL)], at="suffix"),
+        Message(role="user", content=[Text(text=gap)], at="prompt"),
     ]
 
 
@@ -140,14 +161,23 @@ def _messages(prompt: str, suffix: str | None) -> list[Message]:
 
 def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
     """One `text_completion` with one choice: the text alone, there is no place for reasoning."""
-    text = "".join(part.text for part in reply.content if isinstance(part, Text)) or refusal_text(reply) or ""
+    shown = retold(reply.content, request, annotates=False)
+    text = "".join(part.text for part in shown if isinstance(part, Text)) or refusal_text(reply) or ""
+    own = reply.origin in SAYS.origins
+    extra = {name: value for name, value in reply.extra.items() if own and name not in SAYS.without}
+    echo = request.extra.get("echo", "")
+    tokens = [token for part in reply.content if isinstance(part, Text) for token in part.logprobs]
     choice = {
-        "text": request.extra.get("echo", "") + text,
+        "text": echo + text,
         "index": 0,
-        "logprobs": None,
+        "logprobs": side_by_side(tokens, len(echo), tops=bool(request.top_logprobs)),
         "finish_reason": _finish(reply.reason),
     }
-    return _head(stamp) | {"choices": [choice], "usage": encode_usage(reply.usage)}
+    if reply.stop_sequence is not None:
+        choice["stop_reason"] = reply.stop_sequence  # vLLM's name for which stop string it was
+    choice |= extra.pop("choice", {})
+    usage = told_usage(reply.usage, extra.pop("usage", None))
+    return _head(stamp) | encode_tier(reply.tier, own) | {"choices": [choice], "usage": usage} | extra
 
 
 def _head(stamp: Stamp) -> Object:
@@ -163,11 +193,16 @@ def _finish(reason: Reason) -> str:
 # --- stream -------------------------------------------------------------------------------------
 
 
-def tail(request: Request, stamp: Stamp, usages: Sequence[Usage]) -> bytes:
-    """The end of a stream: the usage chunk, if it was asked for, with the sum of `usages`, and `[DONE]`."""
-    if not include_usage(request):
+def tail(request: Request, stamp: Stamp, usages: Sequence[Usage], rest: Object | None = None) -> bytes:
+    """The end of a stream: the usage chunk with the `usages` of all choices, if it was asked for and anybody counted,
+    and `[DONE]`.
+
+    `rest` is what else was counted.
+    """
+    usage = told_usage(total(usages, request.extra.get("n") or 1), rest) if include_usage(request) else None
+    if usage is None:
         return DONE
-    return sse(_encode(_head(stamp) | {"choices": [], "usage": encode_usage(total(usages))})) + DONE
+    return sse(_encode(_head(stamp) | {"choices": [], "usage": usage})) + DONE
 
 
 class Encoder:
@@ -175,11 +210,17 @@ class Encoder:
 
     def __init__(self, request: Request, stamp: Stamp, index: int = 0, tail: bool = True) -> None:
         self._request, self._stamp, self._tail = request, stamp, tail
-        self._before = b'data: %b,"choices":[{"text":' % _encode(_head(stamp))[:-1]
-        usage = b',"usage":null' if include_usage(request) else b""
-        self._after = b',"index":%d,"logprobs":null,"finish_reason":%%b}]%b}\n\n' % (index, usage)
-        self._middle = self._after % b"null"
+        self._index = index
+        self._inner: Object = {}
+        self._outer: Object = {}
+        self._before = self._beginning({})
+        self._end = b',"usage":null}\n\n' if include_usage(request) else b"}\n\n"
+        self._middle = self._after()
+        self.untold = Untold(SAYS)
+        self._counts = request.logprobs is not None
+        self._offset = 0
         self._shown = self._opened = self._told = False
+        self._telling = Telling(request, annotates=False)
         self._refusal: list[str] = []
         self.usage: Usage | None = None
         self.done = False
@@ -195,20 +236,58 @@ class Encoder:
         out: list[bytes] = []
         for event in events:
             if type(event) is TextDelta:
-                if self._shown and event.text:
+                if event.logprobs:
+                    out.append(self._scored(event, event.logprobs))
+                elif self._shown and event.text:
                     self._told = True
+                    if self._counts:
+                        self._offset += len(event.text)
                     out.append(self._before + _encode(event.text) + self._middle)
             elif not self.done:
                 out.append(self._rare(event))
         return b"".join(out)
 
+    def _scored(self, event: TextDelta, tokens: list[Object]) -> bytes:
+        """A piece of text with the log probabilities of its tokens."""
+        if not self._shown:
+            self.untold.logprobs(event.index, None, tokens)
+            return b""
+        self._told = True
+        scores = side_by_side(tokens, self._offset, tops=bool(self._request.top_logprobs))
+        self._offset += len(event.text)
+        return self._before + _encode(event.text) + self._after(logprobs=_encode(scores))
+
+    def _beginning(self, members: Object) -> bytes:
+        return b'data: %b,"choices":[{"text":' % _encode(_head(self._stamp) | members)[:-1]
+
+    def _after(self, finish: bytes = b"null", logprobs: bytes = b"null", more: bytes = b"") -> bytes:
+        return b',"index":%d,"logprobs":%b,"finish_reason":%b%b}]%b' % (self._index, logprobs, finish, more, self._end)
+
+    def _start(self, event: Start) -> None:
+        self.untold.start(event)
+        known = event.extra or {} if self.untold.own else {}
+        self._inner = {name: value for name, value in known.items() if name in INNER}
+        outer = {name: value for name, value in known.items() if name not in INNER}
+        self._outer = encode_tier(event.tier, self.untold.own) | outer
+        self._before = self._beginning(self._outer)
+
     def _rare(self, event: Event) -> bytes:
+        if isinstance(event, PartStart):
+            self.untold.part(event.index, event.part)
         match event:
             case Start():
+                self._start(event)
                 return self.open()
-            case PartStart(part=Text(text=text)):
+            case PartStart(part=Text() as part):
                 self._shown = True
-                return self.open() + self.feed([TextDelta(0, text)])
+                return self.open() + self.feed(
+                    [TextDelta(0, t.text) for t in self._telling.parts(part) if type(t) is Text]
+                )
+            case PartStart(part=Foreign() as part):
+                self._telling.parts(part)
+            case CitationDelta(citation=citation):
+                self._telling.cite(citation)
+                self.untold.cited(event.index, citation)
             case PartStart(part=Refusal(text=text)) if not self._told:
                 self._shown = True
                 return self.open() + self.feed([TextDelta(0, text)])
@@ -224,10 +303,20 @@ class Encoder:
     def _finish(self, event: Finish) -> bytes:
         self.usage, self.done = event.usage or Usage(), True
         out = self.open()
+        if text := self._telling.closing(answered=self._told):
+            out += self._text(text)
         if event.reason == "refusal" and event.explanation and not self._told:
             out += self._text(event.explanation)
-        out += self._before + b'""' + self._after % (b'"%b"' % _finish(event.reason).encode())
-        return out + tail(self._request, self._stamp, [self.usage]) if self._tail else out
+        self.untold.finish(event)
+        extra = self._inner | (event.extra or {}) if self.untold.own else {}
+        rest = extra.pop("usage", None)
+        extra.pop("message", None)  # named above: there is no message here
+        choice = {} if event.stop_sequence is None else {"stop_reason": event.stop_sequence}
+        more = members_after(choice | extra.pop("choice", {}))
+        before = self._beginning(self._outer | extra)
+        out += before + b'""' + self._after(b'"%b"' % _finish(event.reason).encode(), more=more)
+        return out + tail(self._request, self._stamp, [self.usage], rest) if self._tail else out
 
     def _text(self, text: str) -> bytes:
+        self._offset += len(text)
         return self._before + _encode(text) + self._middle

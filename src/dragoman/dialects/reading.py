@@ -70,6 +70,22 @@ def choose(body: Object, key: str, allowed: tuple[str, ...], at: str = "") -> st
     return value
 
 
+def keep(owner: Object, key: str, rest: Object) -> None:
+    """Put back under `key` what is left of an object that was taken apart, if anything is."""
+    if rest:
+        owner[key] = rest
+
+
+def laid_over(wire: Object, rest: Object) -> Object:
+    """`wire` with the members of `rest`; an object in both has the members of both.  The inverse of `keep`."""
+    if not rest:
+        return wire
+    return wire | {
+        key: laid_over(said, value) if isinstance(value, dict) and isinstance(said := wire.get(key), dict) else value
+        for key, value in rest.items()
+    }
+
+
 def strings(value: JSON, at: str) -> list[str]:
     """A string, or an array of strings, as a list."""
     if isinstance(value, str):

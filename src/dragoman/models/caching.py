@@ -10,17 +10,23 @@ from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from typing import Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from dragoman.conversation import Foreign, Message, Part, Refusal, Request, Text, Thinking, Tool, ToolResult
 from dragoman.losses import Losses
+from dragoman.models.cards import Card
 
 MAX_CACHE_MARKS = 4
 # Blocks that may be new since the last call before the mark at the end does not find what that one left.
 _REACH = 18
+# Tokens: what a model caches at the least, where its card does not say; and characters that are at most one token.
+_LEAST = 512
+_CHARACTERS = 2
 
 _Lifetime = Literal["5m", "1h"]
 _CONTROL = "cache_control"
+_encode = msgspec.json.Encoder().encode
 
 
 def settle_marks(request: Request, losses: Losses) -> Request:
@@ -57,13 +63,13 @@ def _can_be_marked(part: Part) -> bool:
             return True
 
 
-def fit_cache(request: Request, losses: Losses, automatic: bool) -> Request:
+def fit_cache(request: Request, card: Card, losses: Losses, automatic: bool) -> Request:
     """The client's own marks, as many as fit and in an order of lifetimes that is accepted; where it set none and
     `automatic`, ours."""
     holders = list(_holders(request))
     if not holders:
-        own = request.origin == "anthropic" and request.cache
-        return _automatic(request) if automatic and not own else request
+        own = request.origin == card.dialect and request.cache
+        return _automatic(request, card) if automatic and not own else request
     excess = max(len(holders) + bool(request.cache) - MAX_CACHE_MARKS, 0)
     lifetimes = [_marked(holder) for holder in holders] + [request.cache]
     mixed = "1h" in lifetimes and "5m" in lifetimes
@@ -128,7 +134,7 @@ def _unmarked(part: Part) -> Part:
 # --- our own marks -------------------------------------------------------------------------------
 
 
-def _automatic(request: Request) -> Request:
+def _automatic(request: Request, card: Card) -> Request:
     """Marks for a client that set none.
 
     One at the end of what begins every conversation (tools and system), for the next one; one that moves with the end;
@@ -137,17 +143,19 @@ def _automatic(request: Request) -> Request:
     """
     lifetime: _Lifetime = request.cache or "5m"
     grows = bool(request.tools) or any(message.role == "assistant" for message in request.messages)
-    request = _head_marked(request, lifetime)
+    request = _head_marked(request, card, lifetime)
     if grows:
         request = replace(_last_call_marked(request, lifetime), cache=lifetime)
     return request
 
 
-def _head_marked(request: Request, lifetime: _Lifetime) -> Request:
+def _head_marked(request: Request, card: Card, lifetime: _Lifetime) -> Request:
     messages = request.messages
     lead = 0
     while lead < len(messages) and messages[lead].role in ("system", "developer"):
         lead += 1
+    if not _is_long(request, lead, (card.min_cacheable_tokens or _LEAST) * _CHARACTERS):
+        return request
     if lead:
         return _with_mark(request, lead - 1, lifetime)
     place = next((at for at in reversed(range(len(request.tools))) if _tool_can_be_marked(request.tools[at])), None)
@@ -156,6 +164,15 @@ def _head_marked(request: Request, lifetime: _Lifetime) -> Request:
     tools = list(request.tools)
     tools[place] = replace(tools[place], cache=lifetime)
     return replace(request, tools=tools)
+
+
+def _is_long(request: Request, lead: int, least: int) -> bool:
+    """Whether the head may be long enough to be cached at all: `least` characters."""
+    parts = (part for message in request.messages[:lead] for part in message.content)
+    size = sum(len(part.text) if isinstance(part, Text) else least for part in parts)
+    if size >= least or not request.tools:
+        return size >= least
+    return size + len(_encode([(tool.name, tool.description, tool.schema) for tool in request.tools])) >= least
 
 
 def _tool_can_be_marked(tool: Tool) -> bool:

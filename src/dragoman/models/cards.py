@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
 from importlib import resources
 from typing import Literal
 
@@ -12,6 +13,7 @@ import msgspec
 from msgspec import Struct, field
 
 from dragoman.conversation import Object
+from dragoman.models.bounds import Bounds
 
 Status = Literal["active", "deprecated", "retired"]
 
@@ -50,6 +52,8 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Sizes are tokens; `sampling` is "omit", "one" (temperature or top_p, never both) or "all".  `upstream` is the
     server's name in the configuration, `flavor` the row of `servers.toml` that says what an OpenAI-compatible server
     understands beyond the common core.  `native` is what the server's own list says of the model.
+    `server_tools` is the generation of those it may use (see `claude.toml`).
+    `image_max_edge_px` is what the model looks at (larger pictures are scaled by its server), `media` what is refused.
     """
 
     id: str = ""
@@ -76,6 +80,7 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prefill: bool
     forced_tool_choice: bool
     mid_conversation_system: bool
+    server_tools: str = ""
     sampling: Literal["omit", "one", "all"]
     effort: EffortCard
     thinking: ThinkingCard
@@ -83,6 +88,7 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     image_types: tuple[str, ...] = ("image/jpeg", "image/png", "image/gif", "image/webp")
     image_max_edge_px: int | None = None
     image_max_tokens: int | None = None
+    media: Bounds = Bounds()
     overflow: str = "stop_reason"
     thinking_prefix_check: bool = False
     tokenizer: str = "new"
@@ -128,8 +134,21 @@ class Bundle(Struct, frozen=True):
 def bundled() -> Bundle:
     """Read `claude.toml`."""
     table = tomllib.loads(resources.files(__package__).joinpath("claude.toml").read_text("utf-8"))
-    cards = {name: msgspec.convert({**card, "id": name}, Card) for name, card in table["models"].items()}
-    return Bundle(cards=cards, aliases=table["aliases"], unknown=msgspec.convert(table["unknown"], Card))
+    cards = {name: _bounded(msgspec.convert({**card, "id": name}, Card)) for name, card in table["models"].items()}
+    return Bundle(cards=cards, aliases=table["aliases"], unknown=_bounded(msgspec.convert(table["unknown"], Card)))
+
+
+@cache
+def _bounds() -> tuple[tuple[int, Bounds], ...]:
+    """The rows of `[[media]]`, each with the largest window it is for."""
+    table = tomllib.loads(resources.files(__package__).joinpath("claude.toml").read_text("utf-8"))
+    return tuple((row.pop("window"), msgspec.convert(row, Bounds)) for row in table["media"])
+
+
+def _bounded(card: Card) -> Card:
+    """`card` with the bounds of media for a window like its own."""
+    bounds = next(bounds for window, bounds in _bounds() if not window or card.context_window <= window)
+    return msgspec.structs.replace(card, media=bounds)
 
 
 def overlay(card: Card, live: Object) -> Card:
@@ -152,7 +171,8 @@ def overlay(card: Card, live: Object) -> Card:
             changes[ours] = value
     if isinstance(told := live.get("capabilities"), dict):
         changes |= _capabilities(card, told)
-    return msgspec.structs.replace(card, **changes)
+    changed = msgspec.structs.replace(card, **changes)
+    return _bounded(changed) if "context_window" in changes else changed
 
 
 def _day(value: object) -> str:

@@ -7,6 +7,7 @@ https://platform.openai.com/docs/api-reference/chat/create
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 from dragoman import ids
@@ -46,7 +47,7 @@ def dress(body: Object, server: Server, losses: Losses, *, own: bool = False) ->
     _tools(dressed, server, losses, own)
     dressed["messages"] = _messages(body.get("messages") or [], server, losses, own)
     for ours, theirs in server.renames.items():
-        if ours in dressed:
+        if ours in dressed and theirs not in dressed:
             dressed[theirs] = dressed.pop(ours)
     # Tools and messages last, as they came: the prompt's prefix must not move.
     return {key: value for key, value in dressed.items() if key != "messages"} | {"messages": dressed["messages"]}
@@ -62,6 +63,10 @@ def _drop_members(body: Object, server: Server, losses: Losses, own: bool) -> No
             losses.drop(_NAMES.get(key, "reasoning" if key == "reasoning_effort" else key), f"{server.name} refuses it")
     if own:
         return
+    model = str(body.get("model")).lower()
+    if "web_search_options" in body and not any(fnmatchcase(model, pattern) for pattern in server.searchers):
+        del body["web_search_options"]
+        losses.drop("web_search", f"{model} does not search the web")
     for key, name in _OPTIONAL:
         if key in body and key not in server.takes:
             del body[key]
@@ -209,7 +214,8 @@ def _tools(body: Object, server: Server, losses: Losses, own: bool) -> None:
             losses.drop(f"tools.{_tool_name(tool)}", f"{server.name} knows no tools that take free text")
             continue
         if not own:
-            tool = _unmarked(_loosened(tool, f"tools.{_tool_name(tool)}.strict", server, losses), server, losses)
+            tool = _loosened(tool, f"tools.{_tool_name(tool)}.strict", server, losses)
+        tool = _marked_as(tool, server, losses, own)
         kept.append(tool)
     body["tools"] = kept
     if not kept:
@@ -272,8 +278,8 @@ def _message(message: Object, at: str, server: Server, losses: Losses, own: bool
             losses.drop(f"{at}.name", f"{server.name} takes no names of speakers, and this one says nothing")
     if dressed.get("role") == "assistant":
         _thoughts(dressed, server, losses)
-    if not own and isinstance(content := dressed.get("content"), list):
-        dressed["content"] = [_unmarked(part, server, losses) for part in content]
+    if isinstance(content := dressed.get("content"), list):
+        dressed["content"] = [_marked_as(part, server, losses, own) for part in content]
     if server.call_id:
         _call_ids(dressed, server.call_id)
     return dressed
@@ -307,11 +313,18 @@ def _ours(detail: Object) -> bool:
     return str(detail.get("format") or "").startswith("dragoman-")
 
 
-def _unmarked(holder: Object, server: Server, losses: Losses) -> Object:
-    if server.cache_marks or not isinstance(holder, dict) or "prompt_cache_breakpoint" not in holder:
+def _marked_as(holder: Object, server: Server, losses: Losses, own: bool) -> Object:
+    """A part or a tool with its cache mark in the server's words."""
+    if not isinstance(holder, dict) or "prompt_cache_breakpoint" not in holder or server.cache_marks == "breakpoint":
+        return holder
+    rest = {key: value for key, value in holder.items() if key != "prompt_cache_breakpoint"}
+    if server.cache_marks == "control":
+        long = holder["prompt_cache_breakpoint"].get("ttl") == "12h"
+        return rest | {"cache_control": {"type": "ephemeral"} | ({"ttl": "1h"} if long else {})}
+    if own:
         return holder
     losses.drop("cache", f"{server.name} takes no cache marks")
-    return {key: value for key, value in holder.items() if key != "prompt_cache_breakpoint"}
+    return rest
 
 
 def _call_ids(message: Object, length: int) -> None:

@@ -15,10 +15,12 @@ from dragoman.losses import Losses
 from dragoman.models.attachments import check_attachments
 from dragoman.models.caching import fit_cache, settle_marks
 from dragoman.models.cards import Card
+from dragoman.models.contents import by_content
 from dragoman.models.formats import fit_format
 from dragoman.models.limits import fit_limit, fit_sampling, fit_stop
 from dragoman.models.open.fit import fit_open
 from dragoman.models.restore import Fitted, Restore
+from dragoman.models.servertools import fit_server_tools
 from dragoman.models.thinking import fit_thinking
 from dragoman.models.tools import fit_tools
 from dragoman.models.turns import fit_ending, fit_turns
@@ -33,17 +35,19 @@ def fit(request: Request, card: Card, losses: Losses, *, prompt_cache: Literal["
     """
     if card.dialect != "anthropic":
         return fit_open(request, card, losses)
+    request = by_content(request)
     check_attachments(request, card)
     request = replace(request, model=card.id)
     request = settle_marks(request, losses)
     request = fit_turns(request, card, losses)
     request = fit_thinking(request, card, losses)
     request = fit_limit(request, card, losses)
+    request = fit_server_tools(request, card, losses)
     request, names, freeform = fit_tools(request, card, losses)
     request = fit_sampling(request, card, losses)
     request = fit_stop(request, card, losses)
     request, shape = fit_format(request, card, losses)
     request = fit_ending(request, card, losses)
-    request = fit_cache(request, losses, automatic=prompt_cache == "auto")
+    request = fit_cache(request, card, losses, automatic=prompt_cache == "auto")
     restore = Restore(names, freeform, shape) if names or freeform or shape else None
     return Fitted(request, restore)

@@ -7,14 +7,16 @@ from typing import Literal
 from msgspec.structs import replace
 
 from dragoman.arguments import json_text
-from dragoman.conversation import Object, Request
+from dragoman.conversation import Format, Object, Request
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
+from dragoman.models.jsontext import Root
+from dragoman.models.keywords import root_kind
 from dragoman.models.schema import UnfitError, transform
 from dragoman.models.tools import instruct
 
 WRAPPER = "value"
-Shape = Literal["", "json", "wrapped"]
+Shape = Root | Literal["", "wrapped"]
 
 ONE_VALUE = "Answer with one JSON {kind} only: no other text before or after it, and no code fence."
 
@@ -22,15 +24,18 @@ ONE_VALUE = "Answer with one JSON {kind} only: no other text before or after it,
 def fit_format(request: Request, card: Card, losses: Losses) -> tuple[Request, Shape]:
     """The request, and how the answer's text must be read on the way back.
 
-    "json": take the one JSON value out of it; "wrapped": the value is the member `value` of an object, because the
-    model's constraint wants an object at the root.
+    "json", "object", "array": take the one value of this kind out of it; "wrapped": the value is the member `value` of
+    an object, because the model's constraint wants an object at the root.
     """
     wanted = request.format
     if wanted is None:
         return request, ""
     if wanted.kind == "json":
         losses.emulate("format", "Claude has no JSON mode without a schema: it is asked for JSON")
-        return instruct(replace(request, format=None), ONE_VALUE.format(kind="object")), "json"
+        return instruct(replace(request, format=None), ONE_VALUE.format(kind="object")), "object"
+    if wanted.name:
+        wanted = titled(wanted)
+        request = replace(request, format=wanted)
     if wanted.description:
         own = wanted.schema.get("description")
         about = f"{wanted.description}\n{own}" if isinstance(own, str) and own else wanted.description
@@ -42,8 +47,19 @@ def fit_format(request: Request, card: Card, losses: Losses) -> tuple[Request, S
         losses.emulate("format", f"the model cannot be held to this schema ({why}): it is asked to follow it")
         rule = ONE_VALUE.format(kind="value")
         text = f"{rule} It must be valid against this JSON Schema:\n{json_text(wanted.schema)}"
+        return instruct(replace(request, format=None), text), shape_of(wanted)
 
-        return instruct(replace(request, format=None), text), "json"
+
+def titled(wanted: Format) -> Format:
+    """`wanted` with its name as the title of its schema, for servers that know no other place for it."""
+    if not wanted.name or "title" in wanted.schema:
+        return wanted
+    return replace(wanted, schema={"title": wanted.name, **wanted.schema})
+
+
+def shape_of(wanted: Format) -> Root:
+    """What to look for in an answer that nothing but words holds to `wanted`."""
+    return "object" if wanted.kind == "json" else root_kind(wanted.schema) or "json"
 
 
 def _constrained(request: Request, card: Card, losses: Losses) -> tuple[Request, Shape]:

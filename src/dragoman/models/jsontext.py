@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import msgspec
 
 _decode = msgspec.json.Decoder().decode
-_OPEN = re.compile(r"[{\[]")
+
+Root = Literal["json", "object", "array"]
+
+# How an object or an array goes on, and how far that may be undecided yet: prose has brackets, too.
+_OPENERS = {"json": re.compile(r"[{\[]"), "object": re.compile(r"\{"), "array": re.compile(r"\[")}
+_GOES_ON = {
+    "{": re.compile(r'\{\s*["}]'),
+    "[": re.compile(r'\[\s*(?:[\]\[{"0-9-]|(?:true|false|null)[\s,\]])'),
+}
+_UNDECIDED = re.compile(r"[{\[]\s*(?:t|tr|tru|true|f|fa|fal|fals|false|n|nu|nul|null)?")
+_STRUCTURE = re.compile(r'["{}\[\]]')
+_IN_STRING = re.compile(r'["\\]')
 
 
 class OneValue:
     """Passes on the first JSON object or array of a text and nothing around it.
 
-    A text that never opens one is passed on whole at the end: a wrong answer is the client's to see.
+    `root` says which of the two is wanted, where that is known.  A text that never opens one is passed on whole at the
+    end, out of its fence where it is another value: a wrong answer is the client's to see.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, root: Root = "json") -> None:
+        self._opener = _OPENERS[root]
+        self._scalars = root == "json"
         self._before: list[str] = []
+        self._pending = ""  # what may be a beginning
+        self._started = False
         self._depth = 0
         self._in_string = False
         self._escaped = False
@@ -26,34 +43,61 @@ class OneValue:
     def feed(self, text: str) -> str:
         if self._done:
             return ""
-        if self._depth == 0:
-            if (match := _OPEN.search(text)) is None:
-                self._before.append(text)
-                return ""
-            text = text[match.start() :]
-        return self._inside(text)
+        if self._started:
+            return self._inside(text)
+        if self._scalars and not self._pending and (inside := self._string(text)) is not None:
+            return inside
+        text, self._pending = self._pending + text, ""
+        place = self._beginning(text)
+        if place is None:
+            return ""
+        self._started = True
+        return self._inside(text[place:])
 
     def close(self) -> str:
-        return "" if self._done or self._depth else _bare("".join(self._before))
+        return "" if self._started else _bare("".join([*self._before, self._pending]))
+
+    def _string(self, text: str) -> str | None:
+        """A text that begins with a quotation mark is a string, whatever stands in it."""
+        if any(map(str.strip, self._before)) or not text.lstrip().startswith('"'):
+            return None
+        self._started = True
+        return self._inside(text.lstrip())
+
+    def _beginning(self, text: str) -> int | None:
+        """Where the value begins.  None: not in here, or not to be told yet."""
+        at = 0
+        while (match := self._opener.search(text, at)) is not None:
+            at = match.start()
+            if _GOES_ON[match[0]].match(text, at):
+                return at
+            if _UNDECIDED.fullmatch(text, at):
+                self._before.append(text[:at])
+                self._pending = text[at:]
+                return None
+            at += 1
+        self._before.append(text)
+        return None
 
     def _inside(self, text: str) -> str:
-        for place, char in enumerate(text):
-            if self._in_string:
-                if self._escaped:
-                    self._escaped = False
-                elif char == "\\":
-                    self._escaped = True
-                elif char == '"':
-                    self._in_string = False
-            elif char == '"':
-                self._in_string = True
-            elif char in "{[":
-                self._depth += 1
-            elif char in "}]":
-                self._depth -= 1
-                if self._depth == 0:
-                    self._done = True
-                    return text[: place + 1]
+        place = 0
+        if self._escaped and text:
+            self._escaped, place = False, 1
+        while (match := (_IN_STRING if self._in_string else _STRUCTURE).search(text, place)) is not None:
+            place = match.end()
+            match match[0]:
+                case "\\":
+                    self._escaped = place == len(text)
+                    place += 1
+                case '"':
+                    self._in_string = not self._in_string
+                case "{" | "[":
+                    self._depth += 1
+                case _:
+                    self._depth -= 1
+            if self._depth == 0 and not self._in_string:
+                self._done = True
+                return text[:place]
         return text
 
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from dragoman.arguments import json_text
 from dragoman.conversation import Object
 from dragoman.models.cards import Card, EffortCard, ThinkingCard
+from dragoman.models.cost import with_own_prices
 from dragoman.models.open.card import ALWAYS_ON, CONTEXT, NO_THINKING, SWITCHED, generic
 from dragoman.models.servers import Server, facts, server_of
 
@@ -179,7 +180,7 @@ def _openai_capabilities(
         held.add("thinking")
     if _sees(entry, inputs):
         held.add("vision")
-    if server.audio and inputs is not None and "audio" in inputs:
+    if server.audio and (facts().hearers.named(name) if inputs is None else "audio" in inputs):
         held.add("audio")
     return held
 
@@ -230,12 +231,16 @@ class Corrections(Protocol):
     def capabilities(self) -> Collection[str] | None: ...
     @property
     def context_window(self) -> int | None: ...
+    @property
+    def prices(self) -> Mapping[str, float] | None: ...
 
 
 def with_override(card: Card, override: Corrections | None) -> Card:
-    """`card` with the configured capabilities, which replace what the server says, and the configured window."""
+    """`card` with the configured capabilities, which replace what the server says, the configured window and prices."""
     if override is None:
         return card
+    if override.prices is not None:
+        card = with_own_prices(card, override.prices)
     if (words := override.capabilities) is not None:
         card = _with_capabilities(card, words)
     if (window := override.context_window) is not None:

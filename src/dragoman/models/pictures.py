@@ -9,8 +9,10 @@ from types import MappingProxyType
 
 from dragoman.media import sniff
 
-# A JPEG may carry a thumbnail and a colour profile before it says its size.
-_HEAD = 512 * 1024
+# Nearly every picture says its size at once; a JPEG may carry a thumbnail and a colour profile before.
+_HEADS = (1024, 512 * 1024)
+# Of a JPEG, segments looked at: an honest one has a few dozen.
+_SEGMENTS = 1000
 
 
 def pixel_size(data: str) -> tuple[int, int] | None:
@@ -18,11 +20,15 @@ def pixel_size(data: str) -> tuple[int, int] | None:
     reader = _READERS.get(sniff(data))
     if reader is None:
         return None
-    try:
-        width, height = reader(base64.b64decode(data[:_HEAD]))
-    except (binascii.Error, ValueError, IndexError):
-        return None
-    return (width, height) if width > 0 and height > 0 else None
+    for head in _HEADS:
+        try:
+            width, height = reader(base64.b64decode(data[:head]))
+        except (binascii.Error, ValueError):
+            return None
+        except IndexError:
+            continue  # it is further on, if anywhere
+        return (width, height) if width > 0 and height > 0 else None
+    return None
 
 
 def _cut(raw: bytes, at: int, size: int) -> bytes:
@@ -55,7 +61,9 @@ def _bmp(raw: bytes) -> tuple[int, int]:
 def _jpeg(raw: bytes) -> tuple[int, int]:
     """Segments are skipped until the frame header, which has the size."""
     at = 2
-    while raw[at] == 0xFF:
+    for _ in range(_SEGMENTS):
+        if raw[at] != 0xFF:
+            break
         marker = raw[at + 1]
         if marker == 0xFF:  # padding between segments
             at += 1
@@ -73,8 +81,10 @@ def _webp(raw: bytes) -> tuple[int, int]:
         case b"VP8L":
             bits = _little(raw, 21)
             return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-        case _:
+        case b"VP8X":
             return _little(raw, 24, 3) + 1, _little(raw, 27, 3) + 1
+        case _:
+            return 0, 0
 
 
 _READERS: Mapping[str, Callable[[bytes], tuple[int, int]]] = MappingProxyType(

@@ -172,8 +172,8 @@ def _text_of(event: Event) -> str:
 
 def _reader(shape: str) -> OneValue | Unwrapped | None:
     match shape:
-        case "json":
-            return OneValue()
+        case "json" | "object" | "array":
+            return OneValue(shape)
         case "wrapped":
             return Unwrapped()
         case _:

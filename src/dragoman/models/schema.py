@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 from dragoman.arguments import json_text
 from dragoman.conversation import JSON, Object
+from dragoman.models.keywords import leniently
+from dragoman.pointers import pointed
 
 # What one request may hold in all, by the same page.
 MAX_OPTIONAL, MAX_UNIONS = 24, 16
@@ -19,7 +21,12 @@ MAX_NODES = 2000
 
 _FORMATS = frozenset(["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"])
 _KEPT = frozenset({"title", "description", "default", "const"})
-_SILENT = frozenset({"$schema", "$id", "$comment", "id", "nullable", "additionalProperties", "examples", "example"})
+_SILENT = frozenset(
+    {"$schema", "$id", "$comment", "id", "discriminator", "examples", "example", "$defs", "definitions"}
+)
+_WORDS = ("title", "description", "default")
+# What tells the type by itself.
+_TYPED = ("$ref", "anyOf", "oneOf", "allOf", "enum")
 _REFUSED_REGEX = re.compile(r"\(\?(?!:)|\\[bB1-9]|\{\d{3,}")
 
 
@@ -49,6 +56,7 @@ class _Transform:
         self._root = root
         self._moved = moved
         self._refs: dict[str, Object] = {}
+        self._names: dict[str, str] = {}
         self._open: list[str] = []
         self._nodes = 0
         self.optional = 0
@@ -63,56 +71,84 @@ class _Transform:
             raise UnfitError("it is too large")
         if not isinstance(node, dict):
             raise UnfitError("a part of it allows anything")
-        if "$ref" in node:
-            return self._reference(node["$ref"])
         node = _normalise(node)
-        if isinstance(node.get("type"), list):
-            return self._union(
-                [{**node, "type": kind} if kind != "null" else {"type": kind} for kind in node["type"]], node
-            )
-        if branches := node.get("anyOf") or node.get("oneOf"):
-            return self._union(branches, node)
+        if "$ref" in node:
+            return self._reference(node)
         if isinstance(branches := node.get("allOf"), list):
-            return self.schema(_merge(node, [self._resolve(branch) for branch in branches]))
+            return self.schema(self._all(_without(node, "allOf"), branches))
+        if isinstance(node.get("type"), list):
+            return self._types(node["type"], node)
+        for key in ("anyOf", "oneOf"):
+            if node.get(key):
+                return self._union(key, node)
         return self._plain(node)
 
     # --- references ------------------------------------------------------------------------------
 
-    def _reference(self, ref: JSON) -> Object:
-        name = re.sub(r"[^A-Za-z0-9_.-]", "_", str(ref).removeprefix("#/$defs/").removeprefix("#/definitions/"))
-        if name in self._open:
+    def _reference(self, node: Object) -> Object:
+        """The reference, and its target among the definitions; the target itself where something stands beside."""
+        ref = str(node["$ref"])
+        if ref in self._open:
             raise UnfitError("it is recursive")
+        if beside := {key: value for key, value in node.items() if key not in _SILENT and key != "$ref"}:
+            self._open.append(ref)
+            out = self.schema(self._all(beside, [{"$ref": ref}]))
+            self._open.pop()
+            return out
+        name = self._name(ref)
         if name not in self._refs:
-            self._open.append(name)
+            self._open.append(ref)
             self._refs[name] = self.schema(self._resolve({"$ref": ref}))
             self._open.pop()
         return {"$ref": f"#/$defs/{name}"}
+
+    def _name(self, ref: str) -> str:
+        """A name of its own for what `ref` means."""
+        if ref not in self._names:
+            name = re.sub(r"[^A-Za-z0-9_.-]", "_", ref.removeprefix("#/$defs/").removeprefix("#/definitions/"))
+            taken = name in self._names.values()
+            self._names[ref] = f"{name}_{len(self._names)}" if taken else name
+        return self._names[ref]
 
     def _resolve(self, node: JSON) -> JSON:
         for _ in range(32):
             if not isinstance(node, dict) or "$ref" not in node:
                 return node
-            target: JSON = self._root
-            for step in str(node["$ref"]).removeprefix("#").strip("/").split("/"):
-                key = step.replace("~1", "/").replace("~0", "~")
-                if not isinstance(target, dict) or key not in target:
-                    raise UnfitError(f"it refers to {node['$ref']!r}, which is not in it")
-                target = target[key]
-            node = target
+            ref = str(node["$ref"])
+            node = pointed(self._root, ref)
+            if node is None:
+                raise UnfitError(f"it refers to {ref!r}, which is not in it")
         raise UnfitError("it is recursive")
 
     # --- shapes ----------------------------------------------------------------------------------
 
-    def _union(self, branches: list[JSON], node: Object) -> Object:
-        if not isinstance(branches, list):
-            raise UnfitError("anyOf is not an array")
+    def _all(self, node: Object, branches: list[JSON]) -> Object:
+        """`node` and all of `branches`, as one schema."""
+        for branch in branches:
+            other = self._resolve(branch)
+            if not isinstance(other, dict):
+                raise UnfitError("allOf holds something that is not a schema")
+            node = _both(node, other)
+        return node
+
+    def _types(self, kinds: list[JSON], node: Object) -> Object:
+        """One branch a type; words that are the parent's are said once."""
         self.unions += 1
-        shared = {k: v for k, v in node.items() if k in ("properties", "required") and "type" not in node}
-        out: Object = {k: node[k] for k in ("title", "description", "default") if k in node}
-        out["anyOf"] = [
-            self.schema({**shared, **branch} if shared and isinstance(branch, dict) else _undescribed(branch))
-            for branch in branches
-        ]
+        own = _without(node, "title", "default")
+        branches = [{**own, "type": kind} if kind != "null" else {"type": kind} for kind in kinds]
+        return {key: node[key] for key in _WORDS if key in node} | {"anyOf": [self.schema(b) for b in branches]}
+
+    def _union(self, key: str, node: Object) -> Object:
+        """The branches, each with what stands beside the union."""
+        branches = node[key]
+        if not isinstance(branches, list):
+            raise UnfitError(f"{key} is not an array")
+        self.unions += 1
+        out: Object = {word: node[word] for word in _WORDS if word in node}
+        if key == "oneOf":
+            out = self._describe(out, {key: "exactly one of these"}, set())
+        beside = {k: v for k, v in node.items() if k not in _SILENT and k not in _WORDS and k != key}
+        out["anyOf"] = [self.schema(self._all(beside, [b]) if beside else b) for b in branches]
         return out
 
     def _plain(self, node: Object) -> Object:
@@ -138,11 +174,15 @@ class _Transform:
                 raise UnfitError("a part of it allows anything")
 
     def _object(self, node: Object) -> Object:
-        properties = node.get("properties")
-        if not isinstance(properties, dict) or (not properties and node.get("additionalProperties") is not False):
+        properties, more = node.get("properties"), node.get("additionalProperties")
+        if not isinstance(properties, dict) or (not properties and more is not False):
             raise UnfitError("an object of it is free-form")
-        required = [name for name in _names(node.get("required")) if name in properties]
-        self.optional += len(properties) - len(set(required))
+        if isinstance(more, dict) and more:
+            raise UnfitError("an object of it may have more members than it names")
+        required = list(dict.fromkeys(_names(node.get("required"))))
+        if any(name not in properties for name in required):
+            raise UnfitError("an object of it needs a member that is not described")
+        self.optional += len(properties) - len(required)
         return {
             "type": "object",
             "properties": {name: self.schema(child) for name, child in properties.items()},
@@ -151,7 +191,9 @@ class _Transform:
         }
 
     def _describe(self, out: Object, node: Object, said: set[str]) -> Object:
-        left = {k: v for k, v in node.items() if k not in said | _KEPT | _SILENT | {"$defs", "definitions"}}
+        left = {k: v for k, v in node.items() if k not in said | _KEPT | _SILENT}
+        if left.get("additionalProperties") is False:
+            del left["additionalProperties"]  # as every object is
         if left:
             self._moved += left
             note = ", ".join(f"{name}: {json_text(value)}" for name, value in left.items())
@@ -160,20 +202,8 @@ class _Transform:
 
 
 def _normalise(node: Object) -> Object:
-    """OpenAPI's `nullable`, upper-case types, and a type that only its other members give away."""
-    node = {k: v for k, v in node.items() if v is not None or k in ("default", "const")}
-    kind = node.get("type")
-    if isinstance(kind, str):
-        node["type"] = kind = kind.lower()
-    if kind is None and not node.keys() & {"anyOf", "oneOf", "allOf", "enum", "const"}:
-        if "properties" in node:
-            node["type"] = kind = "object"
-        elif "items" in node:
-            node["type"] = kind = "array"
-    if node.pop("nullable", False) is True and isinstance(kind, str):
-        node["type"] = [kind, "null"]
-        if isinstance(node.get("enum"), list) and None not in node["enum"]:
-            node["enum"] = [*node["enum"], None]
+    """What `leniently` reads, and a type that only its other members give away."""
+    node = leniently({**node, **_guessed(node)})
     if "enum" in node or "const" in node:
         node.pop("type", None)
     if isinstance(node.get("type"), list) and len(node["type"]) == 1:
@@ -181,9 +211,15 @@ def _normalise(node: Object) -> Object:
     return node
 
 
-def _undescribed(branch: JSON) -> JSON:
-    """A branch made from a list of types repeats its parent's words; once is enough."""
-    return {k: v for k, v in branch.items() if k not in ("title", "default")} if isinstance(branch, dict) else branch
+def _guessed(node: Object) -> Object:
+    if node.get("type") is not None or any(node.get(key) is not None for key in _TYPED) or "const" in node:
+        return {}
+    kinds = (kind for key, kind in (("properties", "object"), ("items", "array")) if node.get(key) is not None)
+    return {"type": kind} if (kind := next(kinds, None)) else {}
+
+
+def _without(node: Object, *names: str) -> Object:
+    return {key: value for key, value in node.items() if key not in names}
 
 
 def _string(node: Object) -> Object:
@@ -195,8 +231,27 @@ def _string(node: Object) -> Object:
     return out
 
 
+def _both(one: Object, other: Object) -> Object:
+    """A schema of what fits both.  Of words, the first ones stay.  Raises `UnfitError` where they cannot be one."""
+    out = dict(one)
+    for key, value in other.items():
+        mine = out.get(key)
+        if key not in out or mine == value:
+            out[key] = value
+        elif key == "properties" and isinstance(value, dict) and isinstance(mine, dict):
+            shared = {n: {"allOf": [mine[n], child]} for n, child in value.items() if mine.get(n, child) != child}
+            out[key] = mine | value | shared
+        elif key == "required":
+            out[key] = list(dict.fromkeys((*_names(mine), *_names(value))))
+        elif key == "additionalProperties":
+            out[key] = value if mine is True else mine if value is True else False
+        elif key not in _SILENT and key not in _WORDS:
+            raise UnfitError(f"it says {key} twice of one value")
+    return out
+
+
 def _merge(node: Object, branches: list[JSON]) -> Object:
-    """`allOf` as one schema: members together, required together, first word wins otherwise."""
+    """The branches as one schema: members together, required together, first word wins otherwise."""
     out = {k: v for k, v in node.items() if k != "allOf"}
     properties = dict(_table(out.get("properties")))
     required = dict.fromkeys(_names(out.get("required")))

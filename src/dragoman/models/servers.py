@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from dragoman.conversation import Object
+from dragoman.models.bounds import Bounds
 
 GENERIC = "generic"
 
@@ -45,11 +46,14 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     must_replay: bool = False
     developer: bool = False
     names: bool = False
-    cache_marks: bool = False
+    cache_marks: Literal["", "breakpoint", "control"] = ""
     fetches_images: bool = False
     files: bool = False
     audio: bool = False
+    image_types: tuple[str, ...] = ("image/jpeg", "image/png", "image/gif", "image/webp")
+    media: Bounds = Bounds()
     late_system: bool = False
+    searchers: tuple[str, ...] = ()
     count: Literal["", "vllm", "llamacpp"] = ""
 
 
@@ -79,10 +83,11 @@ class Facts(Struct, frozen=True):
     thinkers: Mapping[str, Thinker]
     embedders: Kind
     seers: Kind
+    hearers: Kind
     others: Kind
 
 
-_KINDS = ("embedders", "seers", "others")
+_KINDS = ("embedders", "seers", "hearers", "others")
 
 
 @cache

@@ -59,7 +59,8 @@ def allowed_tools(request: Request) -> list[Tool]:
 
 def freeform_schema(tool: Tool) -> Object:
     """The schema of a freeform tool: one text, whose grammar, if any, is put into words."""
-    grammar = tool.extra.get("format") or tool.extra.get("grammar")
+    said = tool.extra.get("custom") or tool.extra
+    grammar = said.get("format") or said.get("grammar")
     note = "The whole input of the tool, as plain text."
     if grammar and grammar != {"type": "text"}:
         note += f" It must match this grammar: {json_text(grammar)}"

@@ -27,7 +27,7 @@ from dragoman.conversation import (
 from dragoman.ids import mint
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
-from dragoman.models.open.places import inner_places, part_places
+from dragoman.models.open.places import inner_places, part_places, place
 
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
 _NO_RESULT = "No result was returned for this call."
@@ -37,7 +37,7 @@ _CONTINUE = "Continue your last message from exactly where it stopped."
 
 def fit_turns(request: Request, card: Card, losses: Losses) -> Request:
     """Clean parts, place system messages, merge neighbours, pair tool results, and begin and end with the user."""
-    messages = _placed(_cleaned(request, card, losses), card, losses)
+    messages = _placed(request, _cleaned(request, card, losses), card, losses)
     turns = paired(merged(messages), losses)
     lead = next((i for i, turn in enumerate(turns) if turn.role not in ("system", "developer")), len(turns))
     if lead == len(turns) or turns[lead].role != "user":
@@ -47,9 +47,12 @@ def fit_turns(request: Request, card: Card, losses: Losses) -> Request:
 
 
 def fit_ending(request: Request, card: Card, losses: Losses) -> Request:
-    """A last message of the assistant is a prefill: kept where the model goes on from it, else asked for in words."""
+    """A last message of the assistant is a prefill: kept where the model goes on from it, else asked for in words.
+
+    A turn that was paused is none: its server takes it up where it was left.
+    """
     last = request.messages[-1]
-    if last.role != "assistant":
+    if last.role != "assistant" or is_paused(last, card):
         return request
     thinks = request.reasoning is not None and request.reasoning.mode in ("adaptive", "enabled")
     if card.prefill and not thinks and request.format is None:
@@ -62,15 +65,24 @@ def fit_ending(request: Request, card: Card, losses: Losses) -> Request:
     return replace(request, messages=[*request.messages, closing])
 
 
+def is_paused(message: Message, card: Card) -> bool:
+    """Whether the turn ends in the middle of the server's own work: in a call of its tools, or a result of one."""
+    last = message.content[-1] if message.content else None
+    if not isinstance(last, Foreign) or last.origin != card.dialect:
+        return False
+    return str(last.extra.get("type")).endswith(("_tool_use", "_tool_result"))
+
+
 # --- parts ---------------------------------------------------------------------------------------
 
 
-def _cleaned(request: Request, card: Card, losses: Losses) -> list[Message]:
-    """Every message without parts that are empty or that the target could not verify."""
+def _cleaned(request: Request, card: Card, losses: Losses) -> list[tuple[int, Message]]:
+    """Every message without parts that are empty or that the target could not verify, each with its number."""
     messages = []
     for index, message in enumerate(request.messages):
         if message.name:
-            losses.drop(f"messages[{index}].name", "the Messages API has no names of speakers")
+            at = place(request.messages, request.origin, index)
+            losses.drop(f"{at}.name", "the Messages API has no names of speakers")
             message = replace(message, name="")
         content = [
             part
@@ -82,7 +94,7 @@ def _cleaned(request: Request, card: Card, losses: Losses) -> list[Message]:
         if len(content) != len(message.content):
             message = replace(message, content=content)
         if content:
-            messages.append(message)
+            messages.append((index, message))
     return messages
 
 
@@ -123,18 +135,19 @@ def _is_void(part: Part, card: Card, losses: Losses) -> bool:
 # --- system messages -----------------------------------------------------------------------------
 
 
-def _placed(messages: list[Message], card: Card, losses: Losses) -> list[Message]:
+def _placed(request: Request, messages: list[tuple[int, Message]], card: Card, losses: Losses) -> list[Message]:
     """Leading system messages stay; a later one stays only where the model takes it, else the user says it."""
     placed: list[Message] = []
     leading = True
-    for index, message in enumerate(messages):
+    for next_one, (index, message) in enumerate(messages, 1):
         if message.role in ("user", "assistant"):
             leading = False
         elif not leading:
-            after = messages[index + 1].role if index + 1 < len(messages) else "assistant"
+            after = messages[next_one][1].role if next_one < len(messages) else "assistant"
             if not (card.mid_conversation_system and placed[-1].role == "user" and after == "assistant"):
                 message = spoken_by_user(message)
-                losses.emulate(f"messages[{index}]", "a late instruction is passed on in the user's turn")
+                at = place(request.messages, request.origin, index)
+                losses.emulate(at, "a late instruction is passed on in the user's turn")
         placed.append(message)
     return placed
 
@@ -142,7 +155,8 @@ def _placed(messages: list[Message], card: Card, losses: Losses) -> list[Message
 def spoken_by_user(message: Message) -> Message:
     """A late instruction as the user's turn, marked as what it is."""
     text = "\n\n".join(part.text for part in message.content if isinstance(part, Text))
-    wrapped = Text(text=f"<system-reminder>\n{text}\n</system-reminder>")
+    marks = [part.cache for part in message.content if isinstance(part, Text) and part.cache]
+    wrapped = Text(text=f"<system-reminder>\n{text}\n</system-reminder>", cache=marks[-1] if marks else None)
     others = [part for part in message.content if not isinstance(part, Text)]
     return replace(message, role="user", content=[wrapped, *others])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from dragoman.conversation import Object, Request
+from dragoman.conversation import Object, Request, Usage
 from dragoman.errors import GatewayError
 from dragoman.losses import Losses
 from dragoman.models.estimate import Estimate
@@ -17,6 +17,8 @@ from dragoman.models.estimate import Estimate
 _SMALLEST = 2048
 _ANSWER, _THOUGHTS = 2048, 6144
 _LONGEST_ANSWER = 16384
+# A server may stop a few tokens before its window is full.
+_KEPT_FREE = 8
 
 
 def answer_room(request: Request, *, thinks: bool) -> int:
@@ -62,6 +64,13 @@ def check_room(prompt: Estimate, size: int, losses: Losses) -> None:
         )
     if prompt.tokens >= size:
         losses.emulate("messages", f"the prompt may not fit into the {size} tokens this model holds")
+
+
+def is_full(usage: Usage, window: int, limit: int | None) -> bool:
+    """Whether an answer that ended for its length filled the window, and did not reach its own `limit` (tokens)."""
+    if not usage.input or not usage.output or (limit is not None and limit > 0 and usage.output >= limit):
+        return False
+    return usage.input + usage.output >= window - _KEPT_FREE
 
 
 class Windows:

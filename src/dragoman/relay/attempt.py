@@ -15,6 +15,15 @@ from dragoman.conversation import Message, Part, Reply, Request, Start
 from dragoman.errors import GatewayError
 from dragoman.folding import Fold, added, unfold
 from dragoman.models.catalogue import Resolution
+from dragoman.models.repair import (
+    check_stream,
+    is_excused,
+    needs_check,
+    repair_request,
+    reply_complaint,
+    report_unmet,
+    unmet,
+)
 from dragoman.relay.call import Answer, Call, Passage, Sent, Way
 from dragoman.relay.carrying import Carrier
 from dragoman.relay.passthrough import begin
@@ -66,10 +75,11 @@ class Attempts:
         if call.request.stream:
             return await self._stream(call, server, sent)
         reply = await self._resumed(call, server, await _reply_once(server, sent))
+        reply = await self._checked(call, server, reply)
         for place, why in reply.dropped.items():
             sent.losses.drop(place, why)
         if sent.recalls:
-            self._carrier.recall.remember(call.request, reply.content)
+            self._carrier.remember(call, reply.content)
         return reply
 
     # --- more than one question ------------------------------------------------------------------
@@ -96,6 +106,24 @@ class Attempts:
         said = Message(role="assistant", content=list(content))
         return await self._carrier.followed(call, replace(wanted, messages=[*wanted.messages, said]))
 
+    async def _checked(self, call: Call, server: UpstreamServer, reply: Reply) -> Reply:
+        """An answer that is what the client's format asks for, mended once if need be.  Raises `GatewayError`."""
+        request, policy = call.request, self._carrier.settings.structured_output
+        why = _complaint(request, reply) if policy != "off" else None
+        if why is None:
+            return reply
+        if policy == "repair":
+            again = await self._carrier.followed(call, repair_request(_wanted(call), reply, why))
+            mended = await _reply_once(server, again)
+            usage = added(reply.usage, mended.usage)
+            reply = replace(mended, usage=usage, began=reply.began, spoke=reply.spoke, dropped=reply.dropped)
+            if (why := _complaint(request, reply)) is None:
+                return reply
+        if not is_excused(request):
+            raise unmet(why, repaired=policy == "repair")
+        report_unmet(why, call.losses)
+        return reply
+
     # --- the ways an answer comes ----------------------------------------------------------------
 
     async def _passed(self, call: Call, server: UpstreamServer, sent: Sent, way: Way) -> Passage:
@@ -115,6 +143,8 @@ class Attempts:
                 stream.fold = Fold(sent.card.dialect)
             if sent.resumes:
                 stream.resuming = Resuming(stream, lambda content: self._next(call, server, content))
+            if self._carrier.settings.structured_output != "off":
+                stream.check = check_stream(call.request, sent.card.dialect)
             stream.first = stream.seen(stream.first)
         except BaseException:
             server.release(stream.connection)
@@ -130,6 +160,10 @@ class Attempts:
         return await _begun(server, await self._going_on(call, content))
 
 
+def _complaint(request: Request, reply: Reply) -> str | None:
+    return reply_complaint(request, reply) if needs_check(request, reply) else None
+
+
 def _wanted(call: Call) -> Request:
     """What was asked for, with what is configured and remembered."""
     return call.request if call.sent.wanted is None else call.sent.wanted
@@ -137,7 +171,7 @@ def _wanted(call: Call) -> Request:
 
 async def _begun(server: UpstreamServer, sent: Sent, *, words: bool = False) -> Stream:
     """An answer that has begun to come.  With `words` its mere start does not count."""
-    connection = await server.post(sent.body)
+    connection = await server.post(sent.body, sent.betas)
     try:
         stream = Stream(server, connection)
         await stream.begin(server.timeouts.idle, words=words)
@@ -161,7 +195,7 @@ async def _reply_once(server: UpstreamServer, sent: Sent) -> Reply:
 
 
 async def _received(server: UpstreamServer, sent: Sent) -> Reply:
-    connection = await server.post(sent.body)
+    connection = await server.post(sent.body, sent.betas)
     try:
         if sent.streamed:
             return await folded(server, connection)

@@ -42,8 +42,10 @@ class Sent(Struct, frozen=True, kw_only=True):
     """What one model is sent.
 
     With a `way` the client's own bytes are passed through, and the rest is empty.  `wanted` is the client's request
-    with what is configured and remembered.  `streamed`: the upstream streams, whatever the client asked for.
-    `recalls`: its sealed thinking is to be remembered; `resumes`: a turn it pauses is taken up again.
+    with what is configured and remembered.  `betas` is what `body` needs in `anthropic-beta`.  `streamed`: the upstream
+    streams, whatever the client asked for.
+    `recalls`: its sealed thinking is to be remembered, and `recalled` is the last turn that was (`Recalled.last`);
+    `resumes`: a turn it pauses is taken up again.
     `estimate`, `size` (the same, corrected by what the server counted before) and `num_ctx` are tokens, 0 where nobody
     needed to know.
     """
@@ -51,11 +53,13 @@ class Sent(Struct, frozen=True, kw_only=True):
     resolution: Resolution
     body: bytes
     losses: Losses
+    betas: str = ""
     way: Way | None = None
     wanted: Request | None = None
     restore: Restore | None = None
     streamed: bool = False
     recalls: bool = False
+    recalled: bytes = b""
     resumes: bool = False
     estimate: int = 0
     size: int = 0

@@ -10,15 +10,19 @@ from msgspec.structs import replace
 from dragoman.config import Settings
 from dragoman.conversation import Object, Part, Request, Thinking
 from dragoman.dialects import registry
-from dragoman.dialects.anthropic import put_in_words
-from dragoman.errors import GatewayError, invalid
+from dragoman.dialects.anthropic import BETA, bind, put_in_words, refuses_binding, unbind
+from dragoman.dialects.telling import heard
+from dragoman.errors import GatewayError
 from dragoman.losses import Losses
+from dragoman.models.attachments import check_body
 from dragoman.models.cards import Card
 from dragoman.models.catalogue import Resolution
 from dragoman.models.dress import dress
 from dragoman.models.estimate import Calibration, Estimate, estimate
 from dragoman.models.local import native_num_ctx
 from dragoman.models.refusal import Refusals, refused_member, without
+from dragoman.models.repair import report_unchecked
+from dragoman.models.repair import report_unchecked
 from dragoman.models.servers import server_of
 from dragoman.models.window import Windows, answer_room, check_room, context_size, put_num_ctx
 from dragoman.relay.call import Call, Sent, Way
@@ -26,13 +30,20 @@ from dragoman.relay.counting import Absent, Count, count
 from dragoman.relay.defaults import apply_override, changes_requests, find_override
 from dragoman.relay.documents import Documents
 from dragoman.relay.fetching import Fetcher
-from dragoman.relay.inlining import inline, needs_inlining
-from dragoman.relay.recall import Recall
+from dragoman.relay.inlining import inline, needs_inlining, wants_scaling
+from dragoman.relay.recall import Recall, Recalled
+from dragoman.relay.scaling import Scaler
+from dragoman.relay.strictness import check_losses, filled_in
 from dragoman.relay.upstreams import UpstreamServer
+from dragoman.store import shelf_of
+from dragoman.store.patient import Patient
 from dragoman.translation import Carried, carry
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+
+# How `refusals` calls what `bind` puts into a body.
+_BINDING = "thinking.block_binding"
 
 # The output limits (tokens) above which an unstreamed call may run past every idle timeout on its way: it is streamed
 # upstream and folded here.  The official SDKs of Anthropic draw the line at the same place (ten minutes at 128,000
@@ -46,10 +57,11 @@ class Carrier:
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self.apply(settings)
-        self.recall = Recall(clock)
+        self.recall = Recall(clock, Patient(shelf_of(settings.store.reveal()), clock) if settings.store else None)
         self.calibration = Calibration()
         self.windows = Windows()
         self.documents = Documents(clock=clock)
+        self.scaler = Scaler(clock=clock)
         self.absent = Absent(clock)
         self.refusals = Refusals()
         self._dialects = registry()
@@ -66,12 +78,20 @@ class Carrier:
             return Sent(
                 resolution=resolution, body=way.body(resolution.card.id), losses=Losses(call.client.SPELLING), way=way
             )
-        request, card = call.request, resolution.card
-        if card.dialect == "anthropic":
-            request = self.recall.restore(request)
-        wanted = apply_override(request, self.settings.overrides, resolution)
+        recalled = Recalled(call.request)
+        if resolution.card.dialect == "anthropic":
+            recalled = await self.recall.restore(call.request)
         losses = Losses(call.client.SPELLING)
-        return await self._translated(call, wanted, resolution, losses)
+        wanted = apply_override(recalled.request, self.settings.overrides, resolution, losses)
+        sent = await self._translated(call, wanted, resolution, losses)
+        if recalled.forgotten and sent.recalls and call.client.NAME != "anthropic":
+            # Nothing that the client sent is lost: strict mode does not mind.
+            losses.drop("thinking", "the reasoning before these tool calls is not remembered")
+        return replace(sent, recalled=recalled.last) if recalled.last else sent
+
+    def remember(self, call: Call, content: list[Part]) -> None:
+        """Keep what the model said, as far as its client cannot send it again."""
+        self.recall.remember(call.request, content, heard(content, call.request), call.sent.recalled)
 
     def _way(self, call: Call, resolution: Resolution) -> Way | None:
         """The way through, where the server speaks the client's own dialect and nothing is to be changed.
@@ -84,14 +104,18 @@ class Carrier:
             return None
         if resolution.substituted and card.dialect == "anthropic":
             return None
+        if self.settings.scale_images and _is_shown(call, card):
+            return None
         override = find_override(self.settings.overrides, resolution.asked, card)
         return None if call.plan.on_refusal or (override is not None and changes_requests(override)) else way
 
     async def counted(self, call: Call, server: UpstreamServer, resolution: Resolution) -> Count:
         """How many tokens the call's prompt is for this model.  Raises `GatewayError` when it cannot be carried."""
         card, losses = resolution.card, Losses(call.client.SPELLING)
-        wanted = apply_override(call.request, self.settings.overrides, resolution)
+        wanted = apply_override(call.request, self.settings.overrides, resolution, losses)
         _, carried, body = await self._carried(call, wanted, card, losses)
+        if call.strict:
+            check_losses(losses, card.id, ours=filled_in(call.request, wanted, call.client.SPELLING))
         flavor = server_of(card.flavor) if card.dialect == "openai_chat" else None
         return await count(
             server, flavor, body, carried.request, key=card.key, calibration=self.calibration, absent=self.absent
@@ -101,6 +125,12 @@ class Carrier:
         self, call: Call, wanted: Request, card: Card, losses: Losses
     ) -> tuple[Request, Carried, Object]:
         """The request in words this kind of server understands, as it was fitted, and its body."""
+        try:
+            return await self._put(call, wanted, card, losses)
+        except GatewayError as error:
+            raise _placed(error, losses) from None
+
+    async def _put(self, call: Call, wanted: Request, card: Card, losses: Losses) -> tuple[Request, Carried, Object]:
         wanted = await self._in_other_words(call, wanted, card, losses)
         carried = carry(
             wanted,
@@ -123,26 +153,33 @@ class Carrier:
     async def _translated(self, call: Call, wanted: Request, resolution: Resolution, losses: Losses) -> Sent:
         card = resolution.card
         wanted, carried, body = await self._carried(call, wanted, card, losses)
+        if self.settings.structured_output != "off":
+            report_unchecked(call.request, card.dialect, losses)
         prompt, tokens, num_ctx = None, 0, 0
         if card.dialect == "ollama" or (card.dialect != "anthropic" and call.client.NAME == "anthropic"):
             prompt = estimate(carried.request)
             tokens = self.calibration.corrected(card.key, prompt.tokens)
         if card.dialect == "ollama" and prompt is not None:
             num_ctx = self._sized(body, carried.request, resolution, prompt=prompt, tokens=tokens, losses=losses)
-        if losses.dropped and call.strict:
-            told = "; ".join(f"{name}: {why}" for name, why in losses.dropped.items())
-            raise invalid(f"strict mode: this cannot be carried to {card.id}: {told}", next(iter(losses.dropped)))
+        if call.strict:
+            ours = filled_in(call.request, wanted, call.client.SPELLING)
+            check_losses(losses, card.id, ours=ours)
         reasoning = carried.request.reasoning
         thinks = card.thinking.default_on if reasoning is None else reasoning.mode in ("adaptive", "enabled")
+        hosted = any(tool.hosted for tool in carried.request.tools)
+        betas = self._betas(call, card, body) if card.dialect == "anthropic" else ""
+        written = _encode(body)
+        check_body(len(written), call.request, card)
         return Sent(
             resolution=resolution,
-            body=_encode(body),
+            body=written,
             losses=losses,
+            betas=betas,
             wanted=wanted,
             restore=carried.restore,
             streamed=carried.request.stream,
-            recalls=card.dialect == "anthropic" and thinks and bool(wanted.tools),
-            resumes=card.dialect == "anthropic" != call.client.NAME and any(tool.hosted for tool in wanted.tools),
+            recalls=card.dialect == "anthropic" and (hosted or (thinks and bool(wanted.tools))),
+            resumes=card.dialect == "anthropic" != call.client.NAME and hosted,
             estimate=0 if prompt is None else prompt.tokens,
             size=tokens,
             num_ctx=num_ctx,
@@ -150,12 +187,11 @@ class Carrier:
 
     async def _in_other_words(self, call: Call, wanted: Request, card: Card, losses: Losses) -> Request:
         """What only one kind of server understands, put so that another does."""
-        if card.dialect == "anthropic":
-            return wanted
-        wanted = put_in_words(wanted, losses, call.version)
+        if card.dialect != "anthropic":
+            wanted = put_in_words(wanted, losses, call.version)
         flavor = server_of(card.flavor)
-        urls, files = flavor.fetches_images, flavor.files
-        if not needs_inlining(wanted, card, fetches_urls=urls, takes_files=files):
+        urls, files, scales = flavor.fetches_images, flavor.files and card.pdf_input, self.settings.scale_images
+        if not needs_inlining(wanted, card, fetches_urls=urls, takes_files=files, scales=scales):
             return wanted
         return await inline(
             wanted,
@@ -166,6 +202,7 @@ class Carrier:
             fetches_urls=urls,
             takes_files=files,
             limit=self.settings.fetch_max,
+            scaler=self.scaler if scales else None,
         )
 
     def _sized(
@@ -201,6 +238,8 @@ class Carrier:
         if error.kind == "unverified_thinking":
             return await self._unsealed(call, error)
         sent = call.sent
+        if BETA in sent.betas and error.kind == "invalid_request" and refuses_binding(error.message):
+            return self._unbound(call, error)
         if sent.card.dialect != "openai_chat":
             raise error
         body: Object = _decode(sent.body)
@@ -209,6 +248,30 @@ class Carrier:
             raise error
         self.refusals.add(sent.key, name)
         return replace(sent, body=_encode(_without(body, name, sent.losses)))
+
+    def _betas(self, call: Call, card: Card, body: Object) -> str:
+        """What `body` needs in `anthropic-beta`: what its client sent, and ours where thinking goes back to a model
+        that checks what stands before it.
+
+        We cannot prove that this is as it was: clients have clocks in their system prompts, and forget.  Such thinking
+        is to be left out, and we are told.  In strict mode it is to be an error, where the client itself sent it.
+        """
+        own = _own_betas(call)
+        if not card.thinking_prefix_check or _BINDING in self.refusals.of(card.key):
+            return own
+        if (call.strict and _is_sealed(call.request)) or not bind(body) or BETA in own:
+            return own
+        return f"{own}, {BETA}" if own else BETA
+
+    def _unbound(self, call: Call, error: GatewayError) -> Sent:
+        """The same call for a server that does not know how to leave thinking out.  Raises `error` when the client
+        asked for it itself."""
+        sent = call.sent
+        own = _own_betas(call)
+        if own == sent.betas:
+            raise error
+        self.refusals.add(sent.key, _BINDING)
+        return replace(sent, betas=own, body=_encode(unbind(_decode(sent.body))))
 
     async def _unsealed(self, call: Call, error: GatewayError) -> Sent:
         """The same call without the thinking that was sent back: the model says it belongs to another conversation.
@@ -224,7 +287,7 @@ class Carrier:
         if messages == sent.wanted.messages:
             raise error
         why = "what came before it has changed since the model signed it"
-        if any(_unsealed(message.content) != message.content for message in call.request.messages):
+        if _is_sealed(call.request):
             sent.losses.drop("thinking", why)
         wanted = replace(sent.wanted, messages=messages)
         again = await self._translated(call, wanted, sent.resolution, sent.losses)
@@ -232,11 +295,36 @@ class Carrier:
         return again
 
 
+def _is_shown(call: Call, card: Card) -> bool:
+    """Whether there is a picture in the call that is to be scaled for the model."""
+    try:
+        return wants_scaling(call.request, card)
+    except GatewayError:
+        return False  # its own server says what is wrong
+
+
 def _without(body: Object, name: str, losses: Losses) -> Object:
     rest = without(body, name)
     if len(rest) < len(body):
         losses.drop(name, "this model's server refuses it")
     return rest
+
+
+def _placed(error: GatewayError, losses: Losses) -> GatewayError:
+    """`error` about the place where the client wrote what is wrong, which may have moved since."""
+    if error.param and (place := losses.place(error.param)) != error.param:
+        error.message, error.param = error.message.replace(error.param, place), place
+    return error
+
+
+def _own_betas(call: Call) -> str:
+    """What an Anthropic client says in `anthropic-beta`."""
+    way = call.way
+    return way.headers.get("anthropic-beta", "") if way is not None and way.dialect == "anthropic" else ""
+
+
+def _is_sealed(request: Request) -> bool:
+    return any(_unsealed(message.content) != message.content for message in request.messages)
 
 
 def _unsealed(content: list[Part]) -> list[Part]:

@@ -1,7 +1,6 @@
 """Documents as what every model can take: text, and pictures of the pages that have none.
 
-PDFs come from anybody, and readers of PDFs have holes.  So each is read by `pdf_worker`, a process of its own with
-bounded time, memory and output and with none of our environment, and what it writes is believed no more than the file.
+PDFs come from anybody, and readers of PDFs have holes.  So each is read by `pdf_worker`, a process of its own.
 The same document stands in every turn of a conversation: it is read once, and kept under a digest of its bytes.
 """
 
@@ -9,14 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
-import hashlib
-import json
-import os
-import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -24,7 +18,7 @@ from msgspec import Struct
 from dragoman import media
 from dragoman.conversation import Media, Part, Text
 from dragoman.errors import GatewayError, invalid
-from dragoman.relay import pdf_worker
+from dragoman.relay import pdf_worker, workers
 from dragoman.relay.kept import Kept
 
 Pictures = Literal["none", "auto", "all"]
@@ -35,14 +29,10 @@ EDGE = 1568  # pixels: what Claude looks at, and more than most open models do
 MAX_OUTPUT = 64 * 1024 * 1024
 MEMORY = 1024 * 1024 * 1024
 DEADLINE = 30.0
-_END = 5.0
 _AT_ONCE = 2
 _KEPT_BYTES = 128 * 1024 * 1024
 _KEPT_AGE = 3600.0
-
-# All of our environment that an interpreter needs to find itself and its packages.  The keys stay here.
-_ENVIRONMENT = ("PYTHONHOME", "PYTHONPATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
-_TEXTUAL = ("application/json", "application/xml", "application/yaml", "application/x-yaml", "application/javascript")
+_COUNTED = 10_000  # documents of which the number of pages is kept
 
 
 class Page(Struct, frozen=True):
@@ -66,13 +56,6 @@ class _Answer(Struct):
     count: int = 0
 
 
-class _Done(NamedTuple):
-    """How a worker ended.  `code` is negative for a signal."""
-
-    output: bytes
-    code: int | None
-
-
 class Documents:
     """Reads PDFs, and remembers what it read.  `clock` gives monotonic seconds, `worker` is the worker's file."""
 
@@ -87,6 +70,7 @@ class Documents:
         self._worker = worker
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._kept: Kept[tuple[bytes, Pictures], tuple[Page, ...]] = Kept(clock, _KEPT_BYTES, _KEPT_AGE)
+        self._counted: Kept[bytes, int] = Kept(clock, _COUNTED, _KEPT_AGE)
         self.read = 0
         """How many documents a worker was asked to read."""
 
@@ -96,7 +80,7 @@ class Documents:
         `pictures`: of no page, of those without text, of each.  Raises `GatewayError` ("invalid_request") with `at`,
         the path of the document, for one that is locked, damaged, empty or too large.
         """
-        key = (await asyncio.to_thread(_digest, data), pictures)
+        key = (await asyncio.to_thread(workers.digest, data), pictures)
         if (kept := self._kept.get(key)) is not None:
             return kept
         body = await asyncio.to_thread(_opened, data, at)
@@ -108,7 +92,27 @@ class Documents:
         self._kept.put(key, pages, sum(len(page.text) * 2 + len(page.picture) for page in pages))
         return pages
 
-    async def _run(self, body: bytes, pictures: Pictures, at: str) -> _Done:
+    async def count(self, data: str, *, at: str) -> int:
+        """How many pages a PDF in base64 has, for a server that reads it itself; 0 when it cannot be told here.
+
+        Raises `GatewayError` ("invalid_request") for one that is locked: no server reads it.
+        """
+        key = await asyncio.to_thread(workers.digest, data)
+        if (kept := self._counted.get(key)) is not None:
+            return kept
+        body = await asyncio.to_thread(_opened, data, at)
+        async with self._places:
+            try:
+                found = _answer(await self._run(body, "count", at), at)
+            except GatewayError:
+                found = _Answer(error="broken")  # another reader may be more patient, or more able
+        if found.error == "encrypted":
+            raise invalid(f"{at}: {_REFUSALS['encrypted']}", at)
+        pages = 0 if found.error else found.count
+        self._counted.put(key, pages, 1)
+        return pages
+
+    async def _run(self, body: bytes, pictures: Pictures | Literal["count"], at: str) -> workers.Done:
         order = pdf_worker.Order(
             pictures=pictures,
             edge=EDGE,
@@ -118,57 +122,12 @@ class Documents:
             memory=MEMORY,
             seconds=max(1, int(self._deadline)),
         )
-        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-        pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", self._worker, json.dumps(order._asdict())),
-            stdin=pipe,
-            stdout=pipe,
-            stderr=nowhere,
-            env=environment,
-        )
         try:
-            async with asyncio.timeout(self._deadline):
-                output = await _exchanged(process, body, at)
-                return _Done(output, await process.wait())
+            return await workers.done(self._worker, order._asdict(), body, deadline=self._deadline, most=MAX_OUTPUT)
         except TimeoutError:
             raise _slow(at) from None
-        finally:
-            await _ended(process)
-
-
-async def _exchanged(process: asyncio.subprocess.Process, body: bytes, at: str) -> bytes:
-    """Give the worker its file and take what it writes.  Raises when that is more than `MAX_OUTPUT`."""
-    if process.stdin is None or process.stdout is None:
-        raise ValueError("the worker has no pipes")
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it ended early, and its answer says why
-        process.stdin.write(body)
-        await process.stdin.drain()
-    process.stdin.close()
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := await process.stdout.read(1 << 20):
-        size += len(chunk)
-        if size > MAX_OUTPUT:
-            raise invalid(f"{at}: {_REFUSALS['broken']}", at)
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    """End the worker, whatever it is doing, and its pipes with it."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_END):
-                while process.stdout is not None and await process.stdout.read(1 << 20):
-                    pass  # a process is not over for the event loop while something is left in its pipe
-                await process.wait()
-
-
-def _digest(data: str) -> bytes:
-    return hashlib.blake2b(data.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        except workers.FloodError:
+            raise invalid(f"{at}: {_REFUSALS['broken']}", at) from None
 
 
 def _opened(data: str, at: str) -> bytes:
@@ -187,9 +146,9 @@ _REFUSALS = {
 }
 
 
-def _judged(done: _Done, at: str) -> tuple[Page, ...]:
-    """The pages a worker found.  Raises when it found none, and for what no honest worker writes."""
-    if not done.output and done.code in (-9, -24):  # SIGKILL, SIGXCPU: it ran out of processor time
+def _answer(done: workers.Done, at: str) -> _Answer:
+    """What a worker wrote.  Raises for what no honest worker writes."""
+    if done.slow:
         raise _slow(at)
     try:
         answer = msgspec.json.decode(done.output, type=_Answer)
@@ -197,6 +156,12 @@ def _judged(done: _Done, at: str) -> tuple[Page, ...]:
         raise invalid(f"{at}: {_REFUSALS['broken']}", at) from None
     if answer.error == "missing":
         raise GatewayError("internal", "this gateway cannot read PDFs: the package pypdfium2 is not installed")
+    return answer
+
+
+def _judged(done: workers.Done, at: str) -> tuple[Page, ...]:
+    """The pages a worker found.  Raises when it found none."""
+    answer = _answer(done, at)
     if answer.error:
         words = _REFUSALS.get(answer.error, _REFUSALS["broken"])
         raise invalid(f"{at}: {words.format(answer.count)}", at)
@@ -231,28 +196,3 @@ def parts_of(pages: Sequence[Page], name: str) -> list[Part]:
     if texts:
         parts.append(Text(text="\n\n".join(texts)))
     return parts
-
-
-def titled(text: str, name: str) -> str:
-    """A text document as text: its name, an empty line, its words."""
-    return f"{name}\n\n{text}" if name else text
-
-
-def text_of(part: Media, at: str) -> str | None:
-    """The words of a text document; None when it is another kind of file.  Raises when its label says text, wrongly."""
-    if part.source == "text":
-        return part.data
-    label = part.media_type.partition(";")[0].strip().lower()
-    textual = label.startswith("text/") or label in _TEXTUAL
-    if label and not textual:
-        return None
-    body = _opened(part.data, at)
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" not in text:
-        return text
-    if textual:
-        raise invalid(f"{at} says it is {label}, but it is not UTF-8 text", at)
-    return None

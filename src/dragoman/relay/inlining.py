@@ -1,11 +1,14 @@
 """Media that a server cannot take as it came, brought into a form it can.
 
-    image by address      fetched, for servers that do not fetch
+    image by address      fetched, for servers that do not fetch (Anthropic's fetch from https alone)
     document by address   fetched, for every server but Anthropic's
-    PDF                   its text, and pictures of pages without any where the model sees; left where PDFs are taken
+    PDF                   its text, and pictures of pages without any where the model sees; left where PDFs are taken,
+                          and its pages are counted where they are limited
     text document         text
+    image too large       scaled, where that is configured
 
 What each model sees or hears is `models.attachments`' business; here is only what needs the network or another process.
+It is judged here all the same: afterwards nobody knows any more where the pages of a PDF came from.
 The same document gives the same parts every time, so that a growing conversation keeps its beginning.
 """
 
@@ -13,19 +16,23 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, cast
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
 from dragoman import media
-from dragoman.conversation import Media, MediaKind, Message, Part, Request, Text, ToolResult
+from dragoman.conversation import Media, Message, Part, Request, Text, ToolResult
 from dragoman.errors import invalid
 from dragoman.losses import Losses
+from dragoman.models.attachments import CONVERTIBLE, check_media, kind_of
+from dragoman.models.bounds import check_pages, images_in
 from dragoman.models.cards import Card
+from dragoman.models.contents import by_content, family, text_of
 from dragoman.models.open.places import inner_places, part_places
-from dragoman.relay.documents import Documents, Page, Pictures, parts_of, text_of, titled
+from dragoman.relay.documents import Documents, Page, Pictures, parts_of
 from dragoman.relay.fetching import Fetcher
+from dragoman.relay.scaling import Scaler, needs_scaling
 
 Pages = Literal["auto", "text", "images"]
 
@@ -37,31 +44,46 @@ _MAX_FETCHED = 128 * 1024 * 1024
 _DOCUMENT_TYPES = ("application/pdf", "text/plain")
 _PICTURES: dict[Pages, Pictures] = {"auto": "auto", "text": "none", "images": "all"}
 
+T = TypeVar("T")
 _Task = Literal["fetch", "pdf", "text", "relabel"]
 
 
 class _Takes(NamedTuple):
-    """What the server does by itself: fetch images, read PDFs."""
+    """What the server does by itself: fetch images, fetch anything, read PDFs, take texts as documents."""
 
     urls: bool
+    all_urls: bool
     files: bool
+    texts: bool
 
 
-def needs_inlining(request: Request, card: Card, *, fetches_urls: bool = True, takes_files: bool = False) -> bool:
+def needs_inlining(
+    request: Request, card: Card, *, fetches_urls: bool = True, takes_files: bool = False, scales: bool = False
+) -> bool:
     """Whether `inline` would change anything (or refuse it).  Only media are looked at, and those briefly."""
-    if card.dialect == "anthropic":
-        return False
     takes = _takes(card, fetches_urls, takes_files)
+    found = _all_media(request)
+    if any(_task(part, takes) is not None or _is_counted(part, card) for part in found):
+        return True
+    return scales and wants_scaling(request, card)
+
+
+def wants_scaling(request: Request, card: Card) -> bool:
+    """Whether there is a picture that is too large for the model of `card`, or of a kind it does not read."""
+    found = _all_media(request)
+    images = sum(part.kind == "image" for part in found)
+    return any(needs_scaling(part, card, images) for part in found)
+
+
+def _all_media(request: Request) -> list[Media]:
+    found: list[Media] = []
     for message in request.messages:
         for part in message.content:
             if type(part) is Media:
-                if _task(part, takes) is not None:
-                    return True
+                found.append(part)
             elif type(part) is ToolResult:
-                for inner in part.content:
-                    if type(inner) is Media and _task(inner, takes) is not None:
-                        return True
-    return False
+                found += [inner for inner in part.content if type(inner) is Media]
+    return found
 
 
 async def inline(
@@ -75,26 +97,36 @@ async def inline(
     fetches_urls: bool = True,
     takes_files: bool = False,
     limit: int = FETCH_LIMIT,
+    scaler: Scaler | None = None,
 ) -> Request:
     """`request` with every piece of media in a form that the server of `card` takes.  `request` itself stays.
 
     `pages`: PDFs as text with pictures of the pages that have none ("auto"), as text alone, or as text with a picture
     of each page ("images"); a model that does not see gets text.  `fetches_urls`: an OpenAI-compatible server fetches
     images itself; `takes_files`: it reads PDFs itself.  `limit` is for one fetched file, in bytes.  Without a `fetcher`
-    nothing is fetched.  What changed is in `losses`; what cannot be done is a `GatewayError` ("invalid_request") with
-    its path.
+    nothing is fetched, without a `scaler` nothing is scaled.  What changed is in `losses`; what cannot be done is a
+    `GatewayError` ("invalid_request") with its path.
     """
-    if not needs_inlining(request, card, fetches_urls=fetches_urls, takes_files=takes_files):
+    options = {"fetches_urls": fetches_urls, "takes_files": takes_files, "scales": scaler is not None}
+    if not needs_inlining(request, card, **options):
         return request
     takes = _takes(card, fetches_urls, takes_files)
     pictures = _PICTURES[pages] if card.image_input else "none"
-    work = _Work(card, losses, fetcher, documents, pictures=pictures, takes=takes, limit=limit)
-    return replace(request, messages=await work.messages(request.messages, request.origin))
+    work = _Work(card, losses, fetcher, documents, pictures=pictures, takes=takes, limit=limit, scaler=scaler)
+    told = by_content(request)
+    return replace(request, messages=await work.messages(told.messages, request.origin))
 
 
 def _takes(card: Card, fetches_urls: bool, takes_files: bool) -> _Takes:
+    if card.dialect == "anthropic":
+        return _Takes(urls=True, all_urls=card.pdf_input, files=card.pdf_input, texts=True)
     own = card.dialect == "openai_chat"
-    return _Takes(urls=own and fetches_urls, files=own and takes_files)
+    return _Takes(urls=own and fetches_urls, all_urls=False, files=own and takes_files, texts=False)
+
+
+def _is_counted(part: Media, card: Card) -> bool:
+    """Whether it is a PDF that is sent to a server which limits pages."""
+    return bool(card.media.pages) and part.source == "base64" and media.sniff(part.data) == "application/pdf"
 
 
 def _task(part: Media, takes: _Takes) -> _Task | None:
@@ -102,23 +134,22 @@ def _task(part: Media, takes: _Takes) -> _Task | None:
     match part.source:
         case "file":
             return None
+        case "url" if takes.texts and part.data.startswith("http://"):
+            return "fetch"  # Anthropic's servers refuse it
         case "url":
-            return None if takes.urls and part.kind == "image" else "fetch"
+            return None if takes.all_urls or (takes.urls and part.kind == "image") else "fetch"
         case "text":
-            return "text"
+            return None if takes.texts else "text"
     kind = media.sniff(part.data)
     if kind == "application/pdf" and not takes.files:
         return "pdf"
-    if kind and _family(kind) != part.kind:
+    if takes.texts:
+        return None  # told by its content later
+    if kind and family(kind) != part.kind:
         return "relabel"
-    if part.kind != "document" or kind:
+    if part.kind != "document" or kind == "application/pdf":
         return None
-    return "text" if not takes.files or part.media_type.startswith("text/") else None
-
-
-def _family(media_type: str) -> MediaKind:
-    family = media_type.partition("/")[0]
-    return cast(MediaKind, family) if family in ("image", "audio") else "document"
+    return "text" if not takes.files or media.is_textual(part.media_type) else None
 
 
 def _media(content: Sequence[Part], places: Sequence[str], origin: str) -> Iterator[tuple[Media, str]]:
@@ -127,6 +158,35 @@ def _media(content: Sequence[Part], places: Sequence[str], origin: str) -> Itera
             yield part, at
         elif type(part) is ToolResult:
             yield from _media(part.content, inner_places(part, at, origin), origin)
+
+
+class _Sent(NamedTuple):
+    """A piece of media that is sent, where the client put it or what it was made of, and whether a tool showed it."""
+
+    part: Media
+    at: str
+    inside: bool
+
+
+def _filled(content: Sequence[Part], files: Iterator[Media]) -> list[Part]:
+    """The parts with the next of `files` in the place of each piece of media."""
+    out: list[Part] = []
+    for part in content:
+        if type(part) is ToolResult:
+            out.append(replace(part, content=_filled(part.content, files)))
+        else:
+            out.append(next(files) if type(part) is Media else part)
+    return out
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What they all give, at the same time.  When one fails the others are given up."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 class _Work:
@@ -142,6 +202,7 @@ class _Work:
         pictures: Pictures,
         takes: _Takes,
         limit: int,
+        scaler: Scaler | None,
     ) -> None:
         self._card = card
         self._losses = losses
@@ -150,34 +211,74 @@ class _Work:
         self._pictures = pictures
         self._takes = takes
         self._limit = limit
+        self._scaler = scaler
         self._room = _MAX_FETCHED
         self._fetched: dict[str, Media] = {}
+        self._sent: list[_Sent] = []
+        self._told: dict[str, list[str]] = {}
 
     async def messages(self, messages: Sequence[Message], origin: str) -> list[Message]:
+        """The messages in their new form: the very same ones where nothing changes."""
         places = [part_places(messages, origin, index) for index in range(len(messages))]
         await self._fetch_all(
             [found for m, at in zip(messages, places, strict=True) for found in _media(m.content, at, origin)]
         )
-        out = []
+        made = []
         for message, at in zip(messages, places, strict=True):
             content = await self._content(message.content, at, origin)
-            out.append(message if content is None else replace(message, content=content))
-        return out
+            made.append(message if content is None else replace(message, content=content))
+        await self._count()
+        if await self._scale():
+            files = iter([each.part for each in self._sent])
+            made = [replace(message, content=_filled(message.content, files)) for message in made]
+        for where, words in self._told.items():
+            self._losses.emulate(where, "; ".join(words))
+        # A picture that only a tool has shown becomes a word for a model that does not see.
+        shown = [each for each in self._sent if not each.inside or self._card.image_input or each.part.kind != "image"]
+        check_media([(each.part, each.at) for each in shown], origin, self._card)
+        return made
 
-    async def _content(self, content: Sequence[Part], places: Sequence[str], origin: str) -> list[Part] | None:
-        """The parts in their new form; None when nothing changes."""
+    async def _content(
+        self, content: Sequence[Part], places: Sequence[str], origin: str, inside: bool = False
+    ) -> list[Part] | None:
+        """The parts in their new form; None when nothing changes.  The media among them are noted in `_sent`."""
         out: list[Part] = []
         changed = False
         for part, at in zip(content, places, strict=True):
             new: Sequence[Part] | None = None
             if type(part) is Media:
                 new = await self._part(part, at)
+                self._sent += [_Sent(each, at, inside) for each in new or [part] if type(each) is Media]
             elif type(part) is ToolResult:
-                inner = await self._content(part.content, inner_places(part, at, origin), origin)
+                inner = await self._content(part.content, inner_places(part, at, origin), origin, True)
                 new = [replace(part, content=inner)] if inner else None
             out.extend([part] if new is None else new)
             changed = changed or new is not None
         return out if changed else None
+
+    async def _count(self) -> None:
+        """Count the pages of PDFs where their number is limited."""
+        pages = 0
+        for part, at, _ in self._sent:
+            if _is_counted(part, self._card):
+                pages += await self._documents.count(part.data, at=at)
+                check_pages(pages, self._card.media, self._card.id, at)
+
+    async def _scale(self) -> bool:
+        """Scale the pictures that are too large.  Whether there were any."""
+        if self._scaler is None:
+            return False
+        images = images_in([(each.part, each.at) for each in self._sent])
+        # One picture that stands in several places is scaled once.
+        large = {each.part.data: each for each in reversed(self._sent) if needs_scaling(each.part, self._card, images)}
+        work = (self._scaler.scaled(part, self._card.media, images, at) for part, at, _ in large.values())
+        done = dict(zip(large, await _together(work), strict=True))
+        for index, (part, at, inside) in enumerate(self._sent):
+            if part.data in done:
+                new, told = done[part.data]
+                self._told.setdefault(at, []).append(told)
+                self._sent[index] = _Sent(replace(new, extra=part.extra, cache=part.cache, name=part.name), at, inside)
+        return bool(done)
 
     async def _part(self, part: Media, at: str) -> Sequence[Part] | None:
         """What stands where `part` stood; None when it stays."""
@@ -194,9 +295,9 @@ class _Work:
                 told.append("the text document was sent as text")
             case "relabel":  # the same bytes in their right place: nothing to report
                 kind = media.sniff(new.data)
-                parts = [replace(new, kind=_family(kind), media_type=kind)]
+                parts = [replace(new, kind=family(kind), media_type=kind)]
         if told:
-            self._losses.emulate(at, "; ".join(told))
+            self._told.setdefault(at, []).extend(told)
         if parts == [part]:
             return None
         # What else the client said of it is reported where its first part stands.
@@ -220,9 +321,9 @@ class _Work:
 
     def _text(self, part: Media, at: str) -> Text:
         if (text := text_of(part, at)) is None:
-            kind = part.media_type or "of a kind that is not known"
+            kind = kind_of(part) or "of a kind that is not known"
             raise invalid(f"{at}: the document is {kind}; {self._card.id} can be given PDF and text only", at)
-        return Text(text=titled(text, part.name))
+        return Text(text=media.titled(text, part.name))
 
     # --- by address --------------------------------------------------------------------------------
 
@@ -234,12 +335,7 @@ class _Work:
             raise invalid(f"{at}: more than {_MAX_FETCHES} addresses in one request are not fetched", at)
         for part, at in found:
             self._check(part, at)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for part, at in found:
-                    group.create_task(self._fetch(part, at))
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+        await _together(self._fetch(part, at) for part, at in found)
 
     def _check(self, part: Media, at: str) -> None:
         """Raise for what would be fetched in vain."""
@@ -255,7 +351,9 @@ class _Work:
             label, data = media.split_data_url(part.data)
             self._fetched[at] = replace(part, source="base64", data=media.clean_base64(data, at), media_type=label)
             return
-        types = self._card.image_types if part.kind == "image" else _DOCUMENT_TYPES
+        types: tuple[str, ...] = _DOCUMENT_TYPES
+        if part.kind == "image":
+            types = self._card.image_types + (() if self._scaler is None else CONVERTIBLE)
         body, kind = await self._fetcher.fetch(part.data, limit=self._limit, types=types, at=at)
         self._room -= len(body)
         if self._room < 0:

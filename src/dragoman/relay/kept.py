@@ -11,7 +11,7 @@ V = TypeVar("V")
 
 
 class Kept(Generic[K, V]):
-    """`clock` gives monotonic seconds; a value is forgotten `max_age` seconds after it was put, used or not."""
+    """`clock` gives monotonic seconds; a value is forgotten `max_age` seconds after it was put or renewed."""
 
     def __init__(self, clock: Callable[[], float], max_bytes: int, max_age: float) -> None:
         self._clock = clock
@@ -29,6 +29,12 @@ class Kept(Generic[K, V]):
             return None
         self._entries.move_to_end(key)
         return entry[2]
+
+    def renew(self, key: K) -> None:
+        """As if it were put again now."""
+        if (entry := self._entries.get(key)) is not None:
+            self._entries[key] = (self._clock() + self._max_age, *entry[1:])
+            self._entries.move_to_end(key)
 
     def put(self, key: K, value: V, size: int) -> None:
         """Keep `value`, which holds about `size` bytes.  One that would fill more than half the room is not kept."""

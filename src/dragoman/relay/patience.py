@@ -51,6 +51,7 @@ MEANING: Mapping[Kind, Meaning] = MappingProxyType(
         "model_not_found": _OURS,
         "method_not_allowed": _OURS,
         "not_implemented": _OURS,
+        "format_unmet": _OURS,
         "rate_limit": Meaning("if told when", elsewhere=True, blame="busy"),
         "unreachable": Meaning("yes", elsewhere=True, blame="broken"),
         "upstream": Meaning("yes", elsewhere=True, blame="broken"),

@@ -31,8 +31,9 @@ _MAX_SCALE = 4.0
 
 
 class Order(NamedTuple):
-    """What is wanted.  `pictures`: of no page ("none"), of those without text ("auto"), of each ("all").  `edge`: the
-    longer side of a picture in pixels.  The rest are bounds: pages, pictures, bytes out, bytes of memory, seconds."""
+    """What is wanted.  `pictures`: of no page ("none"), of those without text ("auto"), of each ("all"); "count" asks
+    for the number of pages and nothing else.  `edge`: the longer side of a picture in pixels.  The rest are bounds:
+    pages, pictures, bytes out, bytes of memory, seconds."""
 
     pictures: str
     edge: int
@@ -50,9 +51,9 @@ class RefusedError(Exception):
 def main() -> None:
     """Read a PDF from standard input, write its pages to standard output."""
     order = Order(**json.loads(sys.argv[1]))
-    bound(order)
+    bound(order.memory, order.seconds)
     try:
-        answer: dict[str, Any] = {"pages": read(sys.stdin.buffer.read(), order)}
+        answer: dict[str, Any] = read(sys.stdin.buffer.read(), order)
     except RefusedError as refused:
         answer = {"error": refused.args[0], "count": refused.args[1]}
     except MemoryError:
@@ -61,14 +62,14 @@ def main() -> None:
     sys.stdout.flush()
 
 
-def bound(order: Order) -> None:
-    """Bound what this process may use, and take from it what it does not need."""
+def bound(memory: int, seconds: int) -> None:
+    """Bound what this process may use (bytes, seconds), and take from it what it does not need."""
     if sys.platform == "win32":
         return
     os.nice(5)  # answers that are being streamed go first
     limits = (
-        (resource.RLIMIT_AS, order.memory),
-        (resource.RLIMIT_CPU, order.seconds),
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NPROC, 0),
@@ -86,8 +87,8 @@ def shut() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
 
 
-def read(data: bytes, order: Order) -> list[dict[str, Any]]:
-    """The pages of a PDF.  Raises `RefusedError`."""
+def read(data: bytes, order: Order) -> dict[str, Any]:
+    """The pages of a PDF, or how many there are.  Raises `RefusedError`."""
     try:
         import pypdfium2  # type: ignore[import-untyped]  # noqa: PLC0415  after the bounds are set
     except ImportError:
@@ -101,6 +102,8 @@ def read(data: bytes, order: Order) -> list[dict[str, Any]]:
     with contextlib.suppress(pypdfium2.PdfiumError):
         document.init_forms()  # what was filled in is drawn by the form, and not by the page
     count = len(document)
+    if order.pictures == "count":
+        return {"count": count}
     if not 0 < count <= order.max_pages:
         raise RefusedError("pages" if count > 0 else "empty", count)
     pages, pictures, room = [], 0, order.max_output
@@ -116,7 +119,7 @@ def read(data: bytes, order: Order) -> list[dict[str, Any]]:
         if room < 0:
             raise RefusedError("size", count)
         pages.append(page)
-    return pages
+    return {"pages": pages}
 
 
 def read_page(pypdfium2: Any, document: Any, index: int, order: Order) -> dict[str, Any]:

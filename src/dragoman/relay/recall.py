@@ -1,94 +1,204 @@
-"""Sealed reasoning, remembered for clients that have nowhere to put it.
+"""What a model said and clients cannot send back, remembered for them.
 
 Claude wants the signed thinking that led to a tool call back with the call's result.  Ollama's wire has no place for a
 signature, and most OpenAI clients throw theirs away.  So it is kept here, under a digest of everything the client
 itself will send again: all that was said before, and the turn's own words and calls.  Whoever cannot repeat the
-conversation cannot find it.  Bounded in bytes and time; where it has nothing, `fit` goes on without thinking.
+conversation cannot find it.  Bounded in bytes and time, and shared between gateways where a store is configured.
+
+A signature may hold only after what it was made after.  So a turn is kept with the one before it that was whole again
+when it was made, and what was missing then stays missing.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.arguments import parse_arguments
-from dragoman.conversation import Media, Message, Part, Request, Text, Thinking, ToolCall, ToolResult
+from dragoman.conversation import Foreign, Media, Message, Part, Request, Text, Thinking, ToolCall, ToolResult
+from dragoman.relay.kept import Kept
+from dragoman.store.patient import Patient
+from dragoman.store.sealed import key_of, seal, unseal
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_AGE = 24 * 3600.0
 
+# About what an entry takes besides its own bytes.
+_OVERHEAD = 250
+# Turns that are looked for in the shared store at once: the last ones.
+_MOST_ASKED = 512
+
 _sorted = msgspec.json.Encoder(order="sorted").encode
+
+
+class _Entry(Struct, array_like=True):
+    """A turn as the model wrote it; no parts where there was nothing that its client could not send again.  `after` is
+    the digest of the last turn before it that had been made whole, if any."""
+
+    after: bytes
+    parts: list[Part]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Entry).decode
+
+
+class Recalled(Struct, frozen=True):
+    """`request` with what was remembered of it.  `last` is for `remember`; `forgotten`: nobody knows how the tool calls
+    came about that it answers."""
+
+    request: Request
+    last: bytes = b""
+    forgotten: bool = False
 
 
 class Recall:
     """`clock` gives monotonic seconds."""
 
-    def __init__(self, clock: Callable[[], float], max_bytes: int = MAX_BYTES, max_age: float = MAX_AGE) -> None:
-        self._clock = clock
-        self._max_bytes = max_bytes
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        shared: Patient | None = None,
+        max_bytes: int = MAX_BYTES,
+        max_age: float = MAX_AGE,
+    ) -> None:
+        self._shared = shared
         self._max_age = max_age
-        self._entries: OrderedDict[bytes, tuple[float, int, list[Part]]] = OrderedDict()
-        self._size = 0
+        self._kept: Kept[bytes, bytes] = Kept(clock, max_bytes, max_age)
 
-    def remember(self, request: Request, content: Sequence[Part]) -> None:
-        """Keep the sealed thinking of an answer to `request` (the client's own) that ended in tool calls."""
-        if not any(isinstance(part, ToolCall) for part in content):
-            return
-        thoughts = [part for part in content if isinstance(part, Thinking) and part.seal is not None]
-        if not thoughts:
+    async def close(self) -> None:
+        """Finish what is being put into the shared store."""
+        if self._shared is not None:
+            await self._shared.close()
+
+    def remember(
+        self, request: Request, content: Sequence[Part], told: Sequence[Part] | None = None, after: bytes = b""
+    ) -> None:
+        """Keep the turn with which a model answered `request` (the client's own), if its client cannot send it again.
+
+        `told` is the turn as its client will repeat it, where that is not the same; `after` is `Recalled.last`.
+        """
+        told = content if told is None else told
+        worth = any(map(_is_lost, content))
+        if not worth and not any(isinstance(part, ToolCall) for part in content):
             return
         digest = _Digest()
         for message in request.messages:
             digest.message(message)
-        key = digest.turn(content)
-        kept = [_kept(part) for part in content]
-        size = sum(map(_size, kept)) + 200
-        self._forget(key)
-        self._entries[key] = (self._clock() + self._max_age, size, kept)
-        self._size += size
-        self._trim()
+        key = digest.turn(told)
+        try:
+            data = _encode(_Entry(after, [_kept(part) for part in content] if worth else []))
+        except (UnicodeEncodeError, OverflowError):  # half a character, or a number of another kind
+            return
+        self._keep(key, data)
+        if self._shared is not None:
+            self._shared.put(key_of(key), seal(key, data), self._max_age)
 
-    def restore(self, request: Request) -> Request:
-        """`request` with every remembered thought back in its place."""
-        if not self._entries or not any(_lost(message) for message in request.messages):
-            return request
-        digest = _Digest()
-        messages = []
-        for message in request.messages:
-            if _lost(message) and (kept := self._find(digest.turn(message.content))) is not None:
-                restored = replace(message, content=list(_woven(kept, message.content)))
-                messages.append(restored)
-            else:
-                messages.append(message)
-            digest.message(message)
-        return replace(request, messages=messages)
+    async def restore(self, request: Request) -> Recalled:
+        """`request` with every turn as the model wrote it, as far as it is remembered and still fits."""
+        turns = dict(_told(request))
+        if not turns:
+            return Recalled(request)
+        found = await self._found(list(turns.values()))
+        sealed = {index for index in turns if any(map(_is_lost, request.messages[index].content))}
+        lacking = [
+            (index, key)
+            for index, key in turns.items()
+            if key in found and (index not in sealed or any(map(_is_block, found[key].parts)))
+        ]
+        whole = _chain(lacking, found)
+        # The first is used last: when room is needed it goes last, for nothing holds without it.
+        for index in reversed(whole):
+            self._kept.renew(turns[index])
+        messages = list(request.messages)
+        for index in whole:
+            message = messages[index]
+            messages[index] = replace(message, content=list(_woven(found[turns[index]].parts, message.content)))
+        unproved = [turns[index] for index in _answered(request) if index in turns and index not in sealed]
+        forgotten = any(key not in found for key in unproved)
+        last = turns[whole[-1]] if whole else b""
+        return Recalled(replace(request, messages=messages) if whole else request, last, forgotten)
 
-    def _find(self, key: bytes) -> list[Part] | None:
-        entry = self._entries.get(key)
-        if entry is None or entry[0] < self._clock():
-            return None
-        self._entries.move_to_end(key)
-        return entry[2]
+    async def _found(self, keys: list[bytes]) -> dict[bytes, _Entry]:
+        """What is known of these turns: here, else in the shared store."""
+        found = {key: _decode(data) for key in keys if (data := self._kept.get(key)) is not None}
+        if self._shared is None or len(found) == len(keys):
+            return found
+        missing = [key for key in keys if key not in found][-_MOST_ASKED:]
+        there = await self._shared.get([key_of(key) for key in missing])
+        for key, sealed in zip(missing, there, strict=True):
+            if sealed is None or (data := unseal(key, sealed)) is None:
+                continue
+            try:
+                found[key] = _decode(data)
+            except msgspec.DecodeError:  # another version's
+                continue
+            self._keep(key, data)
+        return found
 
-    def _forget(self, key: bytes) -> None:
-        if (entry := self._entries.pop(key, None)) is not None:
-            self._size -= entry[1]
-
-    def _trim(self) -> None:
-        while self._entries and (self._size > self._max_bytes or next(iter(self._entries.values()))[0] < self._clock()):
-            _, (_, size, _) = self._entries.popitem(last=False)
-            self._size -= size
+    def _keep(self, key: bytes, data: bytes) -> None:
+        self._kept.put(key, data, len(data) + _OVERHEAD)
 
 
-def _lost(message: Message) -> bool:
-    """Whether an assistant turn called tools and has no sealed thinking."""
-    if message.role != "assistant" or not any(isinstance(part, ToolCall) for part in message.content):
-        return False
-    return not any(isinstance(part, Thinking) and part.seal is not None for part in message.content)
+def _told(request: Request) -> Iterator[tuple[int, bytes]]:
+    """The turns of the model that came back without their proof, by number, each with its digest.
+
+    A program that sends its reasoning back as it was (`reasoning_details`) still cannot send the blocks of the server's
+    own tools; one that speaks the server's dialect can.
+    """
+    kept = _is_lost if request.origin == "anthropic" else _is_block
+    if not any(_may_lack(message, kept) for message in request.messages):
+        return
+    digest = _Digest()
+    for index, message in enumerate(request.messages):
+        if _may_lack(message, kept):
+            yield index, digest.turn(message.content)
+        digest.message(message)
+
+
+def _may_lack(message: Message, kept: Callable[[Part], bool]) -> bool:
+    return message.role == "assistant" and not any(map(kept, message.content))
+
+
+def _is_lost(part: Part) -> bool:
+    """Whether there are clients that cannot send this part again."""
+    return _is_block(part) or (isinstance(part, Thinking) and part.seal is not None)
+
+
+def _is_block(part: Part) -> bool:
+    """Whether only the server's own dialect has words for this part."""
+    return isinstance(part, Foreign) or (isinstance(part, Text) and bool(part.citations))
+
+
+def _chain(turns: list[tuple[int, bytes]], found: dict[bytes, _Entry]) -> list[int]:
+    """The turns that can be made whole: the last one, the one that was whole when it was made, and so on.
+
+    Where that one is forgotten, the next before it takes its place: not every model checks.
+    """
+    known = {key for _, key in turns if found[key].parts}
+    whole: list[int] = []
+    wanted: bytes | None = None
+    for index, key in reversed(turns):
+        entry = found[key]
+        if entry.parts and (wanted is None or key == wanted):
+            whole.append(index)
+            wanted = None if entry.after and entry.after not in known else entry.after
+    return whole[::-1]
+
+
+def _answered(request: Request) -> Iterator[int]:
+    """The turns of the model whose calls the request answers: a loop of them is one turn, until the user speaks."""
+    for index in range(len(request.messages) - 1, -1, -1):
+        message = request.messages[index]
+        if message.role == "assistant":
+            if any(isinstance(part, ToolCall) for part in message.content):
+                yield index
+        elif message.role == "user" and not any(isinstance(part, ToolResult) for part in message.content):
+            return
 
 
 def _kept(part: Part) -> Part:
@@ -97,20 +207,9 @@ def _kept(part: Part) -> Part:
         case ToolCall():
             return ToolCall(id="", name="", arguments="")
         case Text():
-            return Text(text=part.text)
+            return Text(text=part.text, citations=part.citations)
         case _:
             return part
-
-
-def _size(part: Part) -> int:
-    """About how many bytes a part holds."""
-    match part:
-        case Text(text=text):
-            return len(text.encode("utf-8", "surrogatepass"))
-        case Thinking(text=text, seal=seal):
-            return len(text.encode("utf-8", "surrogatepass")) + len(seal.value if seal else "")
-        case _:
-            return 0
 
 
 def _woven(kept: Sequence[Part], sent: Sequence[Part]) -> Iterator[Part]:
@@ -125,10 +224,13 @@ def _woven(kept: Sequence[Part], sent: Sequence[Part]) -> Iterator[Part]:
 
 
 class _Digest:
-    """A running digest of what clients send back: words, calls, results, media; not ids, not thoughts."""
+    """A running digest of what clients send back: words, calls, results, media; not ids, not thoughts.
+
+    Nor the tools: clients change theirs while they talk, most models do not mind, and those that do say so.
+    """
 
     def __init__(self) -> None:
-        self._hash = hashlib.blake2b(digest_size=16)
+        self._hash = hashlib.blake2b(digest_size=32)
 
     def message(self, message: Message) -> None:
         self._hash.update(message.role.encode())

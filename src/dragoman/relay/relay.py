@@ -212,7 +212,7 @@ class Relay:
                 _leave(server, got.connection)
                 _blame(server, ticket, got.connection, got.fault)
                 if got.fold is not None and got.fold.finish is not None and call.sent.recalls:
-                    self.carrier.recall.remember(call.request, got.fold.reply.content)
+                    self.carrier.remember(call, got.fold.reply.content)
         self._learn(call.sent, usage, failed=failed)
 
     def _learn(self, sent: Sent, usage: Usage | None, *, failed: bool) -> None:

@@ -11,6 +11,7 @@ from dragoman.conversation import Event, Fault, Finish, PartStart, Reply, Start,
 from dragoman.dialects.contract import StreamDecoder
 from dragoman.errors import TABLE, GatewayError, Kind
 from dragoman.folding import Fold
+from dragoman.models.repair import CheckStream
 from dragoman.models.restore import RestoreStream
 from dragoman.relay.http1 import Brake, Connection
 from dragoman.relay.upstreams import UpstreamServer
@@ -41,6 +42,7 @@ class Stream:
         self.restore: RestoreStream | None = None
         self.fold: Fold | None = None
         self.resuming: Further | None = None
+        self.check: CheckStream | None = None
         self._words = False
         self.usage: Usage | None = None
         self.fault: Fault | None = None
@@ -93,6 +95,8 @@ class Stream:
             self.fold.feed(events)
         if self.resuming is not None:
             events = self.resuming.take(events)
+        if self.check is not None:
+            events = self.check.feed(events)
         return events
 
     def takes_over(self, more: Stream) -> None:

@@ -1,4 +1,4 @@
-"""What each model of each server did: calls, failures, tokens.  In memory, bounded, for logs and for estimates."""
+"""What each model of each server did: calls, failures, tokens, money.  In memory and bounded."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ _OTHER = ("", "")
 
 
 class Count(Struct, gc=False):
-    """Sums since the start.  `input` and `output` are tokens of the calls that reported any."""
+    """Sums since the start.  `input` to `cache_write` are tokens of the calls that reported any, `cost` is in US
+    dollars, of the calls whose price is known."""
 
     calls: int = 0
     failures: int = 0
     input: int = 0
     output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    cost: float = 0.0
 
 
 class Tally:
@@ -30,7 +34,15 @@ class Tally:
         self._limit = limit
         self._counts: dict[tuple[str, str], Count] = {}
 
-    def add(self, upstream: str, model: str, usage: Usage | None = None, *, failed: bool = False) -> None:
+    def add(
+        self,
+        upstream: str,
+        model: str,
+        usage: Usage | None = None,
+        *,
+        failed: bool = False,
+        cost: float | None = None,
+    ) -> None:
         """One call that ended."""
         count = self._count(upstream, model)
         count.calls += 1
@@ -38,6 +50,9 @@ class Tally:
         if usage is not None:
             count.input += usage.input
             count.output += usage.output
+            count.cache_read += usage.cache_read
+            count.cache_write += usage.cache_write
+        count.cost += cost or 0.0
 
     def counts(self) -> Mapping[tuple[str, str], Count]:
         """What was counted so far; it goes on counting."""

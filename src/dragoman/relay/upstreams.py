@@ -101,12 +101,17 @@ class UpstreamServer:
         """Keep no connection any more.  Calls under way go on."""
         self._pool.close()
 
-    async def post(self, body: bytes) -> Connection:
+    async def post(self, body: bytes, betas: str = "") -> Connection:
         """One call, with the head of its answer.  Give the connection back with `release`, whatever happens.
 
-        Raises `GatewayError` for an answer that is not a success and for every failure to get one.
+        `betas` is what the body needs in `anthropic-beta`, besides what is configured.  Raises `GatewayError` for an
+        answer that is not a success and for every failure to get one.
         """
-        return await self._call(b"%b%d\r\n\r\n%b" % (self._post, len(body), body))
+        if not betas:
+            return await self._call(b"%b%d\r\n\r\n%b" % (self._post, len(body), body))
+        both = [each for each in (self._own.get("anthropic-beta"), betas) if each]
+        path = _PATHS[self.upstream.dialect]
+        return await self._call(self._request("POST", path, {"anthropic-beta": ", ".join(both)}, body))
 
     async def forward(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Connection:
         """A client's own request, under our key, with the head of whatever answer there is.  Give it back as above."""

@@ -20,7 +20,7 @@ import msgspec
 from dragoman.conversation import JSON, Object, Usage
 from dragoman.dialects.anthropic.vocabulary import decode_usage as decode_anthropic
 from dragoman.dialects.ollama.reply import decode_usage as decode_ollama
-from dragoman.dialects.openai_chat.reply import decode_usage as decode_openai
+from dragoman.dialects.openai_chat.usage import decode_usage as decode_openai
 from dragoman.errors import GatewayError
 
 # Bytes.  Nothing that carries counts and is not hostile is longer, but for answers full of vectors or tokens.
@@ -112,13 +112,19 @@ class _BodyTap:
         self._wire = wire
         self.marked: Callable[[bytes], object] = bool
         self._body = _Bounded()
+        self._read = False
+        self._usage: Usage | None = None
 
     def feed(self, data: bytes) -> None:
         self._body.add(data)
+        self._read = False
 
     @property
     def usage(self) -> Usage | None:
-        return _usage(self._wire, self._wire.counts(self._body.get().strip(), cut=self._body.cut))
+        if not self._read:  # several ask, and reading is not for nothing
+            self._read = True
+            self._usage = _usage(self._wire, self._wire.counts(self._body.get().strip(), cut=self._body.cut))
+        return self._usage
 
 
 class _Bounded:

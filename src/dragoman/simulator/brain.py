@@ -5,12 +5,14 @@
   the first one; "Paris and London" makes two calls of one tool.  With `[[simulate: text]]` it does not.
 * Forced to call by `tool_choice`, or told to, it goes on after results with a tool that this turn has not called yet.
 * Results are quoted.  Images and documents are described by type and size.
-* `output_config.format` gets JSON that fits the schema; an instruction to answer in JSON gets an object.
+* `output_config.format` gets JSON that fits the schema, and so does one in the instructions; an instruction to answer
+  in JSON gets an object.
 * A prefilled answer is continued.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -31,6 +33,7 @@ _LONGEST_ECHO = 4000
 _LONGEST_SUBJECT = 1000  # of the question, where its subject is looked for
 _MOST_CALLS = 8
 _WANTS_JSON = re.compile(r"(?i)\b(?:reply|respond|answer|output|return)\b[^.]{0,80}\bJSON\b")
+_TOLD_SCHEMA = re.compile(r"(?i)\bvalid against this JSON Schema:\s*(?=\{)")
 _MUST_CALL = re.compile(r"(?i)\bmust answer by calling (?:one of the tools|the tool ([\w-]+))")
 _NAME = r"[A-Z][\w'-]*(?: [A-Z][\w'-]*)*"
 _LIST = re.compile(rf"{_NAME}(?:, {_NAME})*,? and {_NAME}")
@@ -74,9 +77,10 @@ def respond(approved: Approved) -> Answer:
     read = answers_calls(body["messages"])
     if (not read or _choice(body)["type"] in ("any", "tool")) and (calls := choose_calls(body)):
         return Answer([*think(approved), *calls], "tool_use")
+    schema = _told_schema(body) or (wanted or {}).get("schema")
     if not read and not client_tools(body) and _hosted_search(body):
-        return search(approved)
-    words = _json_answer(wanted["schema"], body) if wanted else _sentence(approved)
+        return search(approved, "" if schema is None else _json_answer(schema, body))
+    words = _sentence(approved) if schema is None else _json_answer(schema, body)
     return Answer([*think(approved), text(words)])
 
 
@@ -113,6 +117,18 @@ def _instructions(body: Object) -> str:
     parts = [system] if isinstance(system, str) else [part["text"] for part in system]
     parts += [part["text"] for message in body["messages"] if message["role"] == "system" for part in blocks(message)]
     return "\n".join([*parts, question(body)])
+
+
+def _told_schema(body: Object) -> Object | None:
+    """A schema that the instructions hold the answer to: it says more than the one that a grammar was made of."""
+    instructions = _instructions(body)
+    if (told := _TOLD_SCHEMA.search(instructions)) is None:
+        return None
+    try:
+        schema, _ = json.JSONDecoder().raw_decode(instructions, told.end())
+    except ValueError:
+        return None
+    return schema if isinstance(schema, dict) else None
 
 
 def _results(body: Object) -> list[str]:
@@ -259,11 +275,16 @@ def _hosted_search(body: Object) -> bool:
     return any((tool.get("type") or "").startswith("web_search_") for tool in body.get("tools") or [])
 
 
-def search_call(body: Object) -> Part:
-    """The `server_tool_use` block of a search for the question."""
+def search_call(body: Object, number: int = 0) -> Part:
+    """The `server_tool_use` block of a search for the question; of several in one turn, the one with this number."""
     history = msgspec.json.encode(body["messages"]).decode()
     query = question(body)[:200] or "dragoman"
-    return call(mint("srvtoolu_01", history, length=22), "web_search", {"query": query}, "server_tool_use")
+    return call(
+        mint("srvtoolu_01", history, *([number] if number else []), length=22),
+        "web_search",
+        {"query": query},
+        "server_tool_use",
+    )
 
 
 def search_result(call_id: str) -> Part:
@@ -280,9 +301,24 @@ def search_result(call_id: str) -> Part:
     return whole(body)
 
 
-def search(approved: Approved) -> Answer:
-    """A search, its result, and an answer that cites it."""
+def search(approved: Approved, answer: str = "") -> Answer:
+    """A search, its result, and an answer that cites it; or `answer`, which must have a form, and nothing beside it."""
     asked = search_call(approved.body)
+    if answer:
+        return Answer([*think(approved), asked, search_result(asked.body["id"]), text(answer)], searches=1)
+    parts = [
+        *think(approved),
+        text("I will search for that."),
+        asked,
+        search_result(asked.body["id"]),
+        cited(),
+        text(" That is what the simulator's search found."),
+    ]
+    return Answer(parts, searches=1)
+
+
+def cited() -> Part:
+    """A sentence that cites the page."""
     citation = {
         "type": "web_search_result_location",
         "url": "https://example.com/dragoman",
@@ -290,15 +326,7 @@ def search(approved: Approved) -> Answer:
         "encrypted_index": "Eo8BCioIAhgBIiQy",
         "cited_text": "A dragoman was an interpreter between a traveller and a court.",
     }
-    parts = [
-        *think(approved),
-        text("I will search for that."),
-        asked,
-        search_result(asked.body["id"]),
-        text("A dragoman was an interpreter who stood between a traveller and a court.", [citation]),
-        text(" That is what the simulator's search found."),
-    ]
-    return Answer(parts, searches=1)
+    return text("A dragoman was an interpreter who stood between a traveller and a court.", [citation])
 
 
 def _pending_search(content: list[Object]) -> str:

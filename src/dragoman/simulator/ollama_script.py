@@ -35,6 +35,7 @@ OLLAMA = Table(
         "thinking": ("text", "tokens"),
         "tools": _CALLS,
         "refusal": (),
+        "json": ("form",),
         "length": _AFTER,
         "context_window_exceeded": _AFTER,
         "unknown_event": (),

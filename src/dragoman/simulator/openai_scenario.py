@@ -24,6 +24,7 @@ _ANSWERS: dict[str, tuple[str, ...]] = {
     "tools": ("calls",),
     "refusal": ("after", "category", "explanation"),
     "content_filter": ("after",),
+    "json": ("form",),
     "context_window_exceeded": ("after",),
     "unknown_event": (),
     "slow_start": (),

@@ -31,9 +31,10 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "redacted_thinking": (),
     "tools": ("calls",),
     "refusal": ("after", "category", "explanation"),
-    "pause_turn": (),
+    "pause_turn": ("rounds",),
     "context_window_exceeded": ("after",),
     "server_tool": (),
+    "json": ("form",),
     "unknown_event": (),
     "slow_start": (),
 }
@@ -75,7 +76,7 @@ _TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
-_NUMBERS = ("delay", "pace", "chunk", "times", "tokens", "calls", "after", "status", "retry_after")
+_NUMBERS = ("delay", "pace", "chunk", "times", "tokens", "calls", "after", "status", "retry_after", "rounds")
 
 
 class Table(NamedTuple):

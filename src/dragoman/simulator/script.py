@@ -9,6 +9,7 @@ import msgspec
 from dragoman.conversation import Object
 from dragoman.simulator import brain
 from dragoman.simulator.answer import Answer, text, thought, whole
+from dragoman.simulator.pausing import pause
 from dragoman.simulator.rules import Approved
 from dragoman.simulator.rules_messages import answers_calls
 from dragoman.simulator.rules_tools import client_tools
@@ -70,13 +71,6 @@ def _refusal(approved: Approved, scenario: Scenario) -> Answer:
     return Answer([text(words)] if words else [], "refusal", stop_details=details)
 
 
-def _pause(approved: Approved, scenario: Scenario) -> Answer:
-    """A search that is not done yet; sent back, the turn goes on."""
-    if approved.body["messages"][-1]["role"] == "assistant":
-        return brain.respond(approved)
-    return Answer([text("I am still searching."), brain.search_call(approved.body)], "pause_turn", searches=1)
-
-
 def _window(approved: Approved, scenario: Scenario) -> Answer:
     kept = scenario.count("after", 5)
     words = "".join(text("There was not enough room left in the context window for the rest.").pieces[:kept])
@@ -87,15 +81,32 @@ def _search(approved: Approved, scenario: Scenario) -> Answer:
     return brain.search(approved)
 
 
+def _json(approved: Approved, scenario: Scenario) -> Answer:
+    """The JSON that was asked for, as models say it that nothing holds to it; `form` is a name in `_FORMS`."""
+    said = _text(approved, scenario)
+    right = "".join(piece for part in said.parts if part.body["type"] == "text" for piece in part.pieces)
+    words = _FORMS.get(scenario.params.get("form", ""), "{0}").format(right)
+    return Answer([*(part for part in said.parts if part.body["type"] != "text"), text(words)])
+
+
+_FORMS = {
+    "fence": "```json\n{0}\n```",
+    "prose": "As in [1] and {{this}}, the answer is:\n\n```json\n{0}\n```\n\nI hope {{that}} helps.",
+    "two": '{0}\n{{"second": true}}',
+    "misfit": '{{"misfit": -1}}',
+    "none": "I would rather say it in words.",
+}
+
 _ACTS: dict[str, Callable[[Approved, Scenario], Answer]] = {
     "text": _text,
     "thinking": _thinking,
     "redacted_thinking": _redacted,
     "tools": _tools,
     "refusal": _refusal,
-    "pause_turn": _pause,
+    "pause_turn": pause,
     "context_window_exceeded": _window,
     "server_tool": _search,
+    "json": _json,
 }
 
 

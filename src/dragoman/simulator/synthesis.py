@@ -3,6 +3,7 @@ words give the same value."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from typing import Any
@@ -24,7 +25,11 @@ _FORMATS = {
     "uuid": "00000000-0000-4000-8000-000000000000",
 }
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_DEEPEST = 12
+_NOTE = re.compile(
+    r"\b(minimum|maximum|exclusiveMinimum|exclusiveMaximum|multipleOf|minLength|maxLength|minItems|pattern): "
+    r'(-?\d+(?:\.\d+)?|"(?:[^"\\]|\\.)*")'
+)
+_DEEP, _DEEPEST = 5, 12
 _LONGEST_ARRAY = 20
 _LONGEST_STRING = 10_000
 _FALLBACK = "example"
@@ -46,16 +51,24 @@ class Synthesis:
             return self._words or _FALLBACK
         if isinstance(ref := schema.get("$ref"), str):
             return self.value(resolve(self._root, ref), depth + 1)
+        schema = _noted(schema)
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):
             return schema["enum"][0]
         for union in ("anyOf", "oneOf"):
             if choices := schema.get(union):
-                return self.value(_first_real(choices), depth + 1)
+                return self._chosen({**schema, union: None}, choices, depth)
         if parts := schema.get("allOf"):
             return self.value(_merged([{**schema, "allOf": None}, *parts]), depth + 1)
         return self._of_kind(_kind(schema), schema, depth)
+
+    def _chosen(self, beside: Object, choices: list[Any], depth: int) -> Any:
+        """One of several, with what holds for them all; nothing, where it gets too deep and may be nothing."""
+        choice = _first_real(choices) if depth < _DEEP else next(filter(_is_null, choices), choices[0])
+        if isinstance(choice, dict) and isinstance(ref := choice.get("$ref"), str):
+            choice = resolve(self._root, ref)
+        return self.value(_merged([beside, choice]), depth + 1)
 
     def _of_kind(self, kind: str, schema: Object, depth: int) -> Any:
         match kind:
@@ -77,7 +90,8 @@ class Synthesis:
     def _object(self, schema: Object, depth: int) -> Object:
         known: Object = schema.get("properties") or {}
         required: list[str] = schema.get("required") or []
-        names = [*required, *(name for name in known if self._every and name not in required)]
+        every = self._every and depth < _DEEP
+        names = [*required, *(name for name in known if every and name not in required)]
         return {name: self.value(known.get(name), depth + 1) for name in names}
 
     def _string(self, schema: Object) -> str:
@@ -102,6 +116,15 @@ class Synthesis:
         return math.ceil(value) if whole else value
 
 
+def _noted(schema: Object) -> Object:
+    """`schema` with the limits that its description tells of: "Age (minimum: 1, multipleOf: 2)"."""
+    description = schema.get("description")
+    if not isinstance(description, str):
+        return schema
+    found = {name: json.loads(value) for name, value in _NOTE.findall(description)}
+    return {**found, **schema}
+
+
 def _kind(schema: Object) -> str:
     kinds = schema.get("type")
     if isinstance(kinds, list):
@@ -112,8 +135,11 @@ def _kind(schema: Object) -> str:
 
 
 def _first_real(choices: list[Any]) -> Any:
-    real = (choice for choice in choices if not (isinstance(choice, dict) and choice.get("type") == "null"))
-    return next(real, choices[0])
+    return next((choice for choice in choices if not _is_null(choice)), choices[0])
+
+
+def _is_null(choice: Any) -> bool:
+    return isinstance(choice, dict) and choice.get("type") == "null"
 
 
 def _merged(parts: list[Any]) -> Object:

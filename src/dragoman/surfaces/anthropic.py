@@ -21,13 +21,15 @@ from dragoman.dialects.anthropic.marker import PREFIX
 from dragoman.errors import GatewayError
 from dragoman.models.cards import Card
 from dragoman.models.catalogue import Entry, Resolution
-from dragoman.relay.call import Passage, Plan
+from dragoman.relay.call import Call, Passage, Plan
 from dragoman.relay.counting import Count
 from dragoman.relay.passthrough import request_headers, with_model
 from dragoman.relay.relay import Relay
+from dragoman.relay.rounds import UnfitError
+from dragoman.relay.strictness import without_successors
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.relay.usage_tap import tap_for
-from dragoman.surfaces.calls import answer, planned, prepare, received, stamp, way_through, who_answers
+from dragoman.surfaces.calls import answer, is_strict, planned, prepare, received, stamp, way_through, who_answers
 from dragoman.surfaces.exchange import Endpoint, Exchange, Header, parse_object
 from dragoman.surfaces.listing import created, rfc3339
 from dragoman.surfaces.passing import Edit, Whole, pass_on, passed
@@ -74,18 +76,23 @@ class AnthropicSurface:
     async def _count(self, exchange: Exchange) -> None:
         body, seen = await received(exchange, self._relay)
         _, plan = await planned(exchange, self._relay, body, seen)
+        if is_strict(exchange, self._relay):
+            plan = without_successors(plan)
         await exchange.watched(self._counted(exchange, plan, body))
 
     async def _counted(self, exchange: Exchange, plan: Plan, body: bytes) -> None:
         """The size of a prompt, as the first model that can say counts it; Anthropic's own answer as it comes."""
-        version = exchange.header(b"anthropic-version")
+        version, strict = exchange.header(b"anthropic-version"), is_strict(exchange, self._relay)
 
         async def once(server: UpstreamServer, resolution: Resolution) -> tuple[Resolution, Whole | Count]:
             if resolution.card.dialect == "anthropic":
                 whole = await passed(exchange, server, _target(exchange.scope), _for_model(body, resolution.card.id))
                 return resolution, whole
-            count = await self._relay.count(anthropic, Plan((resolution,)), partial(_decode, body), version)
-            return resolution, count
+            call = Call(anthropic, plan, partial(_decode, body), strict=strict, version=version)
+            try:
+                return resolution, await self._relay.carrier.counted(call, server, resolution)
+            except GatewayError as error:
+                raise UnfitError(error) from None
 
         if len(plan.candidates) == 1 and plan.candidates[0].card.dialect == "anthropic":
             resolution = plan.candidates[0]

@@ -123,6 +123,7 @@ async def _lifespan(relay: Relay) -> AsyncIterator[None]:
                 await refresher
             for server in relay.servers.values():
                 server.close()
+            await relay.carrier.recall.close()
 
 
 @asynccontextmanager

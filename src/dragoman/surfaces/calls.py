@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from dragoman.conversation import Event, Fault, Reply, Request
 from dragoman.dialects.anthropic import encode_ping
 from dragoman.dialects.contract import Stamp, StreamEncoder
+from dragoman.dialects.untold import Untold, of_reply
 from dragoman.errors import GatewayError, invalid
 from dragoman.ids import fresh
 from dragoman.models.catalogue import Resolution
@@ -19,10 +20,14 @@ from dragoman.relay.call import Answer, Call, Plan, Way
 from dragoman.relay.passthrough import Peek, peek, request_headers, with_model
 from dragoman.relay.relay import Relay
 from dragoman.relay.stream import Stream
+from dragoman.relay.strictness import without_successors
+from dragoman.surfaces.account import Account, cost_header
 from dragoman.surfaces.exchange import Exchange, Header, ascii_list, parse_object
 from dragoman.surfaces.passing import pass_on
 from dragoman.surfaces.pulse import Pulse, pulse
+from dragoman.surfaces.settling import settle_events, settle_reply
 from dragoman.surfaces.showing import Shown
+from dragoman.translation import report_reply
 
 log = logging.getLogger("dragoman.calls")
 
@@ -74,11 +79,18 @@ def way_through(exchange: Exchange, plan: Plan, path: str, body: Callable[[str],
     return Way(dialect=dialect, path=path, headers=request_headers(exchange.scope["headers"]), body=body)
 
 
+def is_strict(exchange: Exchange, relay: Relay) -> bool:
+    """Whether what cannot be carried is an error: by the client's header, or for all."""
+    return relay.settings.strict or exchange.header(b"x-dragoman-strict").strip().lower() in _TRUE
+
+
 async def prepare(
     exchange: Exchange, relay: Relay, plan: Plan, decode: Callable[[], Request], way: Way | None = None
 ) -> Call:
     """Make the call ready; the answer's headers will tell how that went."""
-    strict = exchange.header(b"x-dragoman-strict").lower() in _TRUE
+    strict = is_strict(exchange, relay)
+    if strict:
+        plan = without_successors(plan)
     version = exchange.header(b"anthropic-version")
     call = await relay.prepare(exchange.dialect, plan, decode, strict=strict, way=way, version=version)
     exchange.report = partial(report, call)
@@ -118,19 +130,26 @@ def who_answers(resolution: Resolution) -> list[Header]:
 
 async def answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> None:
     """One call, one answer: passed through, or in the dialect of the exchange."""
-    await exchange.watched(_answer(exchange, relay, call, mark))
+    account = Account(exchange, call, mark.id, mark.started)
+    try:
+        await exchange.watched(_answer(exchange, relay, call, mark, account))
+    except BaseException as error:
+        account.close(error)
+        raise
+    account.close()
 
 
-async def _answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> None:
+async def _answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp, account: Account) -> None:
     if exchange.dialect.NAME != "anthropic" or call.sent.way is not None or not call.request.stream:
         async with relay.answer(call) as got:
-            await _deliver(exchange, call, got, mark)
+            await _deliver(exchange, call, got, mark, account=account)
         return
     async with pulse(exchange, encode_ping(), relay.settings.timeouts.ping) as beat:
         try:
             async with relay.answer(call) as got:
-                await _deliver(exchange, call, got, mark, beat)
+                await _deliver(exchange, call, got, mark, account=account, beat=beat)
         except GatewayError as error:
+            account.fault = error.kind
             beat.quiet()
             if not exchange.started or exchange.done:
                 raise
@@ -142,25 +161,36 @@ async def _answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> 
             await exchange.end_stream()
 
 
-async def _deliver(exchange: Exchange, call: Call, got: Answer, mark: Stamp, beat: Pulse | None = None) -> None:
+async def _deliver(
+    exchange: Exchange, call: Call, got: Answer, mark: Stamp, *, account: Account, beat: Pulse | None = None
+) -> None:
+    account.answered(got)
     if isinstance(got, Stream):
         encoder: StreamEncoder = exchange.dialect.Encoder(call.request, mark)
         if beat is not None:
             encoder = Shown(encoder, call.sent.size, beat.quiet)
-        await flow(exchange, got, encoder)
+        await flow(exchange, call, got, encoder, account)
     elif isinstance(got, Reply):
+        settle_reply(got, call.sent)
+        exchange.extra += cost_header(got.usage, call.sent.card)
         if exchange.dialect.NAME == "anthropic" and not got.usage.input:
             got = replace(got, usage=replace(got.usage, input=call.sent.size))
+        report_reply(of_reply(got, exchange.dialect.SAYS), call.losses)
         await exchange.reply(exchange.dialect.encode_reply(got, call.request, mark))
     else:
+        if not got.streamed:  # its counts are known when the headers are asked for
+            told = exchange.report
+            exchange.report = lambda: [*told(), *cost_header(got.tap.usage, call.sent.card)]
         await pass_on(exchange, got)
 
 
-async def flow(exchange: Exchange, upstream: Stream, encoder: StreamEncoder) -> None:
+async def flow(exchange: Exchange, call: Call, upstream: Stream, encoder: StreamEncoder, account: Account) -> None:
     """The answer as it comes: one read upstream, at most one write to the client."""
-    write, feed = exchange.write_now, encoder.feed
+    write, feed, seen = exchange.write_now, encoder.feed, account.seen
 
     def deliver(events: list[Event]) -> Awaitable[None] | None:
+        settle_events(events, call.sent)
+        seen(events)
         data = feed(events)
         return write(data) if data else None
 
@@ -174,3 +204,12 @@ async def flow(exchange: Exchange, upstream: Stream, encoder: StreamEncoder) -> 
         log.exception("%s: a fault of ours in mid-answer", exchange.id)
         await exchange.write(feed([Fault("internal", f"internal error; its id in the log is {exchange.id}")]))
     await exchange.end_stream()
+    log_untold(exchange, encoder.untold)
+
+
+def log_untold(exchange: Exchange, untold: Untold) -> None:
+    """The headers of a stream are gone when it ends, so the log has what the report would.  Names, never contents."""
+    if untold.names:
+        log.info("%s: of the answer, not told: %s", exchange.id, str(ascii_list(untold.names), "ascii"))
+    if untold.reworded:
+        log.info("%s: of the answer, told in words: %s", exchange.id, str(ascii_list(untold.reworded), "ascii"))

@@ -19,12 +19,15 @@ from dragoman.dialects.openai_chat import embedding as openai_wire
 from dragoman.errors import GatewayError, invalid
 from dragoman.losses import Losses
 from dragoman.models.catalogue import Resolution
+from dragoman.models.cost import cost
 from dragoman.relay.call import Plan
 from dragoman.relay.passthrough import peek, with_model
 from dragoman.relay.relay import Relay
 from dragoman.relay.rounds import UnfitError
+from dragoman.relay.strictness import check_losses, without_successors
 from dragoman.relay.upstreams import UpstreamServer
-from dragoman.surfaces.calls import stamp, who_answers
+from dragoman.surfaces.account import cost_header, tell_embedding
+from dragoman.surfaces.calls import is_strict, stamp, who_answers
 from dragoman.surfaces.exchange import Exchange, Header, ascii_list, parse_object
 from dragoman.surfaces.passing import Whole, passed
 
@@ -59,39 +62,51 @@ async def embed(exchange: Exchange, relay: Relay, wire: Wire) -> None:
     """Answer one request for vectors.  Raises `GatewayError`."""
     body = await exchange.body(relay.settings.max_body)
     name = peek(body).model or wire.decode(parse_object(body)).model
-    plan = _able(await relay.plan(name), name, relay)
-    await exchange.watched(_embed(exchange, relay, wire, body, plan))
+    plan = await relay.plan(name)
+    if is_strict(exchange, relay):
+        plan = without_successors(plan)
+    await exchange.watched(_embed(exchange, relay, wire, body, _able(plan, name, relay)))
 
 
 async def _embed(exchange: Exchange, relay: Relay, wire: Wire, body: bytes, plan: Plan) -> None:
     mark = stamp("", plan.candidates[0].asked)
-    losses = Losses({})
+    strict = is_strict(exchange, relay)
+    losses = Losses()
     answered: list[Resolution] = []
 
     async def once(server: UpstreamServer, resolution: Resolution) -> Whole | _Made:
-        answered[:] = [resolution]
+        nonlocal losses
+        answered[:], losses = [resolution], Losses()
         if wire.dialect == server.dialect.NAME:
             return await passed(exchange, server, wire.path, with_model(body, resolution.card.id))
         request = wire.decode(parse_object(body))
-        return await _translated(server, replace(request, model=resolution.card.id), wire, mark, losses)
+        request = replace(request, model=resolution.card.id)
+        return await _translated(server, request, wire, mark, losses, strict=strict)
 
     exchange.report = lambda: _report(answered[0], losses) if answered else []
     # Who speaks the server's own dialect has its own way of trying again.
     own = len(plan.candidates) == 1 and plan.candidates[0].card.dialect == wire.dialect
     got = await relay.tried(plan, once, again=not own)
-    relay.tally.add(answered[0].card.upstream, answered[0].card.id, got.usage)
+    card = answered[0].card
+    relay.tally.add(card.upstream, card.id, got.usage, cost=None if got.usage is None else cost(got.usage, card))
+    tell_embedding(exchange, answered[0].asked, card, got.usage, mark.started)
+    exchange.extra += cost_header(got.usage, card)
     if isinstance(got, Whole):
         await exchange.relay(200, got.headers, got.body)
     else:
         await exchange.reply(got.document)
 
 
-async def _translated(server: UpstreamServer, request: EmbedRequest, wire: Wire, mark: Stamp, losses: Losses) -> _Made:
+async def _translated(
+    server: UpstreamServer, request: EmbedRequest, wire: Wire, mark: Stamp, losses: Losses, *, strict: bool
+) -> _Made:
     if not request.input:  # a client of Ollama's wants the model loaded, and others have no such thing
         return _Made(wire.encode(EmbedReply(vectors=[]), request, mark), Usage())
     theirs, path = _SERVERS[server.dialect.NAME]
     try:
         body = _encode(theirs.encode_request(request, losses))
+        if strict:
+            check_losses(losses, request.model)
     except GatewayError as error:
         raise UnfitError(error) from None
     connection = await server.forward("POST", path, {}, body)

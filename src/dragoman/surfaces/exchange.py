@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from typing import Any
@@ -49,6 +50,8 @@ class Exchange:
         self.started = False
         self.written = 0
         """How many pieces of a stream have been written."""
+        self.first = 0
+        """When the first of them was, by `time.perf_counter_ns`; 0 until then."""
         self._receive = receive
         self._send = send
         self._push: Push | None = None
@@ -111,7 +114,7 @@ class Exchange:
         if status in (429, 503, 529):
             seconds = _DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after
             self.extra.append((b"retry-after", b"%d" % max(round(seconds), 1)))
-        if error.kind in ("billing", "not_implemented"):
+        if error.kind in ("billing", "not_implemented", "format_unmet"):
             self.extra.append((b"x-should-retry", b"false"))
         document = self.dialect.encode_error(error)
         if self.dialect.NAME == "anthropic":  # its SDKs read it there, not in the header
@@ -140,7 +143,7 @@ class Exchange:
         self._push = pushing(self.scope)
 
     async def write(self, data: bytes) -> None:
-        self.written += 1
+        self._count()
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     def write_now(self, data: bytes) -> Coroutine[Any, Any, None] | None:
@@ -151,7 +154,7 @@ class Exchange:
         if self._behind:
             rest = self.write(data)
         else:
-            self.written += 1
+            self._count()
             if self._push is not None and self._push(data):
                 return None
             step = self._send({"type": "http.response.body", "body": data, "more_body": True}).__await__()
@@ -162,6 +165,11 @@ class Exchange:
             rest = _finish(step, waiting)
         self._behind += 1
         return self._caught_up(rest)
+
+    def _count(self) -> None:
+        self.written += 1
+        if not self.first:
+            self.first = time.perf_counter_ns()
 
     async def _caught_up(self, rest: Awaitable[None]) -> None:
         try:

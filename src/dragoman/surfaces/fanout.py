@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
 from dragoman.conversation import Event, Fault, Object, Reply, Request, Usage
 from dragoman.dialects.contract import Stamp
 from dragoman.dialects.openai_chat.fanout import ChoiceEncoder, FanOut
+from dragoman.dialects.untold import of_reply
 from dragoman.errors import GatewayError
+from dragoman.models.cost import plain
 from dragoman.relay.call import Call, Plan
 from dragoman.relay.relay import Relay
 from dragoman.relay.stream import Stream
-from dragoman.surfaces.calls import prepare
+from dragoman.surfaces.account import accounted
+from dragoman.surfaces.calls import log_untold, prepare
 from dragoman.surfaces.exchange import Exchange
+from dragoman.surfaces.settling import settle_events, settle_reply
+from dragoman.translation import report_reply
 
 
 async def answer_all(
@@ -32,7 +37,7 @@ async def answer_all(
     calls = await _prepare_all(exchange, relay, plan, requests)
     if requests[0].stream:
         fan = FanOut([choice(index) for index in range(len(calls))], tail)
-        await exchange.watched(_stream_all(exchange, relay, calls, fan))
+        await exchange.watched(_stream_all(exchange, relay, calls, mark, fan))
     else:
         await exchange.watched(_merge_all(exchange, relay, calls, mark, merge))
 
@@ -62,16 +67,29 @@ async def _merge_all(
     tasks: list[asyncio.Task[Reply]] = []
     try:
         async with asyncio.TaskGroup() as group:
-            tasks += [group.create_task(relay.reply(call)) for call in calls]
+            tasks += [group.create_task(_reply(exchange, relay, call, mark)) for call in calls]
     except* Exception as failed:
         raise failed.exceptions[0] from None
+    costs = [task.result().usage.cost for task in tasks]
+    if None not in costs:
+        exchange.extra.append((b"x-dragoman-cost", plain(sum(cost for cost in costs if cost)).encode()))
+    for task in tasks:
+        report_reply(of_reply(task.result(), exchange.dialect.SAYS), calls[-1].losses)
     encode = exchange.dialect.encode_reply
     bodies = [encode(task.result(), call.request, mark) for task, call in zip(tasks, calls, strict=True)]
     await exchange.reply(merge(bodies))
 
 
-async def _stream_all(exchange: Exchange, relay: Relay, calls: Sequence[Call], fan: FanOut) -> None:
-    async for index, events in _interleaved(relay, calls):
+async def _reply(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> Reply:
+    with accounted(exchange, call, mark) as account:
+        reply = await relay.reply(call)
+        account.answered(reply)
+        settle_reply(reply, call.sent)
+        return reply
+
+
+async def _stream_all(exchange: Exchange, relay: Relay, calls: Sequence[Call], mark: Stamp, fan: FanOut) -> None:
+    async for index, events in _interleaved(exchange, relay, calls, mark):
         if not exchange.started:
             await exchange.begin_stream()
         if data := fan.feed(index, events):
@@ -79,9 +97,12 @@ async def _stream_all(exchange: Exchange, relay: Relay, calls: Sequence[Call], f
         if fan.done:
             break
     await exchange.end_stream()
+    log_untold(exchange, fan.untold)
 
 
-async def _interleaved(relay: Relay, calls: Sequence[Call]) -> AsyncIterator[tuple[int, list[Event]]]:
+async def _interleaved(
+    exchange: Exchange, relay: Relay, calls: Sequence[Call], mark: Stamp
+) -> AsyncIterator[tuple[int, list[Event]]]:
     """The events of all calls as they come.  A call that fails before its first byte ends all of them.
 
     When the client has heard of another one by then, the failure is told as a Fault.
@@ -90,11 +111,19 @@ async def _interleaved(relay: Relay, calls: Sequence[Call]) -> AsyncIterator[tup
 
     async def run(index: int, call: Call) -> None:
         try:
-            async with relay.answer(call) as upstream:
-                if not isinstance(upstream, Stream):
-                    raise TypeError("this call has an answer of another kind")
-                await queue.put((index, upstream.first))
-                await upstream.pump(lambda events: queue.put((index, events)))
+            with accounted(exchange, call, mark) as account:
+                async with relay.answer(call) as upstream:
+                    if not isinstance(upstream, Stream):
+                        raise TypeError("this call has an answer of another kind")
+                    account.answered(upstream)
+
+                    def deliver(events: list[Event]) -> Awaitable[None]:
+                        settle_events(events, call.sent)
+                        account.seen(events)
+                        return queue.put((index, events))
+
+                    await deliver(upstream.first)
+                    await upstream.pump(deliver)
         except Exception as error:  # it is raised again where the answer is written
             await queue.put((index, error))
         else:

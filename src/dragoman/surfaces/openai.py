@@ -97,7 +97,7 @@ class OpenAISurface:
             mark,
             choice=lambda index: openai_completions.Encoder(requests[index], mark, index, tail=False),
             tail=partial(openai_completions.tail, first, mark),
-            merge=openai_completions.merge_replies,
+            merge=partial(openai_completions.merge_replies, n=first.extra.get("n") or 1),
         )
 
     def _way(self, exchange: Exchange, plan: Plan, path: str, body: bytes, stream: bool | None) -> Way | None:

@@ -84,7 +84,7 @@ class _Reload:
         except ConfigError as error:
             log.error("the configuration is not read again, for it is wrong: %s", error)
             return
-        for name in ("host", "port", "demo", "log_format", "keep_alive"):
+        for name in ("host", "port", "demo", "log_format", "keep_alive", "store"):
             if getattr(settings, name) != getattr(self._settings, name):
                 log.warning("a change of %s needs a restart", name)
         logging.getLogger("dragoman").setLevel(logging.DEBUG if settings.debug else logging.INFO)
@@ -171,7 +171,10 @@ class _Console(logging.Formatter):
     """One line a record, before its traceback: nobody outside writes lines of his own into the log."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        record.message = "".join(c if c.isprintable() else repr(c)[1:-1] for c in _message(record))
+        text = _message(record)
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+        record.message = text
         return super().formatMessage(record)
 
 
@@ -185,6 +188,7 @@ class _JSONLines(logging.Formatter):
             "logger": record.name,
             "message": _message(record),
         }
+        line |= getattr(record, "members", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line)

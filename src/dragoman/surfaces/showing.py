@@ -22,6 +22,7 @@ class Shown:
     """
 
     def __init__(self, encoder: StreamEncoder, estimate: int, ended: Callable[[], None]) -> None:
+        self.untold = encoder.untold
         self._encode = encoder.feed
         self._estimate = estimate
         self._ended = ended

@@ -139,8 +139,8 @@ BLOCKS: list[tuple[Part, Object]] = [
         {"type": "tool_use", "id": "c", "name": "f", "input": {"_invalid_json": "not json"}},
     ),
     (
-        ToolCall(id="c", name="f", arguments=' {"a":1}', extra={"toolset_name": "browser", "novel": 1}),
-        {"type": "tool_use", "id": "c", "name": "f", "input": {"a": 1}, "toolset_name": "browser"},
+        ToolCall(id="c", name="f", arguments=' {"a":1}', extra={"toolset_name": "not Anthropic's", "novel": 1}),
+        {"type": "tool_use", "id": "c", "name": "f", "input": {"a": 1}},
     ),
     (Media(kind="image", source="url", data="https://h/x.png"), {"type": "text", "text": "![image](https://h/x.png)"}),
     (Foreign(origin="openai_chat", extra={"type": "novel"}), {}),

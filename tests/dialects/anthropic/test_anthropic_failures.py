@@ -36,6 +36,7 @@ TYPES: dict[Kind, tuple[int, str]] = {
     "upstream": (500, "api_error"),
     "overloaded": (529, "overloaded_error"),
     "timeout": (504, "timeout_error"),
+    "format_unmet": (502, "api_error"),
 }
 
 

@@ -158,6 +158,10 @@ replies = st.builds(
     content=st.lists(parts, max_size=4).map(_own_ids),
     reason=st.sampled_from(["stop", "length", "tool_calls", "context", "pause"]),
     usage=usages,
+    tier=st.sampled_from(["standard", "batch"]),
+    extra=st.sampled_from(
+        [{}, {"container": {"id": "c", "expires_at": "2026-11-22T06:00:00Z"}, "usage": {"speed": "fast"}, "novel": 1}]
+    ),
 )
 
 

@@ -345,5 +345,6 @@ def test_calls_get_ids_of_their_own() -> None:
 
 def test_what_is_not_understood_is_named() -> None:
     decoder = ollama.Decoder()
-    decoder.feed(line({"content": "Hi"}, logprobs=[]) * 2 + END)
-    assert decoder.skipped == ["logprobs"]
+    *_, finish = decoder.feed(line({"content": "Hi", "novel": 1}, later=2) * 2 + END)
+    assert decoder.skipped == ["message.novel"]
+    assert finish == Finish("stop", Usage(input=1, output=1), skipped=["message.novel"])

@@ -163,7 +163,7 @@ def test_content_in_every_form(content: Any, parts: list[Part]) -> None:
         ([image(url="not an address")], "c[0].image_url.url"),
         ([image(url="file:///etc/passwd")], "c[0].image_url.url"),
         ([image(url="data:image/png;base64,")], "c[0].image_url.url"),
-        ([image(url="data:image/svg+xml,<svg/>")], "c[0].image_url.url"),
+        ([image(url="data:image/svg+xml;base64,<svg/>")], "c[0].image_url.url"),
         ([{"type": "input_audio", "input_audio": {"data": "?", "format": "wav"}}], "c[0].input_audio.data"),
         ([{"type": "file", "file": {}}], "c[0].file.file_id"),
         ([file(file_data=f"data:text/plain;base64,{b64(bytes([255]))}")], "c[0].file.file_data"),

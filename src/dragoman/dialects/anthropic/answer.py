@@ -11,28 +11,19 @@ import re
 from dragoman.arguments import parse_arguments
 from dragoman.conversation import Citation, Foreign, Media, Object, Part, Refusal, Request, Text, Thinking, ToolCall
 from dragoman.dialects.anthropic.marker import signature
+from dragoman.dialects.sources import CITATIONS
 from dragoman.ids import mint
 
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
 _FOREIGN_ID = "toolu_dragoman_"
 _LONGEST = 200
-_CALL_MEMBERS = ("caller", "toolset_name")
-"""Of `ToolCall.extra`, what is Anthropic's to say in an answer."""
-_CITATIONS = frozenset(
-    (
-        "char_location",
-        "page_location",
-        "content_block_location",
-        "search_result_location",
-        "web_search_result_location",
-    )
-)
 
 
 class Answer:
-    """Makes the blocks of one answer, in order."""
+    """Makes the blocks of one answer, in order.  `own`: what the parts have of their own is Anthropic's."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, own: bool = False) -> None:
+        self.own = own
         reasoning = request.reasoning
         self._unwanted = reasoning is not None and reasoning.mode == "disabled"
         self.hides_thinking = reasoning is not None and reasoning.visible is False
@@ -40,6 +31,10 @@ class Answer:
 
     def opening(self, part: Part) -> Object | None:
         """The block of `part` before its deltas, or all of it for a part that has none; None leaves it out."""
+        block = self._plain(part)
+        return block | part.extra if self.own and block is not None and part.extra else block
+
+    def _plain(self, part: Part) -> Object | None:
         match part:
             case Text() | Refusal() | Media():
                 return {"type": "text", "text": ""}
@@ -50,8 +45,7 @@ class Answer:
             case Thinking():
                 return {"type": "thinking", "thinking": "", "signature": ""}
             case ToolCall():
-                block: Object = {"type": "tool_use", "id": self._call_id(part), "name": part.name, "input": {}}
-                return block | {key: part.extra[key] for key in _CALL_MEMBERS if key in part.extra}
+                return {"type": "tool_use", "id": self._call_id(part), "name": part.name, "input": {}}
             case Foreign(origin="anthropic", extra=extra):
                 return extra
             case _:
@@ -113,7 +107,7 @@ def origin_id(id: str) -> str:
 
 def encode_citation(citation: Citation) -> Object:
     """Anthropic's own object; for a source it knows nothing of, that of a web search under our mark."""
-    if citation.extra.get("type") in _CITATIONS:
+    if citation.extra.get("type") in CITATIONS:
         return citation.extra
     return {
         "type": "web_search_result_location",

@@ -6,7 +6,6 @@ block that have no name in the conversation ride in `extra`, and are written bac
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
@@ -30,7 +29,8 @@ from dragoman.conversation import (
 from dragoman.dialects.anthropic.answer import origin_id
 from dragoman.dialects.anthropic.marker import is_marked_citation, read_signature
 from dragoman.dialects.anthropic.vocabulary import NAME
-from dragoman.dialects.reading import check, need, objects, path, take
+from dragoman.dialects.reading import check, keep, laid_over, need, objects, path, take
+from dragoman.dialects.sources import CITATIONS
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 
@@ -74,15 +74,18 @@ def encode_part(part: Part, origin: str, losses: Losses, at: str) -> Object | No
     if part.cache and not isinstance(part, Thinking):
         block["cache_control"] = encode_cache(part.cache)
     if origin == NAME:
-        block |= part.extra
+        block = laid_over(block, part.extra)
     return block
 
 
 def _encode_known(part: Part, origin: str, losses: Losses, at: str) -> Object | None:
     match part:
         case Text():
-            cited = {"citations": [c.extra for c in part.citations if c.extra]} if origin == NAME else {}
-            return {"type": "text", "text": part.text} | ({} if not cited.get("citations") else cited)
+            # What Claude said itself goes home with its citations, whoever kept it.
+            cited = [
+                c.extra for c in part.citations if c.extra and (origin == NAME or c.extra.get("type") in CITATIONS)
+            ]
+            return {"type": "text", "text": part.text} | ({"citations": cited} if cited else {})
         case Thinking():
             return _encode_thinking(part, losses, at)
         case ToolCall():
@@ -185,11 +188,15 @@ def _media_decoder(kind: MediaKind) -> Callable[[Object, str], Part]:
         part = _decode_source(kind, check(block.get("source"), dict, path(at, "source")), path(at, "source"))
         if part is None:
             return Foreign(origin=NAME, extra=block)
-        del block["source"]
+        rest = {name: value for name, value in block.pop("source").items() if name not in _SOURCE}
+        keep(block, "source", rest)
         part.name = take(block, "title", str, at) or "" if kind == "document" else ""
         return _finish(part, block)
 
     return decode
+
+
+_SOURCE = ("type", "media_type", "data", "url", "file_id")
 
 
 def _decode_source(kind: MediaKind, source: Object, at: str) -> Media | None:
@@ -199,7 +206,7 @@ def _decode_source(kind: MediaKind, source: Object, at: str) -> Media | None:
             declared, data = media.split_data_url(check(source.get("data"), str, path(at, "data")))
             data = media.clean_base64(data, path(at, "data"))
             media_type = declared or _first_text(source, "media_type")
-            if kind == "document" and media_type.startswith("text/"):
+            if kind == "document" and media_type.startswith("text/") and not media.sniff(data):
                 return Media(kind=kind, source="text", data=_utf8(data, path(at, "data")), media_type=media_type)
             return Media(kind=kind, data=data, media_type=media_type)
         case "text":
@@ -218,10 +225,9 @@ def _decode_source(kind: MediaKind, source: Object, at: str) -> Media | None:
 
 
 def _utf8(data: str, at: str) -> str:
-    try:
-        return base64.b64decode(data).decode()
-    except UnicodeDecodeError:
-        raise invalid(f"{at} is said to be text, but it is not UTF-8", at) from None
+    if (text := media.text_in(data)) is None:
+        raise invalid(f"{at} is said to be text, but it is not UTF-8", at)
+    return text
 
 
 def _encode_media(part: Media, losses: Losses, at: str) -> Object | None:

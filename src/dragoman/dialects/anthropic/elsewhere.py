@@ -13,8 +13,10 @@ from msgspec.structs import replace
 from dragoman.arguments import json_text
 from dragoman.conversation import JSON, Foreign, Media, Message, Object, Part, Request, Text, Tool, ToolResult
 from dragoman.dialects.anthropic.clienttools import written_out
+from dragoman.dialects.anthropic.unsaid import report_unsaid
 from dragoman.dialects.anthropic.vocabulary import NAME
 from dragoman.dialects.anthropic.words import in_words, says_nothing
+from dragoman.dialects.hosted import searched_elsewhere
 from dragoman.dialects.reading import path
 from dragoman.losses import Losses
 
@@ -35,13 +37,22 @@ def put_in_words(request: Request, losses: Losses, version: str = "2023-06-01") 
     if version >= _LATER:
         _report_later(request, losses)
     places = _places(request.messages)
-    messages = [_message(message, at, losses) for message, at in zip(request.messages, places, strict=True)]
-    return replace(
+    moves: dict[str, str] = {}
+    messages = [_message(message, at, losses, moves) for message, at in zip(request.messages, places, strict=True)]
+    searched = next((wish for tool in request.tools if (wish := searched_elsewhere(tool))), None)
+    said = replace(
         request,
-        messages=_after_compaction(request.messages, messages, losses),
-        tools=[_tool(tool, f"tools[{index}]", losses) for index, tool in enumerate(request.tools)],
+        web_search=searched,
+        messages=_after_compaction(request.messages, messages, losses, moves),
+        tools=[
+            _tool(tool, f"tools[{index}]", losses)
+            for index, tool in enumerate(request.tools)
+            if searched_elsewhere(tool) is None
+        ],
         extra=_members(request.extra, losses),
     )
+    losses.moved(moves)
+    return said
 
 
 def _report_later(request: Request, losses: Losses) -> None:
@@ -58,23 +69,31 @@ def _report_later(request: Request, losses: Losses) -> None:
 
 def _places(messages: list[Message]) -> list[str]:
     """Where the content of each message stood in the body: a leading system message was the member `system`."""
-    lead = 1 if messages[0].role == "system" else 0
+    lead = 1 if messages[0].at else 0
     return ["system"] * lead + [f"messages[{index}].content" for index in range(len(messages) - lead)]
 
 
 # --- messages ------------------------------------------------------------------------------------
 
 
-def _message(message: Message, at: str, losses: Losses) -> Message:
-    content = _content(message.content, at, losses)
+def _message(message: Message, at: str, losses: Losses, moves: dict[str, str]) -> Message:
+    content = _content(message.content, at, losses, moves)
     return message if content is message.content else replace(message, content=content)
 
 
-def _content(content: list[Part], at: str, losses: Losses) -> list[Part]:
-    """The parts in words; the very same list where there is nothing to do, as nearly always."""
+def _content(content: list[Part], at: str, losses: Losses, moves: dict[str, str]) -> list[Part]:
+    """The parts in words; the very same list where there is nothing to do, as nearly always.
+
+    `moves` gets the paths of those that stand elsewhere now, each with the one it had.
+    """
     if not any(map(_concerns, content)):
         return content
-    return [said for index, part in enumerate(content) for said in _part(part, path(at, index), losses)]
+    out: list[Part] = []
+    for index, part in enumerate(content):
+        for said in _part(part, path(at, index), losses, moves):
+            moves |= {path(at, len(out)): path(at, index)} if len(out) != index else {}
+            out.append(said)
+    return out
 
 
 def _concerns(part: Part) -> bool:
@@ -83,7 +102,7 @@ def _concerns(part: Part) -> bool:
     return bool(part.extra) or (isinstance(part, Text) and bool(part.citations))
 
 
-def _part(part: Part, at: str, losses: Losses) -> Iterable[Part]:
+def _part(part: Part, at: str, losses: Losses, moves: dict[str, str]) -> Iterable[Part]:
     match part:
         case Foreign() if says_nothing(part):
             losses.drop(at, f"a {part.extra['type']} block is for Anthropic's servers only")
@@ -92,9 +111,10 @@ def _part(part: Part, at: str, losses: Losses) -> Iterable[Part]:
             if (said := in_words(part)) is None:
                 return (part,)
             losses.emulate(at, _IN_WORDS)
-            return said
+            report_unsaid(part.extra, said, at, losses)
+            return [replace(each, extra={}) if each.extra else each for each in said]
         case ToolResult():
-            content = _content(part.content, path(at, "content"), losses)
+            content = _content(part.content, path(at, "content"), losses, moves)
             return (replace(part, content=content, extra=_extra(part.extra)),)
         case Text(citations=citations) if citations:
             losses.drop(f"{at}.citations", "only Anthropic's servers know what the text was cited from")
@@ -117,7 +137,7 @@ def _always(_: JSON) -> bool:
 
 
 def _is_off(value: JSON) -> bool:
-    return value in (None, False) or (isinstance(value, dict) and not value.get("enabled"))
+    return value in (None, False) or (isinstance(value, dict) and value.keys() <= {"enabled"} and not value.get("enabled"))
 
 
 _IDLE: Mapping[str, Callable[[JSON], bool]] = {
@@ -127,7 +147,9 @@ _IDLE: Mapping[str, Callable[[JSON], bool]] = {
 }
 
 
-def _after_compaction(before: list[Message], messages: list[Message], losses: Losses) -> list[Message]:
+def _after_compaction(
+    before: list[Message], messages: list[Message], losses: Losses, moves: dict[str, str]
+) -> list[Message]:
     """The conversation from its last summary on: what stands before it is no longer part of it.
 
     https://platform.claude.com/docs/en/build-with-claude/compaction
@@ -142,10 +164,22 @@ def _after_compaction(before: list[Message], messages: list[Message], losses: Lo
         return messages
     index, place, block = found[-1]
     losses.emulate("messages", "the summary of the conversation stands in its place")
-    rest = _content(before[index].content[place + 1 :], "", Losses())  # reported already
     lead = messages[:1] if before[0].role == "system" else []
+    at = _places(before)[index]
+    told: dict[str, str] = {}
+    rest = _content(before[index].content[place + 1 :], at, Losses(), told)  # reported already
+    moves |= {path(at, now): path(at, place + 1 + _number(told.get(path(at, now)), now)) for now in range(len(rest))}
     kept = [replace(before[index], content=rest)] if rest else []
-    return [*lead, Message(role="user", content=in_words(block) or []), *kept, *messages[index + 1 :]]
+    later = [*kept, *messages[index + 1 :]]
+    first = len(messages) - len(later)
+    moves |= {f"messages[{now}]": f"messages[{first - len(lead) + now - 1}]" for now in range(1, len(later) + 1)}
+    moves["messages[0]"] = f"messages[{index - len(lead)}]"
+    return [*lead, Message(role="user", content=in_words(block) or []), *later]
+
+
+def _number(place: str | None, otherwise: int) -> int:
+    """The last number in a path."""
+    return otherwise if place is None else int(place.rpartition("[")[2].removesuffix("]"))
 
 
 # --- tools ---------------------------------------------------------------------------------------
@@ -183,11 +217,20 @@ def _members(extra: Object, losses: Losses) -> Object:
     kept: Object = {}
     for name, value in extra.items():
         if name in _NESTED and isinstance(value, dict):
-            for inner in value:
+            for inner in _names(value):
                 losses.drop(f"{name}.{inner}", "only Anthropic's servers know it")
         elif value is not None and not _asks_nothing(name, value):
             kept[name] = value
     return kept
+
+
+def _names(rest: Object) -> Iterable[str]:
+    """The members in what is left of an object, also of the one in it that is known itself."""
+    for name, value in rest.items():
+        if name == "format" and isinstance(value, dict):
+            yield from (f"{name}.{inner}" for inner in value)
+        else:
+            yield name
 
 
 def _asks_nothing(name: str, value: JSON) -> bool:

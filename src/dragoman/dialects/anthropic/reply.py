@@ -13,6 +13,7 @@ from dragoman.dialects.anthropic.vocabulary import (
     STOP_REASONS,
     decode_usage,
     encode_usage,
+    usage_rest,
 )
 from dragoman.dialects.contract import Stamp
 from dragoman.errors import GatewayError
@@ -32,7 +33,11 @@ def decode_reply(body: Object) -> Reply:
 
 
 def _decode_message(body: Object) -> Reply:
-    details = body.get("stop_details") or {}
+    usage = body.get("usage") or {}
+    details, rest = decode_ending(body)
+    extra = {name: value for name, value in body.items() if name not in KNOWN and value is not None} | rest
+    if more := usage_rest(usage):
+        extra["usage"] = more
     return Reply(
         origin=NAME,
         id=body.get("id") or "",
@@ -41,18 +46,40 @@ def _decode_message(body: Object) -> Reply:
         reason=REASONS.get(body.get("stop_reason") or "", "other"),
         stop_sequence=body.get("stop_sequence"),
         explanation=details.get("explanation") or "",
-        usage=decode_usage(body.get("usage") or {}),
+        usage=decode_usage(usage),
+        tier=usage.get("service_tier") or "",
+        extra=extra,
         dropped=decode_dropped(body.get("input_transformations")),
     )
 
 
+KNOWN = frozenset({"id", "type", "role", "model", "content", "usage", "stop_reason", "stop_sequence", "stop_details"})
+
+
+def decode_ending(ending: Object) -> tuple[Object, Object]:
+    """`stop_details`, and what the members that say how an answer ended say beyond the conversation's own words."""
+    details: Object = ending.get("stop_details") or {}
+    rest: Object = {}
+    if more := {k: v for k, v in details.items() if k not in ("type", "explanation") and v is not None}:
+        rest["stop_details"] = more
+    reason = ending.get("stop_reason")
+    if reason is not None and reason not in REASONS:
+        rest["stop_reason"] = reason
+    return details, rest
+
+
 def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
     """A Reply as a message object."""
-    answer = Answer(request)
+    own = reply.origin == NAME
+    extra = dict(reply.extra) if own else {}
+    answer = Answer(request, own)
     blocks = [block for part in reply.content if (block := answer.block(part)) is not None]
     refused = "".join(part.text for part in reply.content if isinstance(part, Refusal))
-    ending = encode_ending(reply.reason, reply.stop_sequence, reply.explanation, refused)
-    return message_object(stamp, blocks, encode_usage(reply.usage or Usage())) | ending
+    usage = encode_usage(reply.usage or Usage(), reply.tier, extra.pop("usage", None))
+    ending = encode_ending(
+        reply.reason, reply.stop_sequence, reply.explanation, refused, extra.pop("stop_details", None)
+    )
+    return message_object(stamp, blocks, usage) | ending | extra
 
 
 def message_object(stamp: Stamp, content: list[Object], usage: Object) -> Object:
@@ -71,13 +98,16 @@ def message_object(stamp: Stamp, content: list[Object], usage: Object) -> Object
     }
 
 
-def encode_ending(reason: Reason, stop_sequence: str | None, explanation: str, refused: str) -> Object:
-    """The members that say how an answer ended.  `refused` is the model's own refusal, if it spoke one."""
+def encode_ending(
+    reason: Reason, stop_sequence: str | None, explanation: str, refused: str, more: Object | None = None
+) -> Object:
+    """The members that say how an answer ended.  `refused` is the model's own refusal, if it spoke one; `more` is what
+    else Anthropic says of it."""
     if refused and reason in ("stop", "other"):
         reason = "refusal"  # other servers end a spoken refusal like any answer
     details: Object | None = None
     if reason == "refusal":
-        details = {"type": "refusal", "category": None, "explanation": explanation or refused or None}
+        details = {"type": "refusal", "category": None, "explanation": explanation or refused or None} | (more or {})
     return {
         "stop_reason": STOP_REASONS[reason],
         "stop_sequence": stop_sequence,

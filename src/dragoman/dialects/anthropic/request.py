@@ -22,7 +22,8 @@ from dragoman.conversation import (
 from dragoman.dialects.anthropic.blocks import decode_cache, decode_content, encode_cache, encode_content
 from dragoman.dialects.anthropic.failure import THREAD_UNSUPPORTED
 from dragoman.dialects.anthropic.vocabulary import NAME
-from dragoman.dialects.reading import check, choose, need, objects, path, strings, take
+from dragoman.dialects.hosted import is_anthropics
+from dragoman.dialects.reading import check, choose, keep, laid_over, need, objects, path, strings, take
 from dragoman.errors import GatewayError, invalid
 from dragoman.losses import Losses
 
@@ -51,7 +52,7 @@ def decode_request(body: Object) -> Request:
     if not messages:
         raise invalid("messages: at least one message is required", "messages")
     if (system := body.pop("system", None)) is not None:
-        messages.insert(0, Message(role="system", content=decode_content(system, "system")))
+        messages.insert(0, Message(role="system", content=decode_content(system, "system"), at="system"))
     config = take(body, "output_config", dict) or {}
     thinking, choice = take(body, "thinking", dict), take(body, "tool_choice", dict)
     request = Request(
@@ -135,7 +136,9 @@ def _decode_format(config: Object, body: Object) -> Format | None:
     shape = take(config, "format", dict, "output_config") or take(body, "output_format", dict)
     if shape is None:
         return None
-    return Format(kind="schema", schema=need(shape, "schema", dict, "output_config.format"))
+    schema = need(shape, "schema", dict, "output_config.format")
+    keep(config, "format", {name: value for name, value in shape.items() if name != "type"})
+    return Format(kind="schema", schema=schema)
 
 
 def _decode_user(body: Object) -> str | None:
@@ -162,7 +165,7 @@ def encode_request(request: Request, losses: Losses) -> Object:
         body |= {k: v for k, v in request.extra.items() if k not in _NESTED and k not in body}
         for name in _NESTED:
             if (rest := request.extra.get(name)) and (name in body or name in _OPEN):
-                body[name] = {**body.get(name, {}), **rest}
+                body[name] = laid_over(body.get(name, {}), rest)
     if request.cache:
         body["cache_control"] = encode_cache(request.cache)
     if request.tools:
@@ -266,7 +269,7 @@ def _encode_choice(request: Request) -> Object | None:
 
 def _encode_tool(tool: Tool, origin: str, losses: Losses) -> Object | None:
     if tool.hosted:
-        if origin == NAME:
+        if origin == NAME or is_anthropics(tool.extra):
             return tool.extra
         losses.drop(f"tools.{tool.name}", "the server behind cannot run this tool")
         return None

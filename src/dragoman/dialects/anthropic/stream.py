@@ -40,9 +40,18 @@ from dragoman.dialects.anthropic.blocks import decode_block, decode_citation
 from dragoman.dialects.anthropic.failure import encode_fault, error_kind
 from dragoman.dialects.anthropic.marker import read_signature, signature
 from dragoman.dialects.anthropic.partial import ObjectText
-from dragoman.dialects.anthropic.reply import encode_ending, message_object
-from dragoman.dialects.anthropic.vocabulary import NAME, REASONS, decode_usage, encode_final_usage, encode_usage
+from dragoman.dialects.anthropic.reply import KNOWN, decode_ending, encode_ending, message_object
+from dragoman.dialects.anthropic.vocabulary import (
+    NAME,
+    REASONS,
+    SAYS,
+    decode_usage,
+    encode_final_usage,
+    encode_usage,
+    usage_rest,
+)
 from dragoman.dialects.contract import Stamp
+from dragoman.dialects.untold import NOTHING, Untold, note
 from dragoman.errors import GatewayError
 from dragoman.framing import SSE, FrameTooLargeError, sse
 
@@ -92,22 +101,28 @@ class Decoder:
             return
         match event.get("type"):
             case "content_block_delta":
-                self._delta(event["index"], event["delta"], out)
+                delta = event["delta"]
+                if len(event) != 3 or len(delta) != 2:
+                    self._note_rest(event, "index", "delta")
+                    self._note_rest(delta, *_DELTA, place="delta")
+                self._delta(event["index"], delta, out)
             case "content_block_start":
+                self._note_rest(event, "index", "content_block")
                 self._start_block(event["index"], event["content_block"], out)
             case "content_block_stop":
+                self._note_rest(event, "index")
                 self._stop_block(event["index"], out)
             case "message_start":
-                message = event["message"]
-                self._usage = dict(message.get("usage") or {})
-                dropped = decode_dropped(message.get("input_transformations")) or None
-                usage = decode_usage(self._usage)
-                out.append(Start(message.get("id") or "", message.get("model") or "", usage, dropped))
+                self._note_rest(event, "message")
+                out.append(self._started(event["message"]))
             case "message_delta":
                 self._message_delta(event)
             case "message_stop":
+                self._note_rest(event)
                 self._done = True
-                out.append(self._finish or Finish("other", decode_usage(self._usage)))
+                finish = self._finish or Finish("other", decode_usage(self._usage))
+                finish.skipped = self.skipped or None
+                out.append(finish)
             case "error":
                 error = event.get("error") or {}
                 message = str(error.get("message") or "the upstream reported an error")
@@ -115,7 +130,30 @@ class Decoder:
             case "ping":
                 pass
             case other:
-                self.skipped.append(f"event {other}")
+                note(self.skipped, f"event {other}")
+
+    def _started(self, message: Object) -> Start:
+        self._usage = dict(message.get("usage") or {})
+        extra = {k: v for k, v in message.items() if k not in KNOWN and v not in (None, [])}
+        if rest := usage_rest(self._usage):
+            extra["usage"] = rest
+        dropped = decode_dropped(message.get("input_transformations")) or None
+        return Start(
+            message.get("id") or "",
+            message.get("model") or "",
+            decode_usage(self._usage),
+            dropped,
+            origin=NAME,
+            tier=self._usage.get("service_tier") or "",
+            extra=extra or None,
+        )
+
+    def _note_rest(self, members: Object, *known: str, place: str = "") -> None:
+        """Note what stands beside the `known` members of an event; nobody knows what it would mean."""
+        where = place or members.get("type")
+        for name, value in members.items():
+            if name != "type" and name not in known and value not in NOTHING:
+                note(self.skipped, f"{where}.{name}")
 
     def _delta(self, index: int, delta: Object, out: list[Event]) -> None:
         match delta.get("type"):
@@ -134,22 +172,24 @@ class Decoder:
                     out.append(SealDelta(index, seal))
             case "citations_delta":
                 out.append(CitationDelta(index, decode_citation(delta["citation"])))
+            case "compaction_delta" if self._held:
+                _add(self._held[1], delta)
             case other:
-                self.skipped.append(f"delta {other}")
+                note(self.skipped, f"delta {other}")
 
     def _start_block(self, index: int, block: Object, out: list[Event]) -> None:
         if block.get("type") == "tool_use":
             block["input"] = {}  # its input comes as deltas; what stands here is a placeholder
         part = decode_block(block, "content_block")
         match part:
-            case Foreign() if "input" in part.extra:
+            case Foreign() if "input" in part.extra or part.extra.get("type") == "compaction":
                 self._held = (index, part.extra, [])
                 return
             case ToolCall():
                 part.arguments = ""
             case Foreign():
                 if (kind := str(block.get("type"))) not in _KNOWN_WHOLE and not kind.endswith("_tool_result"):
-                    self.skipped.append(f"block {kind}")
+                    note(self.skipped, f"block {kind}")
             case _:
                 pass
         out.append(PartStart(index, part))
@@ -167,14 +207,27 @@ class Decoder:
         # Every count is cumulative; one that is absent or null keeps its earlier value.
         self._usage |= {k: v for k, v in (event.get("usage") or {}).items() if v is not None}
         delta = event.get("delta") or {}
-        details = delta.get("stop_details") or {}
+        details, extra = decode_ending(delta)
+        for members in (delta, event):
+            extra |= {k: v for k, v in members.items() if k not in _ENDING and v is not None}
+        if rest := usage_rest(self._usage):
+            extra["usage"] = rest
         reason: Reason = REASONS.get(delta.get("stop_reason") or "", "other")
-        self._finish = Finish(
-            reason, decode_usage(self._usage), delta.get("stop_sequence"), details.get("explanation") or ""
-        )
+        usage, explanation = decode_usage(self._usage), details.get("explanation") or ""
+        self._finish = Finish(reason, usage, delta.get("stop_sequence"), explanation, extra=extra or None)
 
 
-_KNOWN_WHOLE = frozenset({"container_upload", "fallback", "compaction", "mcp_tool_result"})
+def _add(block: Object, delta: Object) -> None:
+    """More of a summary to the block that will hold it."""
+    for name in ("content", "encrypted_content"):
+        if (more := delta.get(name)) is not None:
+            block[name] = (block.get(name) or "") + more
+
+
+_KNOWN_WHOLE = frozenset({"container_upload", "fallback", "mcp_tool_result"})
+_DELTA = ("text", "partial_json", "thinking", "signature", "citation", "content", "encrypted_content")
+_ENDING = frozenset({"type", "delta", "usage", "stop_reason", "stop_sequence", "stop_details"})
+_OF_DELTA = frozenset({"container", "stop_reason", "stop_sequence", "stop_details"})
 
 
 class Encoder:
@@ -183,6 +236,8 @@ class Encoder:
     def __init__(self, request: Request, stamp: Stamp) -> None:
         self._stamp = stamp
         self._answer = Answer(request)
+        self._extra: Object = {}
+        self.untold = Untold(SAYS)
         self._next = 0
         self._usage: Usage | None = None
         self._refused: list[str] = []
@@ -197,27 +252,38 @@ class Encoder:
 
     def _event(self, event: Event) -> bytes:
         match event:
-            case TextDelta(text=text):
+            case TextDelta(text=text, logprobs=logprobs):
+                if logprobs:
+                    self.untold.logprobs(event.index, None, logprobs)
                 return self._text(text)
             case ArgumentsDelta(text=text) if self._kind == "tool_use":
                 return self._arguments(self._input.feed(text))
             case SealDelta(seal=seal):
                 self._seal = seal
             case CitationDelta(citation=citation) if self._kind == "text":
+                self.untold.cited(event.index, citation)
                 return self._delta({"type": "citations_delta", "citation": encode_citation(citation)})
-            case PartStart(part=part):
+            case PartStart(index=index, part=part):
+                self.untold.part(index, part)
                 return self._start_block(part)
             case PartEnd() if self._open is not None:
                 return self._end_block()
-            case Start(usage=usage):
-                self._usage = usage
-                message = message_object(self._stamp, [], encode_usage(usage or Usage()))
-                return _frame("message_start", {"message": message})
+            case Start():
+                return self._start(event)
             case Finish():
                 return self._finish(event)
             case Fault(kind=kind, message=message):
                 return encode_fault(kind, message)
         return b""
+
+    def _start(self, event: Start) -> bytes:
+        self._usage = event.usage
+        self.untold.start(event)
+        self._answer.own = self.untold.own
+        extra = dict(event.extra or {}) if self.untold.own else {}
+        usage = encode_usage(event.usage or Usage(), event.tier, extra.pop("usage", None))
+        self._extra = {name: extra.pop(name) for name in _OF_DELTA & extra.keys()}
+        return _frame("message_start", {"message": message_object(self._stamp, [], usage) | extra})
 
     def _text(self, text: str) -> bytes:
         match self._kind:
@@ -277,9 +343,13 @@ class Encoder:
         return _frame("content_block_delta", {"index": self._open, "delta": delta})
 
     def _finish(self, event: Finish) -> bytes:
-        delta = encode_ending(event.reason, event.stop_sequence, event.explanation, "".join(self._refused))
-        usage = encode_final_usage(event.usage or self._usage or Usage())
-        return _frame("message_delta", {"delta": delta, "usage": usage}) + _frame("message_stop", {})
+        self.untold.finish(event)
+        extra = self._extra | (event.extra or {}) if self.untold.own else {}
+        usage = encode_final_usage(event.usage or self._usage or Usage(), extra.pop("usage", None))
+        refused, more = "".join(self._refused), extra.pop("stop_details", None)
+        delta = encode_ending(event.reason, event.stop_sequence, event.explanation, refused, more)
+        delta |= {name: extra.pop(name) for name in _OF_DELTA & extra.keys()}
+        return _frame("message_delta", {"delta": delta, "usage": usage} | extra) + _frame("message_stop", {})
 
 
 def encode_ping() -> bytes:

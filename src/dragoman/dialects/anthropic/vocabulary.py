@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dragoman.conversation import Object, Reason, Usage
+from dragoman.dialects.untold import Says
 from dragoman.errors import Kind
 
 NAME = "anthropic"
@@ -17,7 +18,9 @@ SPELLING: Mapping[str, str] = {
     "reasoning.effort": "output_config.effort",
     "tool_choice.parallel": "tool_choice.disable_parallel_tool_use",
     "format": "output_config.format",
+    "format.schema": "output_config.format.schema",
     "user": "metadata.user_id",
+    "web_search": "tools.web_search",
 }
 
 HANDLED: frozenset[str] = frozenset()
@@ -33,6 +36,11 @@ REASONS: Mapping[str, Reason] = {
     "pause_turn": "pause",
 }
 STOP_REASONS: Mapping[Reason, str] = {ours: theirs for theirs, ours in REASONS.items()} | {"other": "end_turn"}
+
+TIERS: Mapping[str, str] = {word: word for word in ("standard", "priority", "batch")}
+"""How a call was served."""
+
+SAYS = Says(origins=frozenset({NAME}), tiers=TIERS)
 
 ERROR_KINDS: Mapping[str, Kind] = {
     "invalid_request_error": "invalid_request",
@@ -62,9 +70,31 @@ def decode_usage(usage: Object) -> Usage:
     )
 
 
-def encode_usage(usage: Usage) -> Object:
-    """The whole usage object; every counter is a number, as all SDK generations want."""
-    return {
+_COUNTED = frozenset(
+    {"input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"}
+    | {"cache_creation", "output_tokens_details", "service_tier"}
+)
+_DETAILS: Mapping[str, frozenset[str]] = {
+    "cache_creation": frozenset({"ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"}),
+    "output_tokens_details": frozenset({"thinking_tokens"}),
+}
+
+
+def usage_rest(usage: Object) -> Object:
+    """What a usage object says that `Usage` does not: searches, speed, place, the rounds of one answer."""
+    rest = {name: value for name, value in usage.items() if name not in _COUNTED and value is not None}
+    for name, known in _DETAILS.items():
+        if more := {inner: count for inner, count in (usage.get(name) or {}).items() if inner not in known}:
+            rest[name] = more
+    return rest
+
+
+def encode_usage(usage: Usage, tier: str = "", rest: Object | None = None) -> Object:
+    """The whole usage object; every counter is a number, as all SDK generations want.
+
+    `rest` is what `usage_rest` found.
+    """
+    whole: Object = {
         "input_tokens": max(usage.input - usage.cache_read - usage.cache_write, 0),
         "cache_creation_input_tokens": usage.cache_write,
         "cache_read_input_tokens": usage.cache_read,
@@ -75,13 +105,16 @@ def encode_usage(usage: Usage) -> Object:
         "output_tokens": usage.output,
         "output_tokens_details": {"thinking_tokens": usage.thinking},
         "server_tool_use": None,
-        "service_tier": "standard",
+        "service_tier": (tier or "standard") if tier in TIERS or not tier else None,
     }
+    for name, value in (rest or {}).items():
+        whole[name] = whole[name] | value if name in _DETAILS else value
+    return whole
 
 
-def encode_final_usage(usage: Usage) -> Object:
+def encode_final_usage(usage: Usage, rest: Object | None = None) -> Object:
     """The usage object of `message_delta`, which tells less than that of a message."""
-    whole = encode_usage(usage)
+    whole = encode_usage(usage, rest=rest)
     return {name: value for name, value in whole.items() if name not in ("cache_creation", "service_tier")}
 
 

@@ -6,12 +6,13 @@ What is encrypted stays behind: nobody but Anthropic can read it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 
 from dragoman.arguments import json_text
-from dragoman.conversation import JSON, Foreign, Object, Part, Text
+from dragoman.conversation import Foreign, Object, Part, Text
 from dragoman.dialects.anthropic.blocks import decode_content
+from dragoman.dialects.echoed import each, failure, inner, texts, word
 from dragoman.errors import GatewayError
 
 
@@ -30,55 +31,31 @@ def says_nothing(block: Foreign) -> bool:
     return kind == "fallback" or (kind == "compaction" and not block.extra.get("content"))
 
 
-# --- reading what clients echo: nothing here may fail, whatever its shape ------------------------------
-
-
-def _word(owner: JSON, key: str) -> str:
-    value = owner.get(key) if isinstance(owner, dict) else None
-    return value if isinstance(value, str) else ""
-
-
-def _object(owner: JSON, key: str) -> Object:
-    value = owner.get(key) if isinstance(owner, dict) else None
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(value: JSON) -> Iterator[Object]:
-    yield from (item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
-
-
 def _joined(*lines: str) -> list[Part]:
     text = "\n".join(line for line in lines if line)
     return [Text(text=f"{text}\n" if text else "")]  # what follows begins on a line of its own
 
 
-def _texts(content: JSON) -> str:
-    """A string, or the text of an array of blocks."""
-    if isinstance(content, str):
-        return content
-    return "\n".join(text for block in _objects(content) if (text := _word(block, "text")))
-
-
 def _failed(tool: str, content: Object) -> str:
     """The error some results are instead."""
-    code = _word(content, "error_code")
-    return f"{tool} failed: {code} {_word(content, 'error_message')}".rstrip() if code else ""
+    why = failure(content)
+    return f"{tool} failed: {why}" if why else ""
 
 
 # --- what the client puts in ----------------------------------------------------------------------------
 
 
 def _search_result(block: Object) -> list[Part]:
-    head = f"Search result: {_word(block, 'title')}", f"Source: {_word(block, 'source')}"
-    return _joined(*head, _texts(block.get("content")))
+    head = f"Search result: {word(block, 'title')}", f"Source: {word(block, 'source')}"
+    return _joined(*head, texts(block.get("content")))
 
 
 def _document(block: Object) -> list[Part] | None:
     """A document whose content is text and pictures in blocks."""
-    source = _object(block, "source")
+    source = inner(block, "source")
     if source.get("type") != "content":
         return None
-    title, context = _word(block, "title"), _word(block, "context")
+    title, context = word(block, "title"), word(block, "context")
     try:
         content = decode_content(deepcopy(source.get("content")), "source.content")  # decoding takes it apart
     except GatewayError:
@@ -87,7 +64,7 @@ def _document(block: Object) -> list[Part] | None:
 
 
 def _tool_reference(block: Object) -> list[Part]:
-    return _joined(f"The tool {_word(block, 'tool_name')} can be called.")
+    return _joined(f"The tool {word(block, 'tool_name')} can be called.")
 
 
 def _tool_addition(block: Object) -> list[Part]:
@@ -99,16 +76,16 @@ def _tool_removal(block: Object) -> list[Part]:
 
 
 def _tool_name(block: Object) -> str:
-    tool = _object(block, "tool")
-    return _word(tool, "name") or _word(tool, "tool_name")
+    tool = inner(block, "tool")
+    return word(tool, "name") or word(tool, "tool_name")
 
 
 def _browser_state(block: Object) -> list[Part]:
     tabs = [
-        f"- {_word(tab, 'title')} {_word(tab, 'url')}{' (active)' if tab.get('active') else ''}"
-        for tab in _objects(block.get("tabs"))
+        f"- {word(tab, 'title')} {word(tab, 'url')}{' (active)' if tab.get('active') else ''}"
+        for tab in each(block.get("tabs"))
     ]
-    changes = [f"- {json_text(change)}" for change in _objects(block.get("state_changes"))]
+    changes = [f"- {json_text(change)}" for change in each(block.get("state_changes"))]
     return _joined("Open tabs:", *(tabs or ["none"]), *(["Changes:", *changes] if changes else []))
 
 
@@ -116,81 +93,81 @@ def _browser_state(block: Object) -> list[Part]:
 
 
 def _server_call(block: Object) -> list[Part]:
-    return _joined(f"Called {_word(block, 'name')} with {json_text(_object(block, 'input'))}.")
+    return _joined(f"Called {word(block, 'name')} with {json_text(inner(block, 'input'))}.")
 
 
 def _web_search(block: Object) -> list[Part]:
-    if failed := _failed("web_search", _object(block, "content")):
+    if failed := _failed("web_search", inner(block, "content")):
         return _joined(failed)
     found = []
-    for result in _objects(block.get("content")):
-        age = f" ({_word(result, 'page_age')})" if _word(result, "page_age") else ""
-        found.append(f"- {_word(result, 'title')}: {_word(result, 'url')}{age}")
+    for result in each(block.get("content")):
+        age = f" ({word(result, 'page_age')})" if word(result, "page_age") else ""
+        found.append(f"- {word(result, 'title')}: {word(result, 'url')}{age}")
     return _joined("Found on the web:", *(found or ["nothing"]))
 
 
 def _web_fetch(block: Object) -> list[Part]:
-    content = _object(block, "content")
+    content = inner(block, "content")
     if failed := _failed("web_fetch", content):
         return _joined(failed)
-    document = _object(content, "content")
-    source = _object(document, "source")
-    text = _word(source, "data") if source.get("type") == "text" else _texts(source.get("content"))
-    read = text or f"({_word(source, 'media_type') or 'a document'}, not repeated here)"
-    return _joined(f"Read {_word(content, 'url')}: {_word(document, 'title')}".rstrip(": "), read)
+    document = inner(content, "content")
+    source = inner(document, "source")
+    text = word(source, "data") if source.get("type") == "text" else texts(source.get("content"))
+    read = text or f"({word(source, 'media_type') or 'a document'}, not repeated here)"
+    return _joined(f"Read {word(content, 'url')}: {word(document, 'title')}".rstrip(": "), read)
 
 
 def _execution(block: Object) -> list[Part]:
     tool = str(block["type"]).removesuffix("_tool_result")
-    content = _object(block, "content")
+    content = inner(block, "content")
     if failed := _failed(tool, content):
         return _joined(failed)
-    files = [_word(file, "file_id") for file in _objects(content.get("content"))]
+    files = [word(file, "file_id") for file in each(content.get("content"))]
     code = content.get("return_code")
     return _joined(
         f"{tool} returned {code}:" if isinstance(code, int) else f"{tool} returned:",
-        _word(content, "stdout"),
-        _word(content, "stderr"),
+        word(content, "stdout"),
+        word(content, "stderr"),
         f"Files: {', '.join(files)}" if any(files) else "",
     )
 
 
 def _edited(block: Object) -> list[Part]:
-    content = _object(block, "content")
+    content = inner(block, "content")
     if failed := _failed("text_editor_code_execution", content):
         return _joined(failed)
     lines = content.get("lines")
-    shown = _word(content, "content") or "\n".join(map(str, lines if isinstance(lines, list) else ()))
+    shown = word(content, "content") or "\n".join(map(str, lines if isinstance(lines, list) else ()))
     return _joined("text_editor_code_execution returned:", shown or "done")
 
 
 def _tools_found(block: Object) -> list[Part]:
-    content = _object(block, "content")
+    content = inner(block, "content")
     if failed := _failed("The search for tools", content):
         return _joined(failed)
-    names = [_word(tool, "tool_name") for tool in _objects(content.get("tool_references"))]
+    names = [word(tool, "tool_name") for tool in each(content.get("tool_references"))]
     return _joined(f"Tools found: {', '.join(names) or 'none'}.")
 
 
 def _mcp_call(block: Object) -> list[Part]:
-    name = f"{_word(block, 'name')} of {_word(block, 'server_name')}"
-    return _joined(f"Called {name} with {json_text(_object(block, 'input'))}.")
+    name = f"{word(block, 'name')} of {word(block, 'server_name')}"
+    return _joined(f"Called {name} with {json_text(inner(block, 'input'))}.")
 
 
 def _mcp_result(block: Object) -> list[Part]:
-    return _joined("It failed:" if block.get("is_error") else "It returned:", _texts(block.get("content")))
+    return _joined("It failed:" if block.get("is_error") else "It returned:", texts(block.get("content")))
 
 
 def _advice(block: Object) -> list[Part]:
-    content = _object(block, "content")
+    content = inner(block, "content")
     if failed := _failed("The advisor", content):
         return _joined(failed)
-    text = _word(content, "text")
+    text = word(content, "text")
     return _joined("The advisor said:" if text else "", text)
 
 
 def _summary(block: Object) -> list[Part]:
-    return _joined("Summary of the conversation so far:", _word(block, "content"))
+    return _joined("Summary of the conversation so far:", word(block, "content"))
 
 
 _WORDS: dict[str, Callable[[Object], list[Part] | None]] = {

@@ -53,7 +53,9 @@ def decode_context(value: JSON) -> list[Message] | None:
         turns = _decode(text)
     except (AttributeError, TypeError, OverflowError, zlib.error, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return [Message(role=turn.role, content=[Text(text=turn.text)] if turn.text else []) for turn in turns]
+    return [
+        Message(role=turn.role, content=[Text(text=turn.text)] if turn.text else [], at="context") for turn in turns
+    ]
 
 
 def _text(message: Message) -> str:

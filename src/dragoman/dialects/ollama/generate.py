@@ -10,6 +10,8 @@ model's words.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from dragoman.conversation import Message, Object, Part, Reply, Request, Text
 from dragoman.dialects.contract import Stamp
 from dragoman.dialects.ollama import stream
@@ -18,10 +20,11 @@ from dragoman.dialects.ollama.failure import encode_error, model_not_found
 from dragoman.dialects.ollama.loading import encode_generate_probe as encode_probe
 from dragoman.dialects.ollama.loading import probe_generate as probe
 from dragoman.dialects.ollama.messages import decode_images
-from dragoman.dialects.ollama.reply import answer_members, final_members
+from dragoman.dialects.ollama.reply import answer_members, beside_members, final_members
 from dragoman.dialects.ollama.settings import check_top_logprobs, decode_settings
 from dragoman.dialects.ollama.timing import created_at, whole
 from dragoman.dialects.ollama.vocabulary import EMULATED, HANDLED, NAME, SPELLING, STREAM_TYPE
+from dragoman.dialects.ollama.vocabulary import SAYS as CHAT_SAYS
 from dragoman.dialects.reading import take
 from dragoman.errors import invalid
 
@@ -29,6 +32,7 @@ __all__ = [
     "EMULATED",
     "HANDLED",
     "NAME",
+    "SAYS",
     "SPELLING",
     "STREAM_TYPE",
     "Encoder",
@@ -38,6 +42,8 @@ __all__ = [
     "encode_reply",
     "probe",
 ]
+
+SAYS = replace(CHAT_SAYS, without=frozenset({"message"}))
 
 _FILL = (
     "You complete text and code in an editor. The user gives what stands before the cursor between <prefix> and "
@@ -58,12 +64,12 @@ def decode_request(body: Object) -> Request:
     suffix = take(body, "suffix", str)
     prompt = take(body, "prompt", str) or ""
     if suffix:
-        messages.append(Message(role="system", content=[Text(text=_FILL)]))
+        messages.append(Message(role="system", content=[Text(text=_FILL)], at="suffix"))
         prompt = f"<prefix>{prompt}</prefix><suffix>{suffix}</suffix>"
     content: list[Part] = [*decode_images(body, "")]
     if prompt:
         content.append(Text(text=prompt))
-    messages.append(Message(role="user", content=content))
+    messages.append(Message(role="user", content=content, at="prompt"))
     request = Request(origin=NAME, model=model, messages=messages)
     if suffix:
         request.extra["suffix"] = suffix
@@ -81,18 +87,21 @@ def _history(body: Object) -> list[Message]:
     if not system:
         return earlier
     turns = [message for message in earlier if message.role != "system"]
-    return [Message(role="system", content=[Text(text=system)]), *turns]
+    return [Message(role="system", content=[Text(text=system)], at="system"), *turns]
 
 
 def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
     """The answer of an unstreamed generate."""
     members = answer_members(reply, request)
     text = members.pop("text")
+    beside = beside_members(reply, request)
+    beside.pop("message", None)  # there is none here
     return {
         "model": stamp.model,
         "created_at": created_at(stamp),
         "response": text,
         **members,
+        **beside,
         "done": True,
         **final_members(reply.reason, reply.usage, whole(reply, stamp)),
         **_closing(request, text),

@@ -13,6 +13,7 @@ from dragoman import media
 from dragoman.arguments import json_text, parse_arguments
 from dragoman.conversation import (
     JSON,
+    TOOL_FAILED,
     Foreign,
     Media,
     MediaKind,
@@ -34,7 +35,6 @@ from dragoman.losses import Losses
 
 _ROLES = frozenset(get_args(Role))
 _TOOL_ROLES = ("tool", "function")
-_FAILED = "[tool error] "
 
 
 # --- in ------------------------------------------------------------------------------------------
@@ -196,10 +196,10 @@ def encode_parts(parts: Iterable[tuple[Part, str]], origin: str, losses: Losses)
                 losses.drop(at, "Ollama cannot carry redacted reasoning")
             case Thinking(text=text):
                 thoughts.append(text)
-            case Media(source="text", data=text):
+            case Media(source="text", data=text, name=name):
                 losses.emulate(at, "the document became text")
-                texts.append(text)
-            case Media(source="base64", kind="image" | "audio" as kind, data=data) if kind == "image" or origin == NAME:
+                texts.append(media.titled(text, name))
+            case Media(source="base64", kind="image" | "audio", data=data):  # models that hear find sounds there, too
                 images.append(data)
             case Media(kind=kind, source=source):
                 losses.drop(at, f"Ollama takes no {kind} by {source}" if kind == "image" else f"Ollama takes no {kind}")
@@ -228,8 +228,8 @@ def encode_call(call: ToolCall, index: int, extra: Object | None = None) -> Obje
 def _encode_result(result: ToolResult, names: dict[str, str], origin: str, losses: Losses, at: str) -> Object:
     body: Object = {"role": "tool", **encode_parts(((p, at) for p in result.content), origin, losses)}
     if result.is_error:
-        body["content"] = _FAILED + body["content"]
-        losses.emulate(f"{at}.is_error", f"the result begins with {_FAILED.strip()!r}")
+        body["content"] = TOOL_FAILED + body["content"]
+        losses.emulate(f"{at}.is_error", f"the result begins with {TOOL_FAILED.strip()!r}")
     if name := result.name or names.get(result.id, ""):
         body["tool_name"] = name
     body["tool_call_id"] = result.id

@@ -25,12 +25,15 @@ from dragoman.conversation import (
     Usage,
 )
 from dragoman.dialects.contract import Stamp
+from dragoman.dialects.logprobs import decode_logprobs, give_out, without_blanks
 from dragoman.dialects.ollama.failure import error_kind, error_message
 from dragoman.dialects.ollama.messages import decode_calls, decode_images, encode_call
 from dragoman.dialects.ollama.timing import Durations, created_at, whole
-from dragoman.dialects.ollama.vocabulary import DONE_REASONS, NAME, REASONS
+from dragoman.dialects.ollama.vocabulary import DONE_REASONS, MEASURED, NAME, REASONS
 from dragoman.dialects.reading import check, take
 from dragoman.dialects.tagged import untagged
+from dragoman.dialects.telling import retold
+from dragoman.dialects.untold import note
 from dragoman.errors import GatewayError
 from dragoman.ids import mint
 
@@ -45,11 +48,13 @@ _decode = msgspec.json.Decoder().decode
 def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
     """The answer of an unstreamed chat."""
     members = answer_members(reply, request)
-    message = {"role": "assistant", "content": members.pop("text"), **members}
+    beside = beside_members(reply, request)
+    message = {"role": "assistant", "content": members.pop("text"), **members, **beside.pop("message", {})}
     return {
         "model": stamp.model,
         "created_at": created_at(stamp),
         "message": message,
+        **beside,
         "done": True,
         **final_members(reply.reason, reply.usage, whole(reply, stamp)),
     }
@@ -60,9 +65,10 @@ def answer_members(reply: Reply, request: Request) -> Object:
 
     An image in an answer is left out: the official Python client fails on `images` in a message it receives.
     """
-    members: Object = {"text": "".join(map(readable, reply.content))}
+    shown = retold(reply.content, request, annotates=False)
+    members: Object = {"text": "".join(map(readable, shown))}
     members["text"] += refusal_text(reply.reason, reply.explanation, reply.content, bool(members["text"]))
-    thinking = "".join(part.text for part in reply.content if isinstance(part, Thinking))
+    thinking = "".join(part.text for part in shown if isinstance(part, Thinking))
     if thinking and shows_thinking(request):
         members["thinking"] = thinking
     calls = [part for part in reply.content if isinstance(part, ToolCall)]
@@ -71,6 +77,14 @@ def answer_members(reply: Reply, request: Request) -> Object:
     if calls:
         members["tool_calls"] = [encode_call(call, index) for index, call in enumerate(calls)]
     return members
+
+
+def beside_members(reply: Reply, request: Request) -> Object:
+    """`logprobs` where there are any, and what an Ollama server said that has no other place."""
+    kinds = (Text, Refusal, Thinking) if shows_thinking(request) else (Text, Refusal)
+    tokens = [token for part in reply.content if isinstance(part, kinds) for token in part.logprobs]
+    members: Object = {"logprobs": without_blanks(tokens)} if tokens else {}
+    return members | reply.extra if reply.origin == NAME else members
 
 
 def readable(part: Part) -> str:
@@ -142,10 +156,14 @@ def decode_reply(body: Object) -> Reply:
         content = untagged(decode_answer(message_body))
         usage = decode_usage(body)
         model = take(body, "model", str) or ""
+        tokens = decode_logprobs(body.pop("logprobs", None))
     except GatewayError as error:
         raise GatewayError("upstream", f"the upstream's answer makes no sense: {error.message}") from None
     if done is not True:
         raise GatewayError("upstream", "the upstream's answer is not complete")
+    skipped: list[str] = []
+    if tokens and not give_out(content, tokens):
+        skipped.append("logprobs")
     calls = CallIds(body.get("created_at"))
     for part in content:
         if isinstance(part, ToolCall):
@@ -155,10 +173,18 @@ def decode_reply(body: Object) -> Reply:
         id="",
         model=model,
         content=content,
-        reason=decode_reason(reason, any(isinstance(part, ToolCall) for part in content)),
+        reason=decode_reason(reason, any(isinstance(part, ToolCall) for part in content), skipped),
         usage=usage,
-        extra=body,
+        skipped=skipped,
+        extra=_rest(body, message_body),
     )
+
+
+def _rest(body: Object, message: Object) -> Object:
+    """What is left of an answer, and of the message in it."""
+    message.pop("role", None)
+    rest = {name: value for name, value in body.items() if name not in MEASURED and value is not None}
+    return rest | ({"message": message} if message else {})
 
 
 def decode_answer(message: Object) -> list[Part]:
@@ -194,9 +220,11 @@ def decode_usage(body: Object) -> Usage:
     return Usage(input=take(body, "prompt_eval_count", int) or 0, output=take(body, "eval_count", int) or 0)
 
 
-def decode_reason(done_reason: JSON, called: bool) -> Reason:
-    """Raises "upstream" for "load" and "unload", which are no answers at all."""
+def decode_reason(done_reason: JSON, called: bool, skipped: list[str]) -> Reason:
+    """Raises "upstream" for "load" and "unload", which are no answers at all.  Other words are noted in `skipped`."""
     if done_reason in ("load", "unload"):
         raise GatewayError("upstream", f"the upstream only {done_reason}ed the model and did not answer")
     reason = REASONS.get(str(done_reason or ""), "other")
+    if reason == "other":
+        note(skipped, "done_reason")
     return "tool_calls" if called and reason == "stop" else reason

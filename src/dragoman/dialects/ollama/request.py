@@ -32,6 +32,8 @@ def encode_request(request: Request, losses: Losses) -> Object:
     """A chat request.  What Ollama cannot say goes to `losses`."""
     extra = _own_extra(request, losses)
     body: Object = {"model": request.model, **encode_settings(request, losses, extra)}
+    if request.web_search is not None:
+        losses.drop("web_search", "Ollama does not search the web")
     tools = encode_tools(request.tools, request.tool_choice, request.origin, losses)
     if tools:
         body["tools"] = tools

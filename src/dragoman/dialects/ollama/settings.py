@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from dragoman.arguments import json_text
 from dragoman.conversation import JSON, Effort, Format, Object, Reasoning, Request
 from dragoman.dialects.ollama.options import decode_options, encode_options
@@ -9,6 +11,8 @@ from dragoman.dialects.ollama.vocabulary import LEVELS, THINK_LEVELS
 from dragoman.dialects.reading import take
 from dragoman.errors import invalid
 from dragoman.losses import Losses
+
+_decode = msgspec.json.Decoder().decode
 
 _CHOICES = '"high", "medium", "low", "max", true, or false'
 
@@ -99,11 +103,22 @@ def decode_format(value: JSON) -> Format | None:
             return None
         case "json":
             return Format(kind="json")
+        case str() if (schema := _written(value)) is not None:
+            return decode_format(schema)
         case dict():
             return Format(kind="schema", schema=value) if value else Format(kind="json")
         case _:
             shown = value if isinstance(value, str) else json_text(value)
             raise invalid(f'invalid format: "{shown}"; expected "json" or a valid JSON Schema object', "format")
+
+
+def _written(text: str) -> Object | None:
+    """A schema that was put into a string, as some clients do."""
+    try:
+        value = _decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def encode_format(format: Format) -> JSON:

@@ -7,6 +7,7 @@ honoured; towards an Ollama it is imitated: tools are left out, and an instructi
 from __future__ import annotations
 
 from dragoman.conversation import JSON, Object, Tool, ToolChoice
+from dragoman.dialects.hosted import anthropics_tool, is_anthropics
 from dragoman.dialects.ollama.schema import simplify
 from dragoman.dialects.ollama.vocabulary import NAME
 from dragoman.dialects.reading import need, objects, path, take
@@ -23,6 +24,8 @@ def decode_tools(value: JSON) -> list[Tool]:
 
 
 def _decode_tool(tool: Object, at: str) -> Tool:
+    if is_anthropics(tool) and "function" not in tool:
+        return anthropics_tool(tool)
     tool.pop("type", None)
     function = need(tool, "function", dict, at)
     where = path(at, "function")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dragoman.conversation import Effort, Reason
+from dragoman.conversation import Effort, Media, Reason, Refusal, Text, Thinking
+from dragoman.dialects.untold import Says
 
 NAME = "ollama"
 STREAM_TYPE = "application/x-ndjson"
@@ -28,6 +29,21 @@ DONE_REASONS: Mapping[Reason, str] = {
     "context": "length",
 }
 REASONS: Mapping[str, Reason] = {"stop": "stop", "length": "length", "": "stop"}
+
+MEASURED = frozenset(
+    {"created_at", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration"}
+    | {"prompt_eval_count", "eval_count"}
+)
+"""Members of an answer that the gateway counts and measures itself."""
+
+SAYS = Says(
+    origins=frozenset({NAME}),
+    tiers={},
+    stop_sequence=False,
+    logprobs=(Text, Refusal, Thinking),
+    unsaid=(Media,),
+    mute=("pause", "refusal"),
+)
 
 # `keep_alive` is the gateway's own business; the rest tells a local runner how to use its machine.
 HANDLED = frozenset(

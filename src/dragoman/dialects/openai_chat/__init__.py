@@ -11,12 +11,13 @@ from dragoman.dialects.openai_chat.failure import decode_error, encode_error
 from dragoman.dialects.openai_chat.fanout import FanOut
 from dragoman.dialects.openai_chat.reply import decode_reply, encode_reply, merge_replies
 from dragoman.dialects.openai_chat.request import decode_request, encode_request, include_usage
-from dragoman.dialects.openai_chat.vocabulary import EMULATED, HANDLED, NAME, SPELLING, STREAM_TYPE
+from dragoman.dialects.openai_chat.vocabulary import EMULATED, HANDLED, NAME, SAYS, SPELLING, STREAM_TYPE
 
 __all__ = [
     "EMULATED",
     "HANDLED",
     "NAME",
+    "SAYS",
     "SPELLING",
     "STREAM_TYPE",
     "Decoder",

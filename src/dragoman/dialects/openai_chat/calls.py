@@ -13,6 +13,7 @@ from dragoman import ids
 from dragoman.arguments import json_text
 from dragoman.conversation import JSON, ArgumentsDelta, Object, ToolCall
 from dragoman.dialects.openai_chat.opening import Parts
+from dragoman.dialects.untold import note
 
 _CALL = "call"
 _decode = msgspec.json.Decoder().decode
@@ -74,7 +75,7 @@ class Calls:
         self._settle()
         for call in self._calls:
             if not call.name:
-                self._skipped.append("a tool call without a name")
+                note(self._skipped, "a tool call without a name")
             elif not call.over:
                 self._tell(call)
                 self._end()
@@ -97,7 +98,7 @@ class Calls:
         call.freeform = call.freeform or inner is custom
         call.add(text)
         if call.over and text.strip():
-            self._skipped.append("arguments of a tool call that was complete")
+            note(self._skipped, "arguments of a tool call that was complete")
         self._progress(call)
 
     def _find(self, key: JSON, call_id: str, name: str, position: int | None) -> _Call | None:

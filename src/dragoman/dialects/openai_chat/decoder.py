@@ -24,12 +24,18 @@ from dragoman.conversation import (
     Thinking,
     Usage,
 )
+from dragoman.dialects.logprobs import decode_logprobs
 from dragoman.dialects.openai_chat.calls import Calls
 from dragoman.dialects.openai_chat.failure import find_error
 from dragoman.dialects.openai_chat.opening import Parts
-from dragoman.dialects.openai_chat.reply import decode_annotations, decode_finish, decode_usage
+from dragoman.dialects.openai_chat.reply import decode_finish, decode_tier
+from dragoman.dialects.openai_chat.rest import Rest
 from dragoman.dialects.openai_chat.thoughts import Thoughts
+from dragoman.dialects.openai_chat.usage import decode_usage
+from dragoman.dialects.openai_chat.vocabulary import NAME
 from dragoman.dialects.tagged import Tagged
+from dragoman.dialects.telling import decode_annotations
+from dragoman.dialects.untold import note
 from dragoman.framing import SSE, FrameTooLargeError
 
 _decode = msgspec.json.Decoder().decode
@@ -41,6 +47,7 @@ class Decoder:
     def __init__(self) -> None:
         self.skipped: list[str] = []
         self._frames = SSE()
+        self._rest = Rest(self.skipped)
         self._parts = Parts()
         self._thoughts = Thoughts(self._parts)
         self._tags = Tagged()
@@ -73,7 +80,7 @@ class Decoder:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             chunk = None
         if not isinstance(chunk, dict):
-            self.skipped.append("a frame that is no JSON object")
+            note(self.skipped, "a frame that is no JSON object")
             return []
         if text := self._plain(chunk):
             return [TextDelta(self._parts.index, text)]
@@ -84,11 +91,13 @@ class Decoder:
 
     def _plain(self, chunk: Object) -> str:
         """The text of a chunk that has nothing but more text for the open part: nearly all of them, so this is fast."""
-        if self._parts.kind != "text" or chunk.get("usage") or "error" in chunk:
+        if self._parts.kind != "text" or len(chunk) != self._rest.width or chunk.get("usage") or "error" in chunk:
             return ""
         choices = chunk.get("choices")
         choice = choices[0] if type(choices) is list and len(choices) == 1 else None
-        if type(choice) is not dict or choice.get("finish_reason") or choice.get("index") or "error" in choice:
+        if type(choice) is not dict or choice.get("finish_reason") or choice.get("index") or choice.get("logprobs"):
+            return ""
+        if len(choice) != self._rest.choice_width or "error" in choice:
             return ""
         delta = choice.get("delta")
         if type(delta) is not dict or type(text := delta.get("content")) is not str:
@@ -98,6 +107,7 @@ class Decoder:
         return text
 
     def _chunk(self, chunk: Object) -> None:
+        self._rest.chunk(chunk)
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             self._usage = decode_usage(usage)
@@ -105,20 +115,34 @@ class Decoder:
         if not self._started and (choices or chunk.get("id")):
             self._started = True
             reply_id, model = chunk.get("id"), chunk.get("model")
-            start = Start(reply_id if isinstance(reply_id, str) else "", model if isinstance(model, str) else "")
+            start = Start(
+                reply_id if isinstance(reply_id, str) else "",
+                model if isinstance(model, str) else "",
+                origin=NAME,
+                tier=decode_tier(chunk),
+                extra=self._rest.first(),
+            )
             self._calls.seed = f"{start.id}:{chunk.get('created')}"
             self._parts.say(start)
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict) and not choice.get("index"):  # we never ask for more than one
                 self._choice(choice)
+            else:
+                note(self.skipped, "choices[1]")
 
     def _choice(self, choice: Object) -> None:
+        self._rest.choice(choice)
+        if isinstance(logprobs := choice.get("logprobs"), dict):
+            self._parts.tokens += decode_logprobs(logprobs.get("content")) + decode_logprobs(logprobs.get("refusal"))
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             delta = choice.get("message")  # a whole answer in one chunk
         if isinstance(delta, dict):
+            self._rest.delta(delta)
             self._thoughts.read(delta)
             self._content(delta.get("content"))
+            if isinstance(audio := delta.get("audio"), dict):
+                self._content(audio.get("transcript"))
             if isinstance(refusal := delta.get("refusal"), str):
                 self._parts.text("refusal", Refusal(text=""), refusal)
             self._cite(delta.get("annotations"))
@@ -126,7 +150,7 @@ class Decoder:
                 self._tell(self._tags.close())
             self._calls.read(delta)
         if isinstance(word := choice.get("finish_reason"), str) and word:
-            self._finish = decode_finish(choice, calls=self._calls.any)
+            self._finish = decode_finish(choice, self.skipped, calls=self._calls.any)
 
     def _content(self, content: JSON) -> None:
         if isinstance(content, str):
@@ -139,7 +163,7 @@ class Decoder:
                 case {"text": str(text)}:
                     self._say(text)
                 case _:
-                    self.skipped.append("a content part of an unknown kind")
+                    note(self.skipped, "a content part of an unknown kind")
 
     def _say(self, text: str) -> None:
         if text and (self._late or self._calls.busy()):
@@ -159,11 +183,11 @@ class Decoder:
                     self._parts.text("text", Text(text=""), text)
 
     def _cite(self, annotations: JSON) -> None:
-        for citation in decode_annotations(annotations):
+        for citation in decode_annotations(annotations, self.skipped):
             if self._parts.kind == "text":
                 self._parts.say(CitationDelta(self._parts.index, citation))
             else:
-                self.skipped.append("an annotation after the end of its text")
+                note(self.skipped, "an annotation after the end of its text")
 
     def _end(self, *, properly: bool) -> list[Event]:
         """`[DONE]`, or without it (not `properly`) a finish reason, completes the answer; silence does not."""
@@ -178,7 +202,10 @@ class Decoder:
         reason, stopped = self._finish or ("stop", None)
         if self._calls.any and reason in ("stop", "other"):
             reason = "tool_calls"
-        self._parts.say(Finish(reason, self._usage, stopped))
+        if self._parts.tokens:
+            note(self.skipped, "logprobs")
+        extra = self._rest.last()
+        self._parts.say(Finish(reason, self._usage, stopped, skipped=self.skipped or None, extra=extra))
         return self._parts.take()
 
     def _fail(self, kind: str, message: str) -> list[Event]:

@@ -14,7 +14,7 @@ from dragoman.conversation import JSON, Object
 from dragoman.dialects.contract import Stamp
 from dragoman.dialects.embeddings import EmbedReply, EmbedRequest, check_vectors, own_members, reply_members
 from dragoman.dialects.openai_chat.failure import find_error
-from dragoman.dialects.openai_chat.reply import decode_usage
+from dragoman.dialects.openai_chat.usage import decode_usage
 from dragoman.dialects.openai_chat.vocabulary import NAME
 from dragoman.dialects.reading import check, choose, need, path, take
 from dragoman.errors import GatewayError, invalid

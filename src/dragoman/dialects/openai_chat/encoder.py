@@ -10,7 +10,7 @@ and a delta costs one JSON string between two pieces of bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -39,10 +39,13 @@ from dragoman.conversation import (
 from dragoman.dialects.contract import Stamp
 from dragoman.dialects.openai_chat.failure import encode_fault
 from dragoman.dialects.openai_chat.reasoning import encode_detail
-from dragoman.dialects.openai_chat.reply import encode_annotation, encode_usage, shows_reasoning, total
+from dragoman.dialects.openai_chat.reply import encode_annotation, encode_tier, shows_reasoning
 from dragoman.dialects.openai_chat.request import include_usage
 from dragoman.dialects.openai_chat.tools import uses_functions
-from dragoman.dialects.openai_chat.vocabulary import finish_reason
+from dragoman.dialects.openai_chat.usage import told_usage, total
+from dragoman.dialects.openai_chat.vocabulary import NAME, SAYS, finish_reason
+from dragoman.dialects.telling import Telling
+from dragoman.dialects.untold import INNER, Untold
 from dragoman.framing import sse
 
 DONE = b"data: [DONE]\n\n"
@@ -50,11 +53,25 @@ _encode = msgspec.json.Encoder().encode
 _NOTHING = b""
 
 
-def tail(request: Request, stamp: Stamp, usages: Sequence[Usage]) -> bytes:
-    """The end of a stream: the usage chunk, if it was asked for, with the sum of `usages`, and `[DONE]`."""
-    if not include_usage(request):
+def tail(request: Request, stamp: Stamp, usages: Sequence[Usage], rest: Object | None = None) -> bytes:
+    """The end of a stream: the usage chunk with the `usages` of all choices, if it was asked for and anybody counted,
+    and `[DONE]`.
+
+    `rest` is what else was counted.
+    """
+    usage = told_usage(total(usages), rest) if include_usage(request) else None
+    if usage is None:
         return DONE
-    return sse(_encode(_head(stamp) | {"choices": [], "usage": encode_usage(total(usages))})) + DONE
+    return sse(_encode(_head(stamp) | {"choices": [], "usage": usage})) + DONE
+
+
+_SCORED: Mapping[type[Part] | type[None], str] = {Text: "content", Refusal: "refusal"}
+"""The parts that have log probabilities on this wire, and the member both stand in."""
+
+
+def members_after(body: Object) -> bytes:
+    """The members of `body`, after others."""
+    return b"," + _encode(body)[1:-1] if body else _NOTHING
 
 
 def _head(stamp: Stamp) -> Object:
@@ -71,7 +88,11 @@ class Encoder:
 
     def __init__(self, request: Request, stamp: Stamp, index: int = 0, tail: bool = True) -> None:
         self._request, self._stamp, self._tail = request, stamp, tail
-        self._before = b'data: %b,"choices":[{"index":%d,"delta":' % (_encode(_head(stamp))[:-1], index)
+        self._index = index
+        self._inner: Object = {}
+        self._outer: Object = {}
+        self._before = self._beginning({})
+        self.untold = Untold(SAYS)
         self._usage = b',"usage":null}\n\n' if include_usage(request) else b"}\n\n"
         self._after = b',"logprobs":null,"finish_reason":null}]' + self._usage
         self._shows = shows_reasoning(request)
@@ -82,6 +103,7 @@ class Encoder:
         self._size = 0
         self._thought: list[str] | None = None
         self._cited: list[Citation] = []
+        self._telling = Telling(request, annotates=True)
         self._annotations: list[Object] = []
         self._offset = self._calls = self._details = 0
         self._refused = self._opened = False
@@ -102,7 +124,9 @@ class Encoder:
         for event in events:
             if type(event) is TextDelta or type(event) is ArgumentsDelta:
                 text = event.text
-                if self._prefix and text:
+                if type(event) is TextDelta and event.logprobs:
+                    out.append(self._scored(event, event.logprobs))
+                elif self._prefix and text:
                     out.append(self._prefix + _encode(text) + self._suffix)
                     self._size += len(text)
                     if self._thought is not None:
@@ -114,14 +138,19 @@ class Encoder:
     def _rare(self, event: Event) -> bytes:
         match event:
             case Start():
+                self._started(event)
                 return self.open()
             case PartStart():
-                return self._begin(event.part)
+                self.untold.part(event.index, event.part)
+                *whole, part = self._telling.parts(event.part)
+                return b"".join([self._begin(each) + self._end() for each in whole]) + self._begin(part)
             case SealDelta():
                 if isinstance(self._part, Thinking):
                     self._part.seal = event.seal
             case CitationDelta():
                 self._cited.append(event.citation)
+                self._telling.cite(event.citation)
+                self.untold.cited(event.index, event.citation)
             case PartEnd():
                 return self._end()
             case Finish():
@@ -130,6 +159,31 @@ class Encoder:
                 self._close()
                 return sse(_encode(encode_fault(event)))
         return b""
+
+    def _started(self, event: Start) -> None:
+        """What every chunk tells from now on."""
+        self.untold.start(event)
+        own = event.origin == NAME
+        known = event.extra or {} if own else {}
+        self._inner = {name: value for name, value in known.items() if name in INNER}
+        extra = {name: value for name, value in known.items() if name not in INNER}
+        self._outer = encode_tier(event.tier, own) | extra
+        self._before = self._beginning(self._outer)
+
+    def _beginning(self, members: Object) -> bytes:
+        head = _encode(_head(self._stamp) | members)[:-1]
+        return b'data: %b,"choices":[{"index":%d,"delta":' % (head, self._index)
+
+    def _scored(self, event: TextDelta, tokens: list[Object]) -> bytes:
+        """A piece of text with the log probabilities of its tokens."""
+        name = _SCORED.get(type(self._part))
+        if name is None or not self._prefix:
+            self.untold.logprobs(event.index, self._part, tokens)
+            return self.feed([TextDelta(event.index, event.text)])
+        self._size += len(event.text)
+        logprobs: Object = {"content": None, "refusal": None, name: tokens}
+        delta = _encode({name: event.text}), _encode(logprobs), self._usage
+        return self._before + b'%b,"logprobs":%b,"finish_reason":null}]%b' % delta
 
     # --- parts ----------------------------------------------------------------------------------
 
@@ -192,6 +246,9 @@ class Encoder:
     def _finish(self, event: Finish) -> bytes:
         self.usage = event.usage or Usage()
         out = self.open()
+        answered = bool(self._offset or self._calls or self._refused)
+        if text := self._telling.closing(answered=answered):
+            out += self._begin(Text(text=text)) + self._end()
         if event.reason == "refusal" and event.explanation and not self._refused:
             out += self._delta({"refusal": event.explanation})
         if self._annotations:
@@ -199,11 +256,17 @@ class Encoder:
         word = finish_reason(event.reason, calls=bool(self._calls))
         if self._deprecated and word == "tool_calls":
             word = "function_call"
-        stopped = b"" if event.stop_sequence is None else b',"stop_reason":' + _encode(event.stop_sequence)
-        last = b'{},"logprobs":null,"finish_reason":"%b"%b}]' % (word.encode(), stopped)
-        out += self._before + last + self._usage
+        self.untold.finish(event)
+        extra = self._inner | (event.extra or {}) if self.untold.own else {}
+        for name in extra.pop("message", {}):
+            self.untold.note(f"message.{name}")
+        rest = extra.pop("usage", None)
+        choice = {} if event.stop_sequence is None else {"stop_reason": event.stop_sequence}
+        more = members_after(choice | extra.pop("choice", {}))
+        last = b'{},"logprobs":null,"finish_reason":"%b"%b}]' % (word.encode(), more)
+        out += self._beginning(self._outer | extra) + last + self._usage
         self._close()
-        return out + tail(self._request, self._stamp, [self.usage]) if self._tail else out
+        return out + tail(self._request, self._stamp, [self.usage], rest) if self._tail else out
 
     def _close(self) -> None:
         self.done, self._prefix = True, _NOTHING

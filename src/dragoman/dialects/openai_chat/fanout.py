@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dragoman.conversation import Event, Fault, Usage
+from dragoman.dialects.untold import Untold
 
 
 class ChoiceEncoder(Protocol):
     """A `StreamEncoder` for one choice, made with `tail=False`."""
 
+    untold: Untold
     usage: Usage | None
     done: bool
 
@@ -30,6 +32,14 @@ class FanOut:
         self._opened = False
         self.done = False
         """True after the end of the stream or a Fault: what still runs may be cancelled."""
+
+    @property
+    def untold(self) -> Untold:
+        """What of any of the answers could not be said."""
+        first, *others = [choice.untold for choice in self._choices]
+        for other in others:
+            first.join(other)
+        return first
 
     def feed(self, index: int, events: Sequence[Event]) -> bytes:
         """The bytes for `events` of the call at `index`."""

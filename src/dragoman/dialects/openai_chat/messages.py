@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dragoman import ids
 from dragoman.conversation import (
     JSON,
+    TOOL_FAILED,
     Media,
     Message,
     Object,
@@ -25,7 +26,7 @@ from dragoman.conversation import (
 from dragoman.dialects.openai_chat.parts import decode_content, encode_content, encode_part, take_cache
 from dragoman.dialects.openai_chat.reasoning import decode_reasoning, encode_reasoning
 from dragoman.dialects.openai_chat.tools import decode_calls, encode_call
-from dragoman.dialects.openai_chat.vocabulary import NAME, TOOL_ERROR
+from dragoman.dialects.openai_chat.vocabulary import NAME
 from dragoman.dialects.reading import need, objects, path, take
 from dragoman.dialects.waiting import Waiting
 from dragoman.errors import invalid
@@ -91,8 +92,8 @@ def decode_answer(message: Object, at: str, content: list[Part], *, theirs: bool
 def _decode_result(call_id: str, name: str, content: list[Part], at: str, waiting: Waiting) -> ToolResult:
     call = waiting.with_id(call_id) if call_id else waiting.with_name(name) or waiting.next()
     failed = False
-    if content and isinstance(first := content[0], Text) and first.text.startswith(TOOL_ERROR):
-        failed, first.text = True, first.text.removeprefix(TOOL_ERROR)
+    if content and isinstance(first := content[0], Text) and first.text.startswith(TOOL_FAILED):
+        failed, first.text = True, first.text.removeprefix(TOOL_FAILED)
     if call is None:
         return ToolResult(id=call_id or ids.mint("call_", at, name), name=name, content=content, is_error=failed)
     return ToolResult(id=call.id, name=call.name, content=content, is_error=failed, freeform=call.freeform)
@@ -121,6 +122,7 @@ def encode_messages(request: Request, losses: Losses) -> list[Object]:
         results = [(part, at) for part, at in placed if isinstance(part, ToolResult)]
         others: _Placed = [(part, at) for part, at in placed if not isinstance(part, ToolResult)]
         for result, at in results:
+            at = f"messages[{index}]" if own else at  # each result is a message of its own
             wire.append(_encode_result(result, at, own, losses, hoisted))
         if others and results:
             others = [*hoisted, *others]
@@ -160,7 +162,8 @@ def _encode_result(result: ToolResult, at: str, own: bool, losses: Losses, hoist
         where = f"{at}.content[{i}]"
         (moved if isinstance(part, Media) and part.source != "text" else texts).append((part, where))
     if moved:
-        losses.emulate(at, "what the tool returned besides text follows in a user message")
+        if own:  # other clients' places are known before the conversation is put in order, and reported there
+            losses.emulate(at, "what the tool returned besides text follows in a user message")
         label = f"Returned by the tool call {result.id}:"
         hoisted += [(Text(text=label), at), *moved]
     content = encode_content(texts, own, losses)
@@ -172,10 +175,10 @@ def _encode_result(result: ToolResult, at: str, own: bool, losses: Losses, hoist
 
 def _mark_failed(content: JSON) -> JSON:
     if isinstance(content, str):
-        return TOOL_ERROR + content
+        return TOOL_FAILED + content
     if content[0].get("type") == "text":
-        return [content[0] | {"text": TOOL_ERROR + content[0]["text"]}, *content[1:]]
-    return [{"type": "text", "text": TOOL_ERROR}, *content]
+        return [content[0] | {"text": TOOL_FAILED + content[0]["text"]}, *content[1:]]
+    return [{"type": "text", "text": TOOL_FAILED}, *content]
 
 
 def _flush(wire: list[Object], hoisted: list[tuple[Part, str]], own: bool, losses: Losses) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dragoman.conversation import Event, Part, PartEnd, PartStart, TextDelta
+from dragoman.conversation import Event, Object, Part, PartEnd, PartStart, Refusal, Text, TextDelta, Thinking
 
 
 class Parts:
     """Collects events.  `kind` is what the open part is called, "" when none is; `index` is its number.
 
-    `last` is an event that is to be said just before the open part ends.
+    `last` is an event that is to be said just before the open part ends; `tokens`, with their log probabilities, are
+    said with the next text.
     """
 
     def __init__(self) -> None:
         self.kind = ""
         self.index = -1
         self.last: Event | None = None
+        self.tokens: list[Object] = []
+        self._wordy = False
         self._events: list[Event] = []
 
     def begin(self, kind: str, part: Part) -> None:
@@ -22,6 +25,7 @@ class Parts:
         self.close()
         self.kind = kind
         self.index += 1
+        self._wordy = isinstance(part, Text | Refusal | Thinking)
         self._events.append(PartStart(self.index, part))
 
     def text(self, kind: str, part: Part, text: str) -> None:
@@ -30,17 +34,24 @@ class Parts:
             return
         if self.kind != kind:
             self.begin(kind, part)
-        self._events.append(TextDelta(self.index, text))
+        self._words(text)
 
     def say(self, event: Event) -> None:
         self._events.append(event)
 
     def close(self) -> None:
         if self.kind:
+            if self.tokens and self._wordy:
+                self._words("")
             if self.last is not None:
                 self._events.append(self.last)
             self.kind, self.last = "", None
             self._events.append(PartEnd(self.index))
+
+    def _words(self, text: str) -> None:
+        self._events.append(TextDelta(self.index, text, self.tokens or None))
+        if self.tokens:
+            self.tokens = []
 
     def take(self) -> list[Event]:
         """The events so far, once."""

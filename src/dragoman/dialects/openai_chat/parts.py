@@ -5,7 +5,6 @@ https://platform.openai.com/docs/api-reference/chat/create
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -13,7 +12,7 @@ from dragoman import media
 from dragoman.conversation import JSON, Foreign, Media, MediaKind, MediaSource, Object, Part, Refusal, Text, Thinking
 from dragoman.dialects.openai_chat.reasoning import decode_block
 from dragoman.dialects.openai_chat.vocabulary import NAME
-from dragoman.dialects.reading import check, need, path, take
+from dragoman.dialects.reading import check, keep, laid_over, need, path, take
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 
@@ -21,7 +20,6 @@ Cache = Literal["5m", "1h"]
 
 _AUDIO_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav"}
 _AUDIO_FORMATS = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav"}
-_TEXTUAL = ("application/json", "application/xml", "application/yaml", "application/x-yaml", "application/javascript")
 
 
 # --- content ------------------------------------------------------------------------------------
@@ -88,7 +86,7 @@ def encode_part(part: Part, own: bool, losses: Losses, at: str) -> Object | None
             losses.drop(at, "it has no place in the content of a chat message")
             return None
     if wire is not None and part.cache:
-        wire["prompt_cache_breakpoint"] = encode_cache(part.cache)
+        wire = laid_over({**wire, "prompt_cache_breakpoint": encode_cache(part.cache)}, extra)
     return wire
 
 
@@ -114,9 +112,11 @@ def _decode_thinking(part: Object, at: str) -> Part:
 def _decode_image(part: Object, at: str) -> Part:
     image, where = part.pop("image_url", None), path(at, "image_url")
     if isinstance(image, dict):
-        if (detail := take(image, "detail", str, where)) not in (None, "auto"):
-            part["detail"] = detail
-        image, where = image.pop("url", None), path(where, "url")
+        rest = image
+        if (detail := take(rest, "detail", str, where)) not in (None, "auto"):
+            rest["detail"] = detail
+        image, where = rest.pop("url", None), path(where, "url")
+        keep(part, "image_url", rest)
     if image is None:
         raise invalid(f"{where} is required", where)
     source, data, media_type = _locate(check(image, str, where), where)
@@ -129,6 +129,7 @@ def _decode_audio(part: Object, at: str) -> Part:
     declared, data = media.split_data_url(need(audio, "data", str, where))
     data = media.clean_base64(data, path(where, "data"))
     media_type = _AUDIO_TYPES.get(form, f"audio/{form}" if form else declared)
+    keep(part, "input_audio", audio)
     return Media(kind="audio", data=data, media_type=media_type, extra=part)
 
 
@@ -136,12 +137,15 @@ def _decode_file(part: Object, at: str) -> Part:
     file, where = need(part, "file", dict, at), path(at, "file")
     name = take(file, "filename", str, where) or ""
     if (data := take(file, "file_data", str, where)) is None:
-        return Media(kind="document", data=need(file, "file_id", str, where), source="file", name=name, extra=part)
+        media_id = need(file, "file_id", str, where)
+        keep(part, "file", file)
+        return Media(kind="document", data=media_id, source="file", name=name, extra=part)
+    keep(part, "file", file)
     where = path(where, "file_data")
     source, data, media_type = _locate(data, where, bare=True)
     kind: MediaKind = "document"
     if source == "base64":
-        media_type = media_type or media.sniff(data)
+        media_type = media.sniff(data) or media_type
         if media_type.startswith("image/"):
             kind = "image"
         elif media_type.startswith("audio/"):
@@ -153,16 +157,14 @@ def _decode_file(part: Object, at: str) -> Part:
 
 
 def _as_text(data: str, media_type: str, at: str) -> str | None:
-    """The text of base64 `data` when that is what it is: by its type or, without one, when it reads as UTF-8."""
-    textual = media_type.startswith("text/") or media_type in _TEXTUAL
+    """The text of base64 `data` when that is what it is: by its type or, without one, when it reads as text."""
+    textual = media.is_textual(media_type)
     if not textual and media_type:
         return None
-    try:
-        return base64.b64decode(data).decode()
-    except UnicodeDecodeError:
-        if textual:
-            raise invalid(f"{at} says it is {media_type}, but it is not UTF-8 text", at) from None
-        return None
+    text = media.text_in(data)
+    if text is None and textual:
+        raise invalid(f"{at} says it is {media_type}, but it is not UTF-8 text", at)
+    return text
 
 
 def _locate(url: str, at: str, bare: bool = False) -> tuple[MediaSource, str, str]:
@@ -179,30 +181,29 @@ def _locate(url: str, at: str, bare: bool = False) -> tuple[MediaSource, str, st
 
 
 def _encode_media(part: Media, own: bool, losses: Losses, at: str) -> Object | None:
-    extra = dict(part.extra) if own else {}
+    extra = part.extra if own else {}
     media_type = (media.sniff(part.data) if part.source == "base64" else "") or part.media_type
     data_url = f"data:{media_type};base64,{part.data}"
     match part.kind, part.source:
         case "image", "base64" | "url":
             image: Object = {"url": part.data if part.source == "url" else data_url}
-            if detail := extra.pop("detail", None):
-                image["detail"] = detail
-            return {"type": "image_url", "image_url": image, **extra}
+            return laid_over({"type": "image_url", "image_url": image}, extra)
         case "audio", "base64":
             audio = {"data": part.data, "format": _AUDIO_FORMATS.get(media_type, media_type.removeprefix("audio/"))}
-            return {"type": "input_audio", "input_audio": audio, **extra}
+            return laid_over({"type": "input_audio", "input_audio": audio}, extra)
         case "document", "base64" | "url":  # the address of a document is an extension that gateways understand
             file = {
                 "file_data": part.data if part.source == "url" else data_url,
                 "filename": part.name or "document.pdf",
             }
-            return {"type": "file", "file": file, **extra}
+            return laid_over({"type": "file", "file": file}, extra)
         case "document", "text":
             # OpenAI reads only PDF from `file`; text is read as text by every server.
             losses.emulate(at, "the text document was sent as text")
-            return {"type": "text", "text": f"{part.name}\n\n{part.data}" if part.name else part.data}
+            return {"type": "text", "text": media.titled(part.data, part.name)}
         case "document", "file" if own:
-            return {"type": "file", "file": {"file_id": part.data}, **extra}
+            file = {"file_id": part.data} | ({"filename": part.name} if part.name else {})
+            return laid_over({"type": "file", "file": file}, extra)
         case _:
             losses.drop(at, f"chat completions cannot carry this {part.kind} ({part.source})")
             return None
@@ -227,11 +228,14 @@ _DECODERS: dict[str, Callable[[Object, str], Part]] = {
 
 def take_cache(owner: Object, at: str) -> Cache | None:
     """Pop a cache mark: OpenAI's `prompt_cache_breakpoint`, or Anthropic's `cache_control`, which many send here."""
-    if (mark := take(owner, "prompt_cache_breakpoint", dict, at)) is not None:
-        return "1h" if mark.get("ttl") == "12h" else "5m"
-    if (mark := take(owner, "cache_control", dict, at)) is not None:
-        return "1h" if mark.get("ttl") == "1h" else "5m"
+    for name, longest in _MARKS:
+        if (mark := take(owner, name, dict, at)) is not None:
+            keep(owner, name, {key: value for key, value in mark.items() if key not in ("mode", "type", "ttl")})
+            return "1h" if mark.get("ttl") == longest else "5m"
     return None
+
+
+_MARKS = (("prompt_cache_breakpoint", "12h"), ("cache_control", "1h"))
 
 
 def encode_cache(cache: Cache) -> Object:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import msgspec
 
 from dragoman.arguments import json_text
-from dragoman.conversation import Object, Part, Seal, Thinking
+from dragoman.conversation import JSON, Object, Part, Seal, Thinking
 from dragoman.dialects.openai_chat.vocabulary import ANTHROPIC_FORMAT, NAME
 from dragoman.dialects.reading import objects, path, take
+from dragoman.ids import mint
 
 _SIGNER = "anthropic"
-_OURS = "dragoman-"
-"""Before the name of a dialect: the format of a seal that nobody has named yet."""
+OURS = "dragoman-"
+"""What we told can be known again by: it begins the `id` of every proof that is another dialect's, and the `format` of
+those that nobody has named yet, before the name of the dialect."""
 
 _decode = msgspec.json.Decoder().decode
 
@@ -62,8 +64,8 @@ def decode_detail(detail: Object, at: str, *, theirs: bool = False) -> Thinking 
     if not isinstance(proof, str):
         return Thinking(text=text) if text else None
     form = take(detail, "format", str, at) or ANTHROPIC_FORMAT
-    if not theirs and (form == ANTHROPIC_FORMAT or form.startswith(_OURS)):
-        origin = _SIGNER if form == ANTHROPIC_FORMAT else form.removeprefix(_OURS)
+    if not theirs and (form == ANTHROPIC_FORMAT or form.startswith(OURS)):
+        origin = _SIGNER if form == ANTHROPIC_FORMAT else form.removeprefix(OURS)
         return Thinking(text=text, seal=Seal(origin, proof), redacted="signature" not in detail)
     detail["format"] = form
     return Thinking(text=text, seal=Seal(NAME, json_text(detail)), redacted=not text and "signature" not in detail)
@@ -76,10 +78,37 @@ def encode_detail(thought: Thinking, seal: Seal, index: int) -> Object:
         key = "summary" if detail.get("type") == "reasoning.summary" else "text"
         text = {key: thought.text} if thought.text or detail.get("type") == "reasoning.text" else {}
         return detail | text | {"index": index}
-    form = ANTHROPIC_FORMAT if seal.origin == _SIGNER else _OURS + seal.origin
+    form = ANTHROPIC_FORMAT if seal.origin == _SIGNER else OURS + seal.origin
+    # Programs take two elements with one id for the same: each has its own.
+    ours = {"format": form, "id": mint(OURS, seal.value, length=12), "index": index}
     if thought.redacted:
-        return {"type": "reasoning.encrypted", "data": seal.value, "format": form, "index": index}
-    return {"type": "reasoning.text", "text": thought.text, "signature": seal.value, "format": form, "index": index}
+        return {"type": "reasoning.encrypted", "data": seal.value, **ours}
+    return {"type": "reasoning.text", "text": thought.text, "signature": seal.value, **ours}
+
+
+def without_proofs(body: Object) -> bool:
+    """Take proofs that are for another dialect's servers out of a chat completions body that goes on as it is.
+
+    The words of such reasoning stay where they stand as words.  True when there was one.
+    """
+    found = False
+    messages = body.get("messages")
+    for message in messages if isinstance(messages, list) else ():
+        details = message.get("reasoning_details") if isinstance(message, dict) else None
+        if not isinstance(details, list):
+            continue
+        kept = [detail for detail in details if not _is_ours(detail)]
+        found |= len(kept) != len(details)
+        message["reasoning_details"] = kept
+        if not kept:
+            del message["reasoning_details"]
+    return found
+
+
+def _is_ours(detail: JSON) -> bool:
+    """Whether we told this, of a server of another dialect."""
+    members = (detail.get("id"), detail.get("format")) if isinstance(detail, dict) else ()
+    return any(isinstance(value, str) and value.startswith(OURS) for value in members)
 
 
 def decode_block(block: Object, at: str) -> Thinking | None:

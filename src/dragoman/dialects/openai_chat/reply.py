@@ -5,7 +5,8 @@ https://platform.openai.com/docs/api-reference/chat/object
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from types import MappingProxyType
 
 from dragoman.conversation import (
     JSON,
@@ -19,16 +20,20 @@ from dragoman.conversation import (
     Text,
     Thinking,
     ToolCall,
-    Usage,
 )
 from dragoman.dialects.contract import Stamp
+from dragoman.dialects.logprobs import decode_logprobs, give_out
 from dragoman.dialects.openai_chat.failure import broken_reply
 from dragoman.dialects.openai_chat.messages import decode_answer
 from dragoman.dialects.openai_chat.parts import decode_content
 from dragoman.dialects.openai_chat.reasoning import encode_reasoning
 from dragoman.dialects.openai_chat.tools import decode_calls, encode_call, encode_function_call, uses_functions
-from dragoman.dialects.openai_chat.vocabulary import NAME, end_reason, finish_reason
+from dragoman.dialects.openai_chat.usage import decode_usage, told_usage, total, usage_rest
+from dragoman.dialects.openai_chat.vocabulary import NAME, TIERS, end_reason, finish_reason
+from dragoman.dialects.sources import is_address
 from dragoman.dialects.tagged import untagged
+from dragoman.dialects.telling import decode_annotations, retold
+from dragoman.dialects.untold import note
 from dragoman.errors import GatewayError
 
 # --- encode -------------------------------------------------------------------------------------
@@ -36,28 +41,43 @@ from dragoman.errors import GatewayError
 
 def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
     """One `chat.completion` with one choice."""
-    extra = dict(reply.extra) if reply.origin == NAME else {}
+    own = reply.origin == NAME
+    extra = dict(reply.extra) if own else {}
     calls = whole_calls(reply)
     deprecated = uses_functions(request)
     finish = finish_reason(reply.reason, calls=bool(calls))
     choice: Object = {
         "index": 0,
-        "message": _encode_message(reply, request, calls),
-        "logprobs": None,
+        "message": _encode_message(reply, request, calls) | extra.pop("message", {}),
+        "logprobs": _encode_logprobs(reply),
         "finish_reason": "function_call" if deprecated and finish == "tool_calls" else finish,
     }
     if reply.stop_sequence is not None:
         choice["stop_reason"] = reply.stop_sequence  # vLLM's name for which stop string it was
     choice |= extra.pop("choice", {})
+    usage = told_usage(reply.usage, extra.pop("usage", None))
     return {
         "id": stamp.id,
         "object": "chat.completion",
         "created": stamp.created // 1_000_000_000,
         "model": stamp.model,
         "system_fingerprint": None,
+        **encode_tier(reply.tier, own),
         "choices": [choice],
-        "usage": encode_usage(reply.usage),
+        "usage": usage,
     } | extra
+
+
+def encode_tier(tier: str, own: bool) -> Object:
+    """The member `service_tier`, where there is a word for it; our own upstreams' words are theirs to choose."""
+    word = TIERS.get(tier, tier if own else "")
+    return {"service_tier": word} if word else {}
+
+
+def _encode_logprobs(reply: Reply) -> Object | None:
+    content = [token for part in reply.content if isinstance(part, Text) for token in part.logprobs]
+    refusal = [token for part in reply.content if isinstance(part, Refusal) for token in part.logprobs]
+    return {"content": content or None, "refusal": refusal or None} if content or refusal else None
 
 
 def whole_calls(reply: Reply) -> list[ToolCall]:
@@ -73,21 +93,26 @@ def refusal_text(reply: Reply) -> str | None:
 
 
 def _encode_message(reply: Reply, request: Request, calls: list[ToolCall]) -> Object:
-    texts = [part for part in reply.content if isinstance(part, Text)]
+    shown = retold(reply.content, request, annotates=True)
+    own = reply.origin == NAME
+    spoken = [part.extra["audio"] for part in shown if own and isinstance(part, Text) and "audio" in part.extra]
+    texts = [part for part in shown if isinstance(part, Text) and not (own and "audio" in part.extra)]
     refusal = refusal_text(reply)
     message: Object = {
         "role": "assistant",
-        "content": "".join(part.text for part in texts) if texts or not (calls or refusal) else None,
+        "content": "".join(part.text for part in texts) if texts or not (calls or refusal or spoken) else None,
         "refusal": refusal,
         "annotations": _encode_annotations(texts),
     }
+    if spoken:
+        message["audio"] = spoken[0]
     if shows_reasoning(request):
-        message |= encode_reasoning([part for part in reply.content if isinstance(part, Thinking)])
+        message |= encode_reasoning([part for part in shown if isinstance(part, Thinking)])
     if not calls:
         return message
     if uses_functions(request):
         return message | {"function_call": encode_function_call(calls[0])}
-    return message | {"tool_calls": [encode_call(call, reply.origin == NAME) for call in calls]}
+    return message | {"tool_calls": [encode_call(call, own) for call in calls]}
 
 
 def shows_reasoning(request: Request) -> bool:
@@ -95,10 +120,13 @@ def shows_reasoning(request: Request) -> bool:
     return request.reasoning is None or request.reasoning.visible is not False
 
 
-def merge_replies(bodies: Sequence[Object]) -> Object:
-    """The one-choice bodies of `n` calls as one body with the choices 0..n-1 and the sum of the usage, as billed."""
+def merge_replies(bodies: Sequence[Object], n: int = 0) -> Object:
+    """The one-choice bodies of several calls as one body, with their choices in order.
+
+    `n` is how many answer each prompt (0: all answer one), which is counted once; see `total`.
+    """
     choices = [choice | {"index": index} for index, body in enumerate(bodies) for choice in body["choices"]]
-    usage = encode_usage(total(decode_usage(body.get("usage")) for body in bodies))
+    usage = told_usage(total((decode_usage(body.get("usage")) for body in bodies), n))
     return bodies[0] | {"choices": choices, "usage": usage}
 
 
@@ -106,9 +134,15 @@ def merge_replies(bodies: Sequence[Object]) -> Object:
 
 
 def encode_annotation(citation: Citation, start: int, end: int) -> Object | None:
-    """A `url_citation` of the text from `start` to `end` in characters; None for a source that has no address."""
-    if not citation.url:
+    """A `url_citation` of the text from `start` to `end` in characters; None for a source that has no address.
+
+    One that came as such keeps its own place, where that is in the text.
+    """
+    if not is_address(citation.url):
         return None
+    match citation.extra:
+        case {"type": "url_citation", "url_citation": {"start_index": int(), "end_index": int(last)}} if last <= end:
+            return citation.extra
     place: Object = {"start_index": start, "end_index": end, "title": citation.title, "url": citation.url}
     return {"type": "url_citation", "url_citation": place}
 
@@ -122,17 +156,6 @@ def _encode_annotations(texts: list[Text]) -> list[Object]:
         annotations += [annotation for annotation in found if annotation]
         start = end
     return annotations
-
-
-def decode_annotations(value: JSON) -> list[Citation]:
-    """The `url_citation`s among an answer's annotations; anything else is skipped."""
-    found: list[Citation] = []
-    for annotation in value if isinstance(value, list) else ():
-        match annotation:
-            case {"url_citation": {"url": str(url), **place}}:
-                title = place.get("title")
-                found.append(Citation(url=url, title=title if isinstance(title, str) else ""))
-    return found
 
 
 # --- decode -------------------------------------------------------------------------------------
@@ -154,18 +177,21 @@ def _decode_reply(body: Object) -> Reply:
     message = choice.pop("message", None)
     message = message if isinstance(message, dict) else {}
     calls = decode_calls(message, "message", f"{reply_id}:{body.get('created')}")
-    said = decode_content(message.pop("content", None), "message.content")
+    said = decode_content(message.pop("content", None), "message.content") or _decode_audio(message)
     content = untagged(decode_answer(message, "message", said, theirs=True))
-    if citations := decode_annotations(message.pop("annotations", None)):
+    skipped: list[str] = []
+    if citations := decode_annotations(message.pop("annotations", None), skipped):
         _cite(content, citations)
-    reason, stopped = decode_finish(choice, calls=bool(calls))
-    usage = decode_usage(body.pop("usage", None))
-    for key in ("object", "created"):
-        body.pop(key, None)
-    choice.pop("index", None)
-    extra = {key: value for key, value in body.items() if value is not None}
-    if rest := {key: value for key, value in choice.items() if value is not None}:
-        extra["choice"] = rest
+    _decode_logprobs(choice, content)
+    reason, stopped = decode_finish(choice, skipped, calls=bool(calls))
+    usage, tier = body.pop("usage", None), decode_tier(body)
+    for owner, known in ((body, ("object", "created")), (choice, ("index",)), (message, ("role",))):
+        for key in known:
+            owner.pop(key, None)
+    extra = _there(body)
+    for name, owner in (("choice", choice), ("message", message), ("usage", usage_rest(usage))):
+        if rest := _there(owner):
+            extra[name] = rest
     return Reply(
         origin=NAME,
         id=reply_id,
@@ -173,15 +199,26 @@ def _decode_reply(body: Object) -> Reply:
         content=content + list[Part](calls),
         reason=reason,
         stop_sequence=stopped,
-        usage=usage,
+        usage=decode_usage(usage),
+        tier=tier,
+        skipped=skipped,
         extra=extra,
     )
 
 
-def decode_finish(choice: Object, *, calls: bool) -> tuple[Reason, str | None]:
-    """Pop `finish_reason`, and vLLM's `stop_reason`, which names the stop string (or a token, which is no news)."""
+def _there(body: Object) -> Object:
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def decode_finish(choice: Object, skipped: list[str], *, calls: bool) -> tuple[Reason, str | None]:
+    """Pop `finish_reason`, and vLLM's `stop_reason`, which names the stop string (or a token, which is no news).
+
+    A reason nobody knows is noted in `skipped`.
+    """
     word, stopped = choice.pop("finish_reason", None), choice.pop("stop_reason", None)
     reason = end_reason(word if isinstance(word, str) else "stop", calls=calls)
+    if reason == "other":
+        note(skipped, "finish_reason")
     if isinstance(stopped, str) and stopped and reason == "stop":
         return "stop_sequence", stopped
     return reason, None
@@ -194,52 +231,39 @@ def _cite(content: list[Part], citations: list[Citation]) -> None:
             return
 
 
+def decode_tier(body: Object) -> str:
+    """Pop `service_tier`; "default" is what Anthropic calls "standard"."""
+    word = body.pop("service_tier", None)
+    return _STANDARD.get(word, word) if isinstance(word, str) else ""
+
+
+_STANDARD = MappingProxyType({"default": "standard"})
+
+
+def _decode_logprobs(choice: Object, content: list[Part]) -> None:
+    """Take what `logprobs` has for the parts of `content`; the rest stays."""
+    told = choice.get("logprobs")
+    if not isinstance(told, dict):
+        return
+    refusals = [part for part in content if isinstance(part, Refusal)]
+    found = decode_logprobs(told.get("content")), decode_logprobs(told.get("refusal"))
+    if found[0] and give_out([part for part in content if part not in refusals], found[0]):
+        del told["content"]
+    if found[1] and refusals:
+        refusals[0].logprobs = found[1]
+        del told["refusal"]
+    if any(found) and not _there(told):
+        del choice["logprobs"]
+
+
+def _decode_audio(message: Object) -> list[Part]:
+    """A spoken answer: its words are the text, the sound itself is OpenAI's own."""
+    audio = message.get("audio")
+    words = audio.get("transcript") if isinstance(audio, dict) else None
+    if not isinstance(words, str) or not words:
+        return []
+    return [Text(text=words, extra={"audio": message.pop("audio")})]
+
+
 def _word(value: JSON) -> str:
     return value if isinstance(value, str) else ""
-
-
-# --- usage --------------------------------------------------------------------------------------
-
-
-def encode_usage(usage: Usage) -> Object:
-    """`prompt_tokens` counts cached tokens too, `completion_tokens` those of reasoning: as `Usage` does."""
-    return {
-        "prompt_tokens": usage.input,
-        "completion_tokens": usage.output,
-        "total_tokens": usage.input + usage.output,
-        "prompt_tokens_details": {
-            "cached_tokens": usage.cache_read,
-            "cache_write_tokens": usage.cache_write,
-            "audio_tokens": 0,
-        },
-        "completion_tokens_details": {
-            "reasoning_tokens": usage.thinking,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
-
-
-def decode_usage(value: JSON) -> Usage:
-    """Any server's `usage`; what is missing or no number counts 0."""
-    usage = value if isinstance(value, dict) else {}
-    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    return Usage(
-        input=_count(usage, "prompt_tokens"),
-        output=_count(usage, "completion_tokens"),
-        cache_read=_count(prompt, "cached_tokens") or _count(usage, "prompt_cache_hit_tokens"),  # DeepSeek's name
-        cache_write=_count(prompt, "cache_write_tokens"),
-        thinking=_count(completion, "reasoning_tokens"),
-    )
-
-
-def total(usages: Iterable[Usage]) -> Usage:
-    """The sum of several calls."""
-    counted = list(usages)
-    return Usage(**{name: sum(getattr(u, name) for u in counted) for name in Usage.__struct_fields__})
-
-
-def _count(owner: JSON, key: str) -> int:
-    value = owner.get(key) if isinstance(owner, dict) else None
-    return int(value) if isinstance(value, int | float) and 0 < value < 2**63 else 0

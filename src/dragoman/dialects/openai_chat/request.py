@@ -7,14 +7,15 @@ https://platform.openai.com/docs/api-reference/chat/create
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from dragoman.conversation import Effort, Format, Message, Object, Reasoning, Request
+from dragoman.dialects.hosted import decode_web_search, encode_web_search
 from dragoman.dialects.openai_chat.messages import decode_messages, encode_messages
 from dragoman.dialects.openai_chat.parts import decode_content
 from dragoman.dialects.openai_chat.tools import decode_choice, decode_tools, encode_choice, encode_tools
 from dragoman.dialects.openai_chat.vocabulary import EFFORTS, NAME
-from dragoman.dialects.reading import choose, need, path, strings, take
+from dragoman.dialects.reading import choose, keep, laid_over, need, path, strings, take
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 
@@ -50,12 +51,14 @@ def decode_request(body: Object) -> Request:
         stream=take(body, "stream", bool) or False,
         tools=tools,
         tool_choice=decode_choice(body, tools),
+        web_search=decode_web_search(body),
         reasoning=_decode_reasoning(body),
         format=_decode_format(body),
     )
     decode_sampling(body, request)
     request.logprobs = take(body, "logprobs", bool) or None
     request.top_logprobs = int(_number(body, "top_logprobs", 0, 20) or 0) or None
+    request.cache = _decode_cache(body)
     request.extra = decode_extra(body, request.stream)
     return request
 
@@ -74,15 +77,26 @@ def encode_request(request: Request, losses: Losses) -> Object:
     body["stop"] = request.stop or None
     body["reasoning_effort"] = _encode_reasoning(request.reasoning, losses)
     body["response_format"] = _encode_format(request.format)
+    body["web_search_options"] = encode_web_search(request.web_search, own=own, losses=losses)
+    body |= encode_choice(request)
     if own:
-        body |= {key: value for key, value in request.extra.items() if key != "n"}  # one call gives one reply
+        body = laid_over(body, _own_members(request))
+    elif request.cache:
+        body["cache_control"] = {"type": "ephemeral"} | ({"ttl": "1h"} if request.cache == "1h" else {})
     if request.stream:
         body["stream"] = True
         body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
-    body |= encode_choice(request)
     body["tools"] = encode_tools(request, losses) or None
     body["messages"] = encode_messages(request, losses)
     return {key: value for key, value in body.items() if value is not None}
+
+
+def _own_members(request: Request) -> Object:
+    """What only this dialect knows.  One call gives one reply; who gave two names for the user has both."""
+    members = {key: value for key, value in request.extra.items() if key != "n"}
+    if request.format is None and isinstance(rest := members.get("response_format"), dict):
+        members["response_format"] = {"type": "text", **rest}
+    return members | {"safety_identifier": request.user} if "user" in members else members
 
 
 # --- members shared with the legacy completions -------------------------------------------------
@@ -101,8 +115,10 @@ def decode_sampling(body: Object, request: Request) -> None:
     request.seed = take(body, "seed", int)
     if (stop := body.pop("stop", None)) is not None:
         request.stop = [word for word in strings(stop, "stop") if word]
-    named = [take(body, key, str) for key in ("safety_identifier", "user")]
-    request.user = next(filter(None, named), None)
+    identifier, user = take(body, "safety_identifier", str), take(body, "user", str)
+    request.user = identifier or user or None
+    if identifier and user and user != identifier:
+        body["user"] = user
 
 
 def decode_extra(body: Object, stream: bool) -> Object:
@@ -138,7 +154,18 @@ def _number(body: Object, key: str, low: int, high: int) -> float | None:
 def _decode_system(body: Object) -> list[Message]:
     """A top-level `system`, as programs written for Anthropic leave it, is a leading system message."""
     content = decode_content(body.pop("system", None), "system")
-    return [Message(role="system", content=content)] if content else []
+    return [Message(role="system", content=content, at="system")] if content else []
+
+
+def _decode_cache(body: Object) -> Literal["5m", "1h"] | None:
+    """How long the prompt is to be kept: OpenAI's 24 hours are the longest there is, or OpenRouter's `cache_control`.
+
+    Both stay in `body`, for a server of this dialect.
+    """
+    control = body.get("cache_control")
+    if isinstance(control, dict):
+        return "1h" if control.get("ttl") == "1h" else "5m"
+    return "1h" if body.get("prompt_cache_retention") == "24h" else None
 
 
 def _decode_reasoning(body: Object) -> Reasoning | None:
@@ -147,6 +174,7 @@ def _decode_reasoning(body: Object) -> Reasoning | None:
     _apply_effort(wish, body, "reasoning_effort", "")
     if (asked := take(body, "reasoning", dict)) is not None:
         _decode_wish(wish, asked)
+        keep(body, "reasoning", asked)
     if (asked := take(body, "thinking", dict)) is not None:
         kind = choose(asked, "type", ("enabled", "disabled", "adaptive"), "thinking")
         if kind is not None:
@@ -154,6 +182,7 @@ def _decode_reasoning(body: Object) -> Reasoning | None:
         wish.budget = _positive(asked, "budget_tokens", "thinking") or wish.budget
         if choose(asked, "display", ("summarized", "omitted"), "thinking") == "omitted":
             wish.visible = False
+        keep(body, "thinking", asked)
     if (shown := take(body, "include_reasoning", bool)) is not None:
         wish.visible = shown
     if type(body.get("think")) is bool:  # Ollama's word, which Open WebUI sends here too
@@ -211,6 +240,7 @@ def _decode_format(body: Object) -> Format | None:
     at = "response_format"
     kind = choose(asked, "type", ("text", "json_object", "json_schema"), at)
     if kind == "text":
+        keep(body, at, asked)
         return None
     if kind is None:
         raise invalid(f"{at}.type is required", f"{at}.type")
@@ -218,16 +248,17 @@ def _decode_format(body: Object) -> Format | None:
     named = take(asked, "json_schema", dict, at) if kind == "json_schema" else None
     if named is None:
         named, where = asked, at  # llama.cpp takes the schema without its wrapping
-    schema = take(named, "schema", dict, where)
-    if schema is None:
-        return Format(kind="json")
-    return Format(
+    wanted = Format(
         kind="schema",
-        schema=schema,
+        schema=take(named, "schema", dict, where) or {},
         name=take(named, "name", str, where) or "",
         description=take(named, "description", str, where) or "",
         strict=take(named, "strict", bool, where),
     )
+    if named is not asked:
+        keep(asked, "json_schema", named)
+    keep(body, at, asked)
+    return wanted if wanted.schema else Format(kind="json")
 
 
 def _encode_format(asked: Format | None) -> Object | None:

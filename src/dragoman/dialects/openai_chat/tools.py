@@ -8,9 +8,10 @@ from __future__ import annotations
 from dragoman import ids
 from dragoman.arguments import json_text
 from dragoman.conversation import JSON, Object, Request, Tool, ToolCall, ToolChoice
+from dragoman.dialects.hosted import anthropics_tool, is_anthropics
 from dragoman.dialects.openai_chat.parts import encode_cache, take_cache
 from dragoman.dialects.openai_chat.vocabulary import DEPRECATED, NAME
-from dragoman.dialects.reading import check, choose, need, objects, path, take
+from dragoman.dialects.reading import check, choose, keep, laid_over, need, objects, path, take
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 
@@ -22,7 +23,8 @@ def decode_tools(body: Object) -> list[Tool]:
     tools = [_decode_tool(tool, at) for tool, at in objects(body.pop("tools", None) or [], "tools")]
     for function, at in objects(body.pop("functions", None) or [], "functions"):
         tool = _decode_function(function, at)
-        tool.extra[DEPRECATED] = True
+        tool.extra = {DEPRECATED: True}
+        keep(tool.extra, "function", function)
         tools.append(tool)
     return tools
 
@@ -34,7 +36,7 @@ def encode_tools(request: Request, losses: Losses) -> list[Object]:
         own = request.origin == NAME
         if not tool.hosted:
             wire.append(_encode_tool(tool, own))
-        elif own:
+        elif own and not is_anthropics(tool.extra):
             wire.append(tool.extra)
         else:
             losses.drop(f"tools[{index}]", f"{tool.name} is run by the upstream it was written for")
@@ -51,12 +53,18 @@ def _decode_tool(tool: Object, at: str) -> Tool:
     cache = take_cache(tool, at)
     match kind:
         case "function":
-            decoded = _decode_function(take(tool, "function", dict, at) or tool, at)
+            inner = take(tool, "function", dict, at) or tool
+            decoded = _decode_function(inner, path(at, kind) if inner is not tool else at)
         case "custom":
-            decoded = _decode_custom(take(tool, "custom", dict, at) or tool, at)
+            inner = take(tool, "custom", dict, at) or tool
+            decoded = _decode_custom(inner, path(at, kind) if inner is not tool else at)
         case _:
-            return Tool(name=kind, hosted=True, extra={"type": kind, **tool})
+            hosted = {"type": kind, **tool}
+            return anthropics_tool(hosted) if is_anthropics(hosted) else Tool(name=kind, hosted=True, extra=hosted)
     decoded.cache = decoded.cache or cache
+    # What is left of both objects; the Responses API knows only one.
+    decoded.extra = {} if inner is tool else tool
+    keep(decoded.extra, kind, inner)
     return decoded
 
 
@@ -67,15 +75,14 @@ def _decode_function(function: Object, at: str) -> Tool:
         schema=take(function, "parameters", dict, at),
         strict=take(function, "strict", bool, at),
         cache=take_cache(function, at),
-        extra=function,
     )
 
 
 def _decode_custom(custom: Object, at: str) -> Tool:
     name, description = _name(custom, at), take(custom, "description", str, at) or ""
-    if (form := take(custom, "format", dict, at)) and form.get("type") != "text":
+    if (form := take(custom, "format", dict, at)) and form != {"type": "text"}:
         custom["format"] = form
-    return Tool(name=name, description=description, freeform=True, extra=custom)
+    return Tool(name=name, description=description, freeform=True)
 
 
 def _encode_tool(tool: Tool, own: bool) -> Object:
@@ -86,10 +93,10 @@ def _encode_tool(tool: Tool, own: bool) -> Object:
         inner["parameters"] = tool.schema
     if tool.strict is not None:
         inner["strict"] = tool.strict
-    if own:
-        inner |= {key: value for key, value in tool.extra.items() if key != DEPRECATED}
     kind = "custom" if tool.freeform else "function"
     wire: Object = {"type": kind, kind: inner}
+    if own:
+        wire = laid_over(wire, {key: value for key, value in tool.extra.items() if key != DEPRECATED})
     if tool.cache:
         wire["prompt_cache_breakpoint"] = encode_cache(tool.cache)
     return wire
@@ -112,7 +119,8 @@ def decode_choice(body: Object, tools: list[Tool]) -> ToolChoice | None:
     parallel = take(body, "parallel_tool_calls", bool)
     said, deprecated = body.pop("tool_choice", None), body.pop("function_call", None)
     key = "tool_choice" if said is not None else "function_call"
-    choice = _decode_choice(deprecated if said is None else said, key)
+    asked = deprecated if said is None else said
+    choice = _decode_choice(asked, key)
     if choice is not None:
         known = {tool.name for tool in tools}
         for name in filter(None, [choice.name, *choice.allowed]):
@@ -120,6 +128,10 @@ def decode_choice(body: Object, tools: list[Tool]) -> ToolChoice | None:
                 raise invalid(f"{key} names {name!r}, which is not among the tools", key)
         if choice.mode == "any" and not tools:
             raise invalid(f"{key} is only allowed when tools are given", key)
+    if isinstance(asked, dict):
+        keep(body, key, asked)
+    if said is not None and deprecated not in (None, said, "auto"):
+        body["function_call"] = deprecated
     if not tools:
         return None
     if any(DEPRECATED in tool.extra for tool in tools):
@@ -168,10 +180,15 @@ def _decode_choice(choice: JSON, at: str) -> ToolChoice | None:
         case {"type": "allowed_tools"}:
             return _decode_allowed(choice, at)
         case {"type": "function" | "custom" as kind}:
+            del choice["type"]
             return ToolChoice(mode="tool", name=_chosen(choice, kind, at))
         case {"name": str(name)}:  # deprecated `function_call`, and Anthropic's {"type": "tool", "name"}
+            del choice["name"]
+            if choice.get("type") == "tool":
+                del choice["type"]
             return ToolChoice(mode="tool", name=name)
         case {"type": "auto" | "none" | "any" as mode}:
+            del choice["type"]
             return ToolChoice(mode=mode)
         case _:
             said = choice if isinstance(choice, str) else "that"
@@ -187,13 +204,21 @@ def _decode_allowed(choice: Object, at: str) -> ToolChoice:
     names = [_chosen(tool, take(tool, "type", str, spot) or "function", spot) for tool, spot in entries]
     if not names:
         raise invalid(f"{where}.tools is empty", f"{where}.tools")
+    del allowed["tools"]
+    choice.pop("type", None)
+    if allowed is not choice:
+        keep(choice, "allowed_tools", allowed)
     return ToolChoice(mode="auto" if mode == "auto" else "any", allowed=names)
 
 
 def _chosen(choice: Object, kind: str, at: str) -> str:
     """The name in `{"type": "function", "function": {"name"}}`, or in the flat form of the Responses API."""
     inner = take(choice, kind, dict, at)
-    return _name(choice, at) if inner is None else _name(inner, path(at, kind))
+    if inner is None:
+        return _name(choice, at)
+    name = _name(inner, path(at, kind))
+    keep(choice, kind, inner)
+    return name
 
 
 # --- tool calls ---------------------------------------------------------------------------------
@@ -208,10 +233,15 @@ def decode_calls(message: Object, at: str, seed: str) -> list[ToolCall]:
         _decode_call(call, where, f"{seed}:{index}")
         for index, (call, where) in enumerate(objects(message.pop("tool_calls", None) or [], path(at, "tool_calls")))
     ]
-    if (function := take(message, "function_call", dict, at)) and not calls:
+    if function := take(message, "function_call", dict, at):
         where = path(at, "function_call")
-        name = _name(function, where)
-        calls.append(ToolCall(id=ids.mint("call_", seed, name), name=name, arguments=_arguments(function, where)))
+        name, arguments = _name(function, where), _arguments(function, where)
+        if not calls:
+            extra: Object = {}
+            keep(extra, "function_call", function)
+            calls.append(ToolCall(id=ids.mint("call_", seed, name), name=name, arguments=arguments, extra=extra))
+        elif (name, arguments) not in ((call.name, call.arguments) for call in calls):
+            message["function_call"] = {"name": name, "arguments": arguments, **function}
     return calls
 
 
@@ -222,7 +252,7 @@ def encode_call(call: ToolCall, own: bool) -> Object:
         wire |= {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
     else:
         wire |= {"type": "function", "function": encode_function_call(call)}
-    return wire | call.extra if own else wire
+    return laid_over(wire, {k: v for k, v in call.extra.items() if k != "function_call"}) if own else wire
 
 
 def encode_function_call(call: ToolCall) -> Object:
@@ -237,6 +267,7 @@ def _decode_call(call: Object, at: str, seed: str) -> ToolCall:
     name = _name(inner, where)
     arguments = _arguments(inner, where) if kind == "function" else take(inner, "input", str, where) or ""
     call_id = take(call, "id", str, at) or ids.mint("call_", seed, name)
+    keep(call, kind, inner)
     return ToolCall(id=call_id, name=name, arguments=arguments, freeform=kind == "custom", extra=call)
 
 

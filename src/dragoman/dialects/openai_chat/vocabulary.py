@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from dragoman.conversation import Effort, Reason
+from dragoman.conversation import Effort, Media, Reason, Refusal, Text
+from dragoman.dialects.untold import Says
 
 NAME = "openai_chat"
 STREAM_TYPE = "text/event-stream"
@@ -20,23 +21,29 @@ SPELLING: Mapping[str, str] = MappingProxyType(
         "format.description": "response_format.json_schema.description",
         "format.strict": "response_format.json_schema.strict",
         "tool_choice.parallel": "parallel_tool_calls",
+        "web_search": "web_search_options",
+        "web_search.size": "web_search_options.search_context_size",
     }
 )
 
 DEPRECATED = "deprecated_function"
 """Marks, in `Tool.extra`, a tool given as one of `functions`: the answer is then a `function_call`."""
 
-HANDLED = frozenset({"n", "stream_options", DEPRECATED})
+HANDLED = frozenset({"n", "stream_options", "cache_control", DEPRECATED})
 """Members of `extra` that the client half itself honours: they are not losses, whatever the target."""
 
-EMULATED: Mapping[str, str] = MappingProxyType({})
+EMULATED: Mapping[str, str] = MappingProxyType(
+    {
+        "prompt_cache_key": "what is cached is found by the prompt itself",
+        "prompt_cache_options": "what is cached, and for how long, follows the marks and the server's own rules",
+        "prompt_cache_retention": "a prompt is kept for as long as the server can: by Claude for an hour at most",
+    }
+)
 """Members of `Request.extra` that `decode_request` has already turned into something else, and how."""
 
 EFFORTS: tuple[Effort, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
 
 ANTHROPIC_FORMAT = "anthropic-claude-v1"
-TOOL_ERROR = "[tool error] "
-"""A `tool` message has no flag for failure, so the text says it; it is read back as the flag."""
 
 # https://platform.openai.com/docs/api-reference/chat/object
 FINISH: Mapping[Reason, str] = MappingProxyType(
@@ -73,6 +80,13 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "recitation": "refusal",
     }
 )
+
+TIERS: Mapping[str, str] = MappingProxyType(
+    {"standard": "default", **{word: word for word in ("auto", "flex", "scale", "priority", "fast")}}
+)
+"""How a call was served, in this wire's words."""
+
+SAYS = Says(origins=frozenset({NAME}), tiers=TIERS, logprobs=(Text, Refusal), unsaid=(Media,), mute=("pause",))
 
 BROKEN: Mapping[str, str] = MappingProxyType(
     {"error": "upstream", "abort": "upstream", "insufficient_system_resource": "overloaded"}

@@ -8,7 +8,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.conversation import Object
+from dragoman.models.bounds import Bounds
 from dragoman.models.cards import Card, EffortCard, ThinkingCard, bundled
+from dragoman.models.servers import server_of
 
 # What a chat model is taken to do while nobody has said otherwise.
 CAPABILITIES = ("completion", "tools", "vision", "thinking")
@@ -26,7 +28,8 @@ class _Wire(Struct, frozen=True):
     """What every server of a dialect has in common: what its API can say, whatever the model.
 
     `documents`: PDF files as they are.  `prefill`: a last message of the assistant is continued.  `choice`: the server
-    understands a tool choice and forces it.  `thinking`, `levels`: of a model that thinks.
+    understands a tool choice and forces it.  `thinking`, `levels`: of a model that thinks.  `images`, `media`: the
+    kinds of pictures it reads and how much it takes, where that does not depend on the server.
     """
 
     documents: bool
@@ -34,11 +37,21 @@ class _Wire(Struct, frozen=True):
     choice: bool
     thinking: ThinkingCard
     levels: tuple[str, ...]
+    images: tuple[str, ...] = ()
+    media: Bounds | None = None
 
 
 # https://docs.ollama.com/api/chat and https://platform.openai.com/docs/api-reference/chat/create
 _WIRES = {
-    "ollama": _Wire(False, True, False, SWITCHED, ("low", "medium", "high", "max")),
+    "ollama": _Wire(
+        documents=False,
+        prefill=True,
+        choice=False,
+        thinking=SWITCHED,
+        levels=("low", "medium", "high", "max"),
+        images=("image/jpeg", "image/png", "image/webp"),
+        media=Bounds(sounds=("audio/wav",)),  # https://github.com/ollama/ollama/issues/15427
+    ),
     "openai_chat": _Wire(True, False, True, ON_DEMAND, ("low", "medium", "high")),
 }
 
@@ -64,7 +77,7 @@ def generic(
     """
     if dialect == "anthropic":
         return replace(bundled().unknown, id=id, upstream=upstream)
-    wire = _WIRES[dialect]
+    wire, server = _WIRES[dialect], server_of(flavor)
     thinks = "thinking" in capabilities
     return Card(
         id=id,
@@ -81,6 +94,8 @@ def generic(
         image_input="vision" in capabilities,
         audio_input="audio" in capabilities,
         pdf_input=wire.documents,
+        image_types=wire.images or server.image_types,
+        media=server.media if wire.media is None else wire.media,
         structured_outputs=True,
         prefill=wire.prefill,
         forced_tool_choice=wire.choice,

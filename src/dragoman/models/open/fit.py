@@ -8,6 +8,7 @@ from dragoman.conversation import Request
 from dragoman.losses import Losses
 from dragoman.models.attachments import check_attachments
 from dragoman.models.cards import Card
+from dragoman.models.contents import by_content
 from dragoman.models.formats import Shape
 from dragoman.models.open.formats import fit_format
 from dragoman.models.open.system import joined
@@ -26,7 +27,7 @@ def fit_open(request: Request, card: Card, losses: Losses) -> Fitted:
     ("invalid_request") for attachments and tools that the model cannot take.
     """
     if request.origin != card.dialect:
-        request = without_unseen(request, card, losses)
+        request = without_unseen(by_content(request), card, losses)
     check_attachments(request, card)
     request = replace(request, model=card.id)
     if request.origin == card.dialect:

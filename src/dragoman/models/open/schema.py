@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from dragoman.conversation import JSON, Object
+from dragoman.models.keywords import TABLES, VALUES, leniently
 from dragoman.pointers import pointed
 
 _UNHELD = frozenset(
@@ -18,10 +19,9 @@ _UNHELD = frozenset(
         *("dependentRequired", "dependentSchemas", "minProperties", "maxProperties", "unevaluatedProperties"),
     )
 )
+# Of numbers, only whole ones can be counted out.
+_LIMITS = frozenset(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"))
 _SILENT = frozenset(("$defs", "definitions", "$schema", "$id", "$comment"))
-# Members whose values are schemas by name, and members whose value is any JSON.
-_TABLES = ("properties", "patternProperties", "dependentSchemas")
-_VALUES = frozenset(("const", "enum", "default", "examples", "example"))
 
 # A pattern is held when it begins and ends with the text, and is made of characters, classes and repetitions.
 _PATTERN = re.compile(r"\^(?:[^\\]|\\[^a-zA-Z0-9])*\$", re.DOTALL)
@@ -51,6 +51,7 @@ class Held:
         if self._nodes > _MAX_NODES or depth > _MAX_DEPTH:
             self._unheld.add("what is nested too deep")
             return {}
+        node = leniently(node)
         if isinstance(ref := node.get("$ref"), str):
             target = None if ref in path else pointed(self._root, ref)
             if not isinstance(target, dict):
@@ -64,25 +65,37 @@ class Held:
         for key, value in node.items():
             if key in _SILENT:
                 continue
-            if key in _UNHELD or (key == "pattern" and not _is_held(value)):
+            if not _is_held(key, value, node):
                 self._unheld.add(key)
-            elif key in _VALUES:
+            elif key in VALUES:
                 out[key] = value
-            elif key in _TABLES and isinstance(value, dict):
-                out[key] = {name: self._walk(child, path, depth) for name, child in value.items()}
+            elif key in TABLES and isinstance(value, dict):
+                out[key] = {name: self._walk(child, path, depth) for name, child in self._possible(value)}
             elif isinstance(value, list):
                 out[key] = [self._walk(item, path, depth) for item in value]
             else:
                 out[key] = self._walk(value, path, depth)
-        if "oneOf" in out and "anyOf" not in out:
-            out["anyOf"] = out.pop("oneOf")
-        if out.pop("nullable", False) is True and isinstance(out.get("type"), str):
-            out["type"] = [out["type"], "null"]
+        if "oneOf" in out:
+            self._unheld.add("oneOf")  # a grammar does not count how many branches fit
+            if "anyOf" not in out:
+                out["anyOf"] = out.pop("oneOf")
         return out
 
+    def _possible(self, table: Object) -> Iterator[tuple[str, JSON]]:
+        """The schemas of members that may be there, without those that say yes or no and nothing else."""
+        for name, child in table.items():
+            if child is False:
+                self._unheld.add("false")
+            else:
+                yield name, {} if child is True else child
 
-def _is_held(pattern: JSON) -> bool:
-    return isinstance(pattern, str) and "(?" not in pattern and _PATTERN.fullmatch(pattern) is not None
+
+def _is_held(key: str, value: JSON, node: Object) -> bool:
+    if key in _LIMITS:
+        return node.get("type") == "integer"
+    if key == "pattern":
+        return isinstance(value, str) and "(?" not in value and _PATTERN.fullmatch(value) is not None
+    return key not in _UNHELD
 
 
 def is_described(schema: JSON) -> bool:
@@ -122,8 +135,8 @@ def _schemas(node: JSON, depth: int) -> Iterator[Object]:
     elif isinstance(node, dict):
         yield node
         for key, value in node.items():
-            if key in _TABLES or key in ("$defs", "definitions"):
+            if key in TABLES:
                 for child in value.values() if isinstance(value, dict) else ():
                     yield from _schemas(child, depth + 1)
-            elif key not in _VALUES:
+            elif key not in VALUES:
                 yield from _schemas(value, depth + 1)

@@ -15,6 +15,8 @@ from dragoman.models.thinking import ROOM, effort_for, nearest_level, wants_thin
 def fit_thinking(request: Request, card: Card, losses: Losses) -> Request:
     """`reasoning` with on, off, or a level that the model has; None where there is nothing to say."""
     asked = request.reasoning or Reasoning()
+    if asked.mode == "between_tools":
+        losses.drop("reasoning", "thinking between calls of tools only is Claude's own way: it is off here")
     thinks = "enabled" in card.thinking.types
     match wants_thinking(asked):
         case True if thinks:

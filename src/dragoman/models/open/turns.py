@@ -7,14 +7,28 @@ one turn; every call has its result, in the next turn.  Each repair depends only
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from msgspec.structs import replace
 
-from dragoman.conversation import Foreign, Message, Part, Refusal, Request, Text, Thinking, ToolCall, ToolResult
+from dragoman.conversation import (
+    TOOL_FAILED,
+    Foreign,
+    Media,
+    Message,
+    Part,
+    Refusal,
+    Request,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
 from dragoman.models.open.places import inner_places, part_places, place
 from dragoman.models.open.system import placed, texts_joined, without_billing
+from dragoman.models.servers import server_of
 from dragoman.models.turns import OPENING, merged, paired, result_as_text
 
 # Any id will do, and some models read meaning out of theirs (`functions.name:0`).
@@ -29,7 +43,22 @@ def fit_turns(request: Request, card: Card, losses: Losses) -> Request:
     if not card.tools:
         turns = [_without_tools(turn, losses) for turn in turns]
     turns = [replace(turn, content=texts_joined(_said(turn.content))) for turn in turns]
-    return replace(request, messages=_opened(turns, card, losses), cache=None)
+    return replace(request, messages=_opened(turns, card, losses), cache=_kept(request, card, losses))
+
+
+def _kept(request: Request, card: Card, losses: Losses) -> Literal["5m", "1h"] | None:
+    """How long the prompt is to be kept, where the server only keeps what it is asked to; others keep it by themselves.
+
+    Texts are joined on the way, so that the client's marks have no place: one that moves with the end does for them.
+    """
+    if server_of(card.flavor).cache_marks != "control":
+        return None
+    parts = [part for message in request.messages for part in message.content]
+    inner = [each for part in parts if isinstance(part, ToolResult) for each in part.content]
+    marks = {holder.cache for holder in (*request.tools, *parts, *inner)}
+    if marks - {None}:
+        losses.emulate("cache", "one mark that moves with the end of the conversation stands for the client's")
+    return "1h" if "1h" in marks | {request.cache} else "5m" if "5m" in marks | {request.cache} else None
 
 
 def _opened(turns: list[Message], card: Card, losses: Losses) -> list[Message]:
@@ -65,17 +94,41 @@ def _cleaned(request: Request, card: Card, losses: Losses) -> list[Message]:
 
 def _clean_parts(request: Request, index: int, card: Card, losses: Losses) -> list[Part]:
     parts = request.messages[index].content
-    strange = any(type(part) in (Foreign, ToolResult) for part in parts)
+    theirs = request.messages[index].role != "assistant"
+    strange = any(type(part) in (Foreign, ToolResult) or (theirs and type(part) is ToolCall) for part in parts)
     places = part_places(request.messages, request.origin, index) if strange else [""] * len(parts)
     cleaned = []
     for part, at in zip(parts, places, strict=True):
         if isinstance(part, ToolResult):
             inner = zip(part.content, inner_places(part, at, request.origin), strict=True)
             content = [_clean_part(each, where, card, losses) for each, where in inner]
-            cleaned.append(_unmarked(replace(part, content=texts_joined([each for each in content if each]))))
+            result = replace(part, content=texts_joined([each for each in content if each]))
+            cleaned.append(_unmarked(_said_to_fail(_hoisted(result, at, card, losses), at, request.origin, losses)))
+        elif isinstance(part, ToolCall) and theirs:
+            losses.drop(at, "only the assistant calls tools")
         elif (clean := _clean_part(part, at, card, losses)) is not None:
             cleaned.append(clean)
     return cleaned
+
+
+def _hoisted(result: ToolResult, at: str, card: Card, losses: Losses) -> ToolResult:
+    """The result as it is: its dialect moves what a message of a tool cannot hold, but no longer knows its place."""
+    moved = any(isinstance(part, Media) and part.source != "text" for part in result.content)
+    if moved and card.dialect == "openai_chat":
+        losses.emulate(at, "what the tool returned besides text follows in a user message")
+    return result
+
+
+def _said_to_fail(result: ToolResult, at: str, origin: str, losses: Losses) -> ToolResult:
+    """A failure in words, since these wires have no mark for it.  OpenAI programs write those words themselves."""
+    if not result.is_error:
+        return result
+    if origin != "openai_chat":
+        losses.emulate(f"{at}.is_error", f"the result begins with {TOOL_FAILED.strip()!r}")
+    head, *rest = result.content or [Text(text="")]
+    if not isinstance(head, Text):
+        head, rest = Text(text=""), [head, *rest]
+    return replace(result, content=[replace(head, text=TOOL_FAILED + head.text), *rest], is_error=False)
 
 
 def _clean_part(part: Part, at: str, card: Card, losses: Losses) -> Part | None:
