@@ -221,4 +221,7 @@ def test_what_a_start_imports() -> None:
     """pydantic and the SDKs are for tests: nothing of ours imports them, nor anything that is not a dependency."""
     dependencies = {"PIL", "click", "httptools", "msgspec", "pypdfium2", "rich", "starlette", "uvicorn", "uvloop"}
     names = {found.imported.split(".")[0] for found in IMPORTS} - set(sys.stdlib_module_names) - {"dragoman"}
-    assert names <= dependencies
+    assert names <= dependencies | {"redis"}
+    assert {found.importer for found in IMPORTS if found.imported.split(".")[0] == "redis"} == {"dragoman.store.redis"}
+    optional = [found for found in IMPORTS if found.imported == "dragoman.store.redis"]
+    assert [found.importer for found in optional] == ["dragoman.store"], "it is imported where it is configured only"

@@ -22,7 +22,7 @@ LOST: list[tuple[str, dict[str, Any], list[str]]] = [
                 {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PNG, "detail": "low"}}]}
             ]
         },
-        ["messages[0].content[0].detail"],
+        ["messages[0].content[0].image_url.detail"],
     ),
     ("openai_chat", {"messages": [{**HI, "weight": 3}]}, ["messages[0].weight"]),
     (
@@ -38,7 +38,7 @@ LOST: list[tuple[str, dict[str, Any], list[str]]] = [
     (
         "openai_chat",
         {"messages": [HI], "tools": [{"type": "function", "function": {**F, "color": "red"}}]},
-        ["tools[0].color"],
+        ["tools[0].function.color"],
     ),
     ("openai_chat", {"messages": [HI, {**HI, "name": "Ann"}]}, ["messages[1].name"]),
     ("openai_chat", {"messages": [HI, {"role": "user", "content": "", "name": "Ann"}]}, ["messages[1].name"]),
@@ -56,7 +56,7 @@ LOST: list[tuple[str, dict[str, Any], list[str]]] = [
         ["messages"],  # after neighbours are merged the number would be another; the text names the call
     ),
     ("ollama", {"messages": [{**HI, "thinking": "hm"}]}, ["messages[0].thinking"]),
-    ("ollama", {"messages": [HI], "tools": [{"type": "function", "function": {**F, "x": 1}}]}, ["tools[0].function"]),
+    ("ollama", {"messages": [HI], "tools": [{"type": "function", "function": {**F, "x": 1}}]}, ["tools[0].function.x"]),
 ]
 
 

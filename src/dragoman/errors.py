@@ -73,8 +73,11 @@ class GatewayError(Exception):
     """Anything that ends a call without an answer.
 
     `retry_after` is in seconds.  `param` is the path of the offending member in the client's own words.
-    `code` refines the dialect's own code when the table's is too coarse.
+    `code` refines the dialect's own code when the table's is too coarse.  `request_id` is by which the server that
+    answered so knows the call.
     """
+
+    request_id = ""
 
     def __init__(
         self,

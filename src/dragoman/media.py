@@ -90,7 +90,7 @@ def _is_really(magic: bytes, head: bytes) -> bool:
     """Whether the rest of the head agrees: "BM", "ID3" and "FORM" are words, too."""
     match magic:
         case b"BM":
-            return head[6:10] == bytes(4)
+            return not head[6:10].strip(b"\0")
         case b"ID3":
             return len(head) > 3 and head[3] < 0x10
         case b"FORM":

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from dragoman.conversation import JSON, Foreign, Media, Object, Part, Request, ToolResult
 from dragoman.dialects.contract import ClientDialect, UpstreamDialect
 from dragoman.dialects.telling import with_sources
-from dragoman.dialects.untold import Untold
 from dragoman.losses import Losses
 from dragoman.models import catalogue
 from dragoman.models.cards import Card
@@ -99,14 +98,6 @@ def report_leftovers(request: Request, client: ClientDialect, upstream: Upstream
                 losses.drop(each, _NO_MEMBER.format(upstream.NAME))
     for at, name in _inner_leftovers(request, client.HANDLED):
         losses.drop(f"{at}.{name}", _NO_MEMBER.format(upstream.NAME))
-
-
-def report_reply(untold: Untold, losses: Losses) -> None:
-    """What of an answer its client cannot be told, as `reply.…`."""
-    for name in untold.names:
-        losses.drop(f"reply.{name}", "the client's API has no place for it in an answer")
-    for name in untold.reworded:
-        losses.emulate(f"reply.{name}", "it was told in words")
 
 
 _NO_MEMBER = "the {} API has no such member"

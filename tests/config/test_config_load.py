@@ -62,6 +62,7 @@ def test_nothing_said_is_all_defaults() -> None:
         ({"DRAGOMAN_KEEP_ALIVE": "1h"}, {"keep_alive": 3600.0}),
         ({"DRAGOMAN_REFRESH": "0"}, {"refresh": 0.0}),
         ({"DRAGOMAN_PROMPT_CACHE": "off"}, {"prompt_cache": "off"}),
+        ({"DRAGOMAN_STRUCTURED_OUTPUT": "check"}, {"structured_output": "check"}),
         ({"DRAGOMAN_LOG_FORMAT": "json"}, {"log_format": "json"}),
         (
             {

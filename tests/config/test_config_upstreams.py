@@ -229,6 +229,13 @@ def test_a_variable_that_a_table_takes_its_key_from_makes_no_upstream_of_its_own
                 "{file}:3: models.x.num_ctx is 0, but must be a whole number from 1 to 100000000",
             ],
         ),
+        (
+            '[models.x]\nserver_tools = ["bash"]\n',
+            [
+                "{file}:2: models.x.server_tools is ['bash'], but must be a list of web_search, web_fetch,"
+                " code_execution"
+            ],
+        ),
         ("num_ctx = 9000\nmax_num_ctx = 8000\n", ["num_ctx is 9000, but max_num_ctx allows only 8000"]),
     ],
 )

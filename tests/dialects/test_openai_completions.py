@@ -74,7 +74,7 @@ def test_the_module_is_a_client_dialect() -> None:
 
 def test_a_prompt_is_a_user_message() -> None:
     request = ask(max_tokens=5, temperature=0.5, stop="\n", logprobs=3, user="u", seed=1, presence_penalty=0)
-    assert request.messages == [Message(role="user", content=[Text(text="Once")])]
+    assert request.messages == [Message(role="user", content=[Text(text="Once")], at="prompt")]
     assert (request.max_tokens, request.temperature, request.stop) == (5, 0.5, ["\n"])
     assert (request.logprobs, request.top_logprobs, request.user, request.seed) == (True, 3, "u", 1)
     assert request.extra == {} and not request.stream
@@ -231,10 +231,12 @@ def test_several_prompts_in_one_stream(order: Sequence[int]) -> None:
 
 
 def test_merged_answers() -> None:
-    merged = dialect.merge_replies([dialect.encode_reply(reply(Text(text=t)), ask(), STAMP) for t in "ab"])
+    bodies = [dialect.encode_reply(reply(Text(text=t)), ask(), STAMP) for t in "ab"]
+    merged = dialect.merge_replies(bodies)
     strict(merged)
     assert [(c["index"], c["text"]) for c in merged["choices"]] == [(0, "a"), (1, "b")]
-    assert merged["usage"]["total_tokens"] == 34
+    assert merged["usage"]["total_tokens"] == 17 + 7, "one prompt, two answers"
+    assert dialect.merge_replies(bodies, 1)["usage"]["total_tokens"] == 34, "two prompts"
 
 
 def test_the_sdk_reads_the_stream() -> None:

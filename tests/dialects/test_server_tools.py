@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import ollama
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -166,8 +168,14 @@ def test_annotations_point_at_the_cited_words() -> None:
 
 
 def test_sources_without_an_address_are_listed() -> None:
-    listed = by_openai("fetch")["content"].partition("\n\nSources:\n")[2]
-    assert listed == "- Annual report, page 3\n- document 2"
+    said = by_openai("fetch")
+    assert said["content"].partition("\n\nSources:\n")[2] == "- document 2"
+    assert [each["url_citation"]["url"] for each in said["annotations"]] == ["https://example.com/report.pdf"]
+
+
+def test_a_page_that_was_read_is_linked_where_it_is_cited() -> None:
+    listed = by_ollama("fetch")["content"].partition("\n\nSources:\n")[2]
+    assert listed == "- [Annual report, page 3](https://example.com/report.pdf)\n- document 2"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -230,6 +238,56 @@ def test_an_anthropic_client_sends_everything_back() -> None:
 )
 def test_what_cannot_come_back(content: list[Part], lossy: bool) -> None:
     assert is_lossy(content) is lossy
+
+
+# --- any answer -----------------------------------------------------------------------------------
+
+WORDS = st.sampled_from(["", "a", "So. ", "🐉\n", "```", "é"])
+CITATIONS = st.sampled_from(
+    [
+        Citation(url="https://h/x", title="T", extra={"type": "web_search_result_location", "url": "https://h/x"}),
+        Citation(title="Annual report", extra={"type": "page_location", "start_page_number": 1, "end_page_number": 3}),
+        Citation(url="kb/1", title="K", extra={"type": "search_result_location", "source": "kb/1"}),
+    ]
+)
+SEARCHED_BLOCKS = [
+    part for name in NAMES for part in anthropic.decode_reply(message(name)).content if isinstance(part, Foreign)
+]
+PARTS: st.SearchStrategy[Part] = st.one_of(
+    st.sampled_from(SEARCHED_BLOCKS),
+    st.builds(lambda text, citations: Text(text=text, citations=citations), WORDS, st.lists(CITATIONS, max_size=2)),
+    st.builds(lambda text: Thinking(text=text), WORDS),
+    st.just(ToolCall(id="toolu_1", name="f", arguments='{"a":1}')),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=st.lists(PARTS, max_size=7), formed=st.booleans())
+def test_a_stream_tells_what_a_whole_answer_tells(content: list[Part], formed: bool) -> None:
+    reply = Reply(origin="anthropic", id="x", model="m", content=content)
+    form = {"format": Format(kind="json")} if formed else {}
+    chat = asking("openai_chat", **form)
+    said = openai_chat.encode_reply(reply, chat, STAMP)["choices"][0]["message"]
+    data = openai_chat.Encoder(chat, STAMP).feed(unfold(reply))
+    deltas = [
+        choice["delta"]
+        for frame in SSE().feed(data)
+        if frame != b"[DONE]"
+        for choice in msgspec.json.decode(frame)["choices"]
+    ]
+    assert "".join(delta.get("content") or "" for delta in deltas) == (said["content"] or "")
+    told = "".join(delta.get("reasoning_content", "") for delta in deltas)
+    assert told == said.get("reasoning_content", "")
+    assert [each for delta in deltas for each in delta.get("annotations", [])] == said["annotations"]
+    for annotation in said["annotations"]:
+        place = annotation["url_citation"]
+        assert 0 <= place["start_index"] <= place["end_index"] <= len(said["content"])
+    local = asking("ollama", **form)
+    answer = ollama_wire.encode_reply(reply, local, STAMP)["message"]
+    lines = [msgspec.json.decode(line) for line in NDJSON().feed(ollama_wire.Encoder(local, STAMP).feed(unfold(reply)))]
+    assert "".join(line["message"]["content"] for line in lines) == answer["content"]
+    for request, text in ((chat, said["content"] or ""), (local, answer["content"])):
+        assert words_and_calls(heard(content, request))[0] == text
 
 
 # --- sources of other servers ---------------------------------------------------------------------

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
+
+from msgspec.structs import replace
 
 from dragoman.config import settings_table
 from dragoman.config.presets import PRESETS
 from dragoman.errors import TABLE
+from dragoman.models.bounds import Bounds
 from dragoman.models.cards import Card, bundled
 from dragoman.models.servers import GENERIC, Server, servers
 from dragoman.relay.patience import MEANING
 from tests.docs.pages import ROOT
+from tests.fidelity.matrix import DIALECTS, fidelity
+from tests.fidelity.reply_matrix import answers_table
+from tests.fidelity.reply_probing import UPSTREAMS
 
 _WHEN = {"retired": "retired", "scheduled": "ends", "not_sooner_than": "not before"}
 
@@ -87,6 +94,26 @@ def _flavor(server: Server) -> Sequence[str]:
     return (f"`{server.name}`", known, choice, formats, _THOUGHTS[server.reasoning], _COUNTS[server.count])
 
 
+def bounds() -> str:
+    """How much media each server takes: Claude by its window, then the servers of which anything is known."""
+    headings = ("server", "images", "one image, as base64", "on a side", "of many", "pixels", "pages", "request")
+    claude = {card.media: card for card in sorted(bundled().cards.values(), key=lambda card: card.context_window)}
+    named = [(f"Claude, {card.context_window:,} tokens", media) for media, card in claude.items()]
+    others = [(f"`{name}`", server.media) for name, server in servers().items()]
+    known = [(name, media) for name, media in named + others if replace(media, sounds=()) != Bounds()]
+    return _table(headings, [(name, *_bounds(media)) for name, media in known])
+
+
+def _bounds(media: Bounds) -> Sequence[str]:
+    many = f"{media.edge_of_many} (over {media.many})" if media.many else "–"
+    whole = (media.images, _mebibytes(media.image_bytes), media.edge, many, f"{media.pixels:,}", media.pages)
+    return [str(each) if each not in (0, "0") else "–" for each in (*whole, _mebibytes(media.request_bytes))]
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:g} MiB" if size else "–"
+
+
 def preset() -> str:
     """What the preset for local models says."""
     rows = [(f"`{key}`", f"`{str(value).lower()}`") for key, value in PRESETS["local"].items()]
@@ -114,7 +141,10 @@ PLACES: dict[str, tuple[str, Callable[[], str]]] = {
     "errors": ("docs/translation.md", errors),
     "preset": ("docs/configuration.md", preset),
     "flavors": ("docs/upstreams.md", flavors),
+    "bounds": ("docs/translation.md", bounds),
     "failures": ("docs/routing.md", failures),
+    **{f"fidelity of {dialect}": ("docs/fidelity.md", partial(fidelity, dialect)) for dialect in DIALECTS},
+    **{f"answers of {name}": ("docs/fidelity.md", partial(answers_table, name)) for name in UPSTREAMS},
 }
 """Marker, file, and what belongs after it."""
 

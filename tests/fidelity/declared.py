@@ -16,23 +16,24 @@ ALIASES: dict[str, str] = {
 EQUIVALENTS: dict[str, str] = {
     r"parallel_tool_calls$": r"disable_parallel_tool_use=True",
     r"disable_parallel_tool_use$": r"parallel_tool_calls=False",
-    r"prompt_cache_breakpoint(\.mode)?$": r"^=cache_control",
     r"prompt_cache_breakpoint\.ttl$": r"^ttl=1h",
     r"^(think|reasoning_effort|output_config\.effort)$|^thinking\[(enabled|adaptive|disabled)\]$": (
         r"^(type=(adaptive|enabled|disabled)|effort=|reasoning_effort=|enable_thinking=|think=)"
     ),
     r"is_error$": r"It failed",
     r"\.active$": r"\(active\)",
-    r"^tool_choice\[none\]$": r"^tool_choice=none",
-    r"messages\[\]\.role$": r"system-reminder",
+    r"^tool_choice\[(none|any)\]$": r"^tool_choice=(none|required)",
     r"^response_format\[json_object\]$|^format$": r"^type=json_object|^format=json|JSON",
     r"^function_call$": r"^type=none",
     r"grammar\.syntax$": r'"syntax":"regex"',
     r"^tool_choice$|allowed_tools\.mode$": r"^type=any|^tool_choice=required|must (answer|call)",
-    r"^stream$": r"^stream=True",
 }
 """What stands for a member upstream, as `name=value` of something the member added."""
 
+_RUNNER = (
+    "num_ctx|num_keep|num_batch|num_gpu|main_gpu|num_thread|use_mmap|use_mlock|numa|low_vram|f16_kv|logits_all|"
+    "vocab_only|embedding_only"
+)
 _CACHING = r"^(Ollama|OpenAI|vLLM|others): .*"
 
 NOTHING: dict[str, str] = {
@@ -42,18 +43,20 @@ NOTHING: dict[str, str] = {
     r": n$": "done here, by that many calls",
     r": echo$": "done here",
     r": keep_alive$": "done here: how long `/api/ps` shows the model",
-    r": options\.(num_ctx|num_keep|num_batch|num_gpu|main_gpu|num_thread|use_mmap|use_mlock|numa|low_vram|f16_kv|logits_all|vocab_only|embedding_only)$": "tells a local runner how to use its machine",
+    rf": options\.({_RUNNER})$": "tells a local runner how to use its machine",
     r"response_format\[json_schema\]\.json_schema\.strict$": "it is always strict",
     r"(server_tool_use|mcp_tool_use)\]\.id$|_tool_result\]\.tool_use_id$": "in words, a result stands behind its call",
     r": service_tier$": "about the capacity of Anthropic's servers",
     r": tools\[custom\]\.eager_input_streaming$": "how fast a call's input streams",
     r"edits\[clear_thinking_20251015\]\.keep$": "all is kept anyway",
     r"^Ollama: tool_choice\[(any|tool)\]\.disable_parallel_tool_use$": "a forced call is one call",
+    r"str_replace_result\]$": "says only that it was done",
     r": thinking\[\w+\]\.display$": "done here",
     r": response_format\[text\]$": "the default",
     r": tools\[custom\]\.custom\.format\[text\]$": "the default",
     r": tools\[\]\.type$": "there is one kind",
-    r": .*\.parameters\[object\]$": "the default",
+    r"(parameters|input_schema)\[object\]$|tool_choice\[auto\]$": "the default",
+    r"user_location\[approximate\]$": "says nothing by itself",
     r"^Ollama: (user|safety_identifier|metadata\.user_id)$": "names nobody to a server without accounts",
     _CACHING + r"(cache_control|prompt_cache_breakpoint)": "these servers cache by themselves",
     r"\[image\]\.source\[base64\]\.media_type$|\[(base64|text)\]\.media_type$": "told by the first bytes",

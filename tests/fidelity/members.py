@@ -10,7 +10,18 @@ import collections.abc
 import types
 from collections.abc import Iterator
 from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    NotRequired,
+    Required,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import anthropic.types.beta.message_create_params as anthropic_beta
 import anthropic.types.message_create_params as anthropic_messages
@@ -18,7 +29,7 @@ import ollama._types as ollama_types
 import openai.types.chat.completion_create_params as openai_chat
 import openai.types.completion_create_params as openai_completions
 from pydantic import BaseModel
-from typing_extensions import NotRequired, Required, is_typeddict
+from typing_extensions import is_typeddict
 
 _DISCRIMINATORS = ("type", "role", "name", "command")
 _MAX_DEPTH = 14
@@ -190,6 +201,8 @@ def _shapes(hint: Any, inside: tuple[type, ...]) -> tuple[Shape, ...]:
         elif any(isinstance(s, Leaf) and s.kind == shape.kind and not shape.choices for s in found):
             continue
         found.append(shape)
+    if any(isinstance(shape, Record) for shape in found):  # the same object, in a looser type
+        found = [shape for shape in found if shape != Leaf("object")]
     return tuple(found)
 
 
@@ -242,31 +255,35 @@ def _flat(hint: Any, inside: tuple[type, ...]) -> Iterator[Shape]:
     origin, args = get_origin(hint), get_args(hint)
     if hint is None or hint is type(None):
         return
-    if origin is Annotated or origin in (Required, NotRequired):
-        yield from _flat(args[0], inside)
-    elif origin in (Union, types.UnionType):
+    if origin in (Union, types.UnionType):
         for arg in args:
             yield from _flat(arg, inside)
+    elif origin in (Annotated, Required, NotRequired):
+        yield from _flat(args[0], inside)
     elif origin is Literal:
         yield Leaf("word", args)
-    elif origin is not None and issubclass(origin, collections.abc.Mapping):
-        yield Leaf("object")
-    elif origin is not None and issubclass(origin, collections.abc.Iterable):
-        if items := _shapes(args[0], inside):
-            yield Array(items)
+    elif origin is not None:
+        yield from _container(origin, args, inside)
     elif is_typeddict(hint) or (isinstance(hint, type) and issubclass(hint, BaseModel)):
-        if hint.__name__ == "Image":  # the SDK's own wrapping of a base64 string
-            yield Leaf("str")
-        elif hint.__name__ == "Property":  # of a JSON Schema
-            yield Leaf("object")
-        elif hint not in inside and len(inside) < _MAX_DEPTH:
-            yield _record(hint, inside)
-    elif hint in _SCALARS:
-        yield Leaf(_SCALARS[hint])
-    elif getattr(hint, "__supertype__", None) is not None:
-        yield from _flat(hint.__supertype__, inside)
+        yield from _of_class(hint, inside)
     else:
+        yield Leaf(_SCALARS.get(hint, "object"))
+
+
+def _container(origin: Any, args: tuple[Any, ...], inside: tuple[type, ...]) -> Iterator[Shape]:
+    if issubclass(origin, collections.abc.Mapping):
         yield Leaf("object")
+    elif items := _shapes(args[0], inside):
+        yield Array(items)
+
+
+def _of_class(kind: Any, inside: tuple[type, ...]) -> Iterator[Shape]:
+    if kind.__name__ == "Image":  # the SDK's own wrapping of a base64 string
+        yield Leaf("str")
+    elif kind.__name__ == "Property":  # of a JSON Schema
+        yield Leaf("object")
+    elif kind not in inside and len(inside) < _MAX_DEPTH:
+        yield _record(kind, inside)
 
 
 _SCALARS: dict[Any, str] = {str: "str", int: "int", float: "float", bool: "bool"}
@@ -294,7 +311,7 @@ def _below(shape: Shape, where: str, steps: tuple[Step, ...], owner: str, requir
                 yield from _below(item, f"{where}[{label}]", (*steps, Step("", item)), owner, required)
         case Record(_, label, _):
             here = where if not label or where.endswith("]") else f"{where}[{label}]"
-            if not _is_empty(shape):
+            if label or not _is_empty(shape):
                 yield Member(here, steps, owner, required)
             if not where.endswith(_NESTED_TOOL) or label == "custom":
                 yield from _members(shape, here, steps)

@@ -1,5 +1,8 @@
-"""What becomes of one member on its way to one server: the request is made ready as the relay does, once with the member
-and once without, and the difference must hold the member's value, or the report must name it."""
+"""What becomes of one member on its way to one server.
+
+The request is made ready as the relay does, once with the member and once without: the difference must hold the
+member's value, or the report must name it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import binascii
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -105,36 +108,43 @@ class Bench:
 # --- what became of it -----------------------------------------------------------------------------
 
 
-def told(bench: Bench, dialect: str, member: Member, column: str) -> Told:
-    """What becomes of `member` in `column`."""
+def fates(bench: Bench, dialect: str, member: Member, names: Sequence[str]) -> dict[str, Told]:
+    """What becomes of `member` in each of the columns `names`."""
     tried = probe(dialect, member)
+    return {name: _told(bench, dialect, member, tried, name) for name in names}
+
+
+def _told(bench: Bench, dialect: str, member: Member, tried: Probe, column: str) -> Told:
     card = columns()[column]
     sent, bare = bench.carried(dialect, tried.body, card), bench.carried(dialect, tried.bare, card)
     if sent.error is not None:
-        names = _concerns(sent.error.param or "", tried, member) or tried.at in sent.error.message
-        return Told("refused" if names else "silent", sent.error.message)
-    for names, outcome in ((sent.dropped, "reported"), (sent.emulated, "emulated")):
-        for name, why in names.items():
-            if _concerns(name, tried, member) == "exact":
-                return Told(outcome, why)  # type: ignore[arg-type]
+        named = _concerns(sent.error.param or "", tried, member) or tried.at in sent.error.message
+        return Told("refused" if named else "silent", sent.error.message)
+    if bare.error is not None:
+        return Told("silent", f"without it the request is refused: {bare.error.message}")
+    dropped = {name: how for name in sent.dropped if (how := _concerns(name, tried, member))}
+    emulated = {name: how for name in sent.emulated if (how := _concerns(name, tried, member))}
+    for name in (name for name, how in dropped.items() if how == "exact"):
+        return Told("reported", sent.dropped[name])
+    for name in (name for name, how in emulated.items() if how == "exact"):
+        return Told("emulated", sent.emulated[name])
+    if _is_new(tried, member, sent, bare):
+        return Told("emulated", sent.emulated[next(iter(emulated))]) if emulated else Told("carried")
+    # What it is in was left out, or what is in it was.
+    inside = [] if isinstance(tried.value, str | int | float) else [n for n in sent.dropped if _is_inside(n, tried)]
+    for name in (*dropped, *inside):
+        return Told("reported", sent.dropped[name])
+    if reason := _asks_nothing(column, member):
+        return Told("nothing", reason)
+    return Told("silent", f"{tried.at} = {tried.value!r}; dropped {[*sent.dropped]}, emulated {[*sent.emulated]}")
+
+
+def _is_new(tried: Probe, member: Member, sent: Carried, bare: Carried) -> bool:
+    """Whether the member, or what stands for it, is in what is sent and would not be there without it."""
     new = _leaves(sent.body) - _leaves(bare.body)
     if isinstance(tried.value, str) and len(tried.value) > _SHORT and tried.value in json.dumps(bare.body):
         new = Counter({leaf: count for leaf, count in new.items() if leaf[1] == tried.value})
-    found = _is_found(tried, member, new) or _stands(member, new)
-    for name, why in sent.emulated.items():
-        if found and _concerns(name, tried, member):
-            return Told("emulated", why)
-    if found:
-        return Told("carried")
-    for name, why in sent.dropped.items():
-        if _concerns(name, tried, member):
-            return Told("reported", why)
-    inside = [why for name, why in sent.dropped.items() if _is_inside(name, tried)]
-    if inside and not isinstance(tried.value, str | int | float):
-        return Told("reported", inside[0])
-    if reason := _asks_nothing(column, member):
-        return Told("nothing", reason)
-    return Told("silent", f"{tried.at} = {tried.value!r}; dropped {[*sent.dropped]}, emulated {[*sent.emulated]}; new {dict(list(new.items())[:4])}")
+    return _is_found(tried, member, new) or _stands(member, new)
 
 
 def _asks_nothing(column: str, member: Member) -> str:
@@ -152,7 +162,7 @@ def _concerns(name: str, tried: Probe, member: Member) -> str:
     if any(word in name for word in _words(tried.value)):
         return "exact"
     name, at = _plain(name), _plain(tried.at)
-    if name == at or at == f"options.{name}" or re.search(ALIASES.get(name, "$^"), member.path):
+    if at in (name, f"options.{name}") or re.search(ALIASES.get(name, "$^"), member.path):
         return "exact"
     if "[]" in name and not name.startswith("tools"):
         at = re.sub(r"\[\d+\]", "[]", at)

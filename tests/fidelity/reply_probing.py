@@ -17,7 +17,7 @@ from dragoman.dialects.ollama import generate
 from dragoman.dialects.untold import Untold, of_reply
 from tests.fidelity.reply_samples import Answer, answers, streams
 
-Verdict = Literal["carried", "reported", "silent"]
+Verdict = Literal["carried", "emulated", "reported", "silent"]
 
 UPSTREAMS: Mapping[str, UpstreamDialect] = {"anthropic": anthropic, "openai_chat": openai_chat, "ollama": ollama}
 CLIENTS: Mapping[str, ClientDialect] = {
@@ -43,8 +43,10 @@ def _verdict(answer: Answer, tell: Any, upstream: str, client: str) -> Verdict:
     said, untold = tell(upstream, client, answer.data)
     if answer.needle and answer.needle in said:
         return "carried"
-    if any(_is_about(name, answer.path) for name in untold.names + untold.reworded):
+    if any(_is_about(name, answer.path) for name in untold.names):
         return "reported"
+    if any(_is_about(name, answer.path) for name in untold.reworded):
+        return "emulated"
     if not answer.needle and said != _plainly(tell, upstream, client, answer)[0]:
         return "carried"
     return "silent"
@@ -58,7 +60,8 @@ def _plainly(tell: Any, upstream: str, client: str, answer: Answer) -> tuple[str
 def _is_about(name: str, path: str) -> bool:
     """Whether a report's name means the member at `path`, or something it is in."""
     words = {_ALIASES.get(word, word) for word in _WORD.findall(path)}
-    return _WORD.findall(name)[-1] in words
+    last = _WORD.findall(name)[-1]
+    return _ALIASES.get(last, last) in words
 
 
 _WORD = re.compile(r"[a-z_]*[a-z][a-z_0-9]*")

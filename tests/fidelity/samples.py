@@ -1,12 +1,13 @@
 """A value unlike any other for each member of a request, and a request around it that makes sense.
 
-Strings are words that occur nowhere else (`zq…z`), numbers are odd ones, media hold such a word.  What a type does not say
-(a picture must be one) stands in the tables here.
+Strings are words that occur nowhere else (`zq…z`), numbers are odd ones, media hold such a word.  What a type does not
+say (a picture must be one) stands in the tables here.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable
 from functools import cache
@@ -63,14 +64,14 @@ def sample(shape: Shape, pattern: str, seed: int = 0) -> Any:
 def _object(record: Record, pattern: str, seed: int) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, field in record.fields.items():
-        if name in ("type", "role", "name") and record.label and _words(field.alternatives):
-            if record.label in _words(field.alternatives) or field.required:
-                made[name] = record.label if record.label in _words(field.alternatives) else field.alternatives[0].choices[0]  # type: ignore[union-attr]
+        if name in ("type", "role", "name") and record.label and (words := _words(field.alternatives)):
+            if record.label in words or field.required:
+                made[name] = record.label if record.label in words else words[0]
         elif field.required:
             made[name] = sample(_simplest(field.alternatives), f"{pattern}.{name}", seed)
-    for expression, name in _NEEDED:
-        if name in record.fields and name not in made and re.search(expression, pattern):
-            made[name] = sample(_simplest(record.fields[name].alternatives), f"{pattern}.{name}", seed)
+    for name, field in record.fields.items():
+        if name not in made and _is_needed(pattern, name):
+            made[name] = sample(_simplest(field.alternatives), f"{pattern}.{name}", seed)
     return made
 
 
@@ -105,6 +106,7 @@ def _scalar(leaf: Leaf, pattern: str, seed: int) -> Any:
 
 # Members that a request makes no sense without, though their types leave them out.
 _NEEDED: tuple[tuple[str, str], ...] = (
+    (r"\[compaction\]$", "content"),
     (r"^tools\[\]$", "function"),
     (r"^tools\[\]\.function$", "name"),
     (r"\[file\]\.file$", "file_data"),
@@ -113,6 +115,11 @@ _NEEDED: tuple[tuple[str, str], ...] = (
     (r"^tools\[function\]\.function$|^functions\[\]$|^tools\[\]\.function$", "parameters"),
     (r"^tools\[custom\]$", "input_schema"),
 )
+
+
+def _is_needed(pattern: str, name: str) -> bool:
+    return any(name == needed and re.search(expression, pattern) for expression, needed in _NEEDED)
+
 
 _Made = Callable[[str, int], Any]
 
@@ -144,7 +151,12 @@ def _paper(_: str, seed: int) -> str:
 
 def _schema(pattern: str, seed: int) -> dict[str, Any]:
     name = word(pattern, seed)
-    return {"type": "object", "properties": {name: {"type": "string"}}, "required": [name], "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": {name: {"type": "string"}},
+        "required": [name],
+        "additionalProperties": False,
+    }
 
 
 def _address(suffix: str) -> _Made:
@@ -152,7 +164,7 @@ def _address(suffix: str) -> _Made:
 
 
 def _in_object(pattern: str, seed: int) -> str:
-    return '{"q":"%s"}' % word(pattern, seed)
+    return json.dumps({"q": word(pattern, seed)})
 
 
 _SPECIAL: tuple[tuple[str, tuple[str, ...], _Made], ...] = (
@@ -189,6 +201,7 @@ _SPECIAL: tuple[tuple[str, tuple[str, ...], _Made], ...] = (
     (r"context\[\]$", (), _fixed(4711)),
     (r"prompt\[\]", ("int",), _fixed(4711)),
     (r"parallel_tool_calls$", (), _fixed(False, True)),
+    (r"thinking\[\w+\]\.display$", (), _fixed("omitted")),
     (r"^think$", ("str",), _fixed("high", "low")),
     (r"^keep_alive$", ("str",), _fixed("47m", "48m")),
     (r"messages\[\]\.role$", (), _fixed("system", "user")),
@@ -213,6 +226,18 @@ _NEUTRAL: dict[str, dict[str, Any]] = {
 """What stands before the element that is probed, so that its number is not 0: by the label of a variant there is."""
 
 
+class _Spot(NamedTuple):
+    """Where a build has come to: `pattern` is the path by types, `at` the path in the body.
+
+    With `seed` 1 the member is left out, or has another value where it is `required`.
+    """
+
+    pattern: str
+    at: str
+    required: bool
+    seed: int
+
+
 class _Build:
     def __init__(self, dialect: str, member: Member) -> None:
         self._dialect = dialect
@@ -222,7 +247,7 @@ class _Build:
     def body(self, seed: int) -> tuple[dict[str, Any], str]:
         """The request with the member (`seed` 0), or without it or with another value, and where the member is."""
         first, *rest = self._member.steps
-        value, at = self._below(first, tuple(rest), first.key, first.key, self._member.required, seed)
+        value, at = self._below(first, tuple(rest), _Spot(first.key, first.key, self._member.required, seed))
         if first.key == "messages":
             item = self._member.steps[1].shape
             role = item.label if isinstance(item, Record) else ""
@@ -234,42 +259,42 @@ class _Build:
             body, _ = around(self._dialect, self._member.path, "", members)
         return body, at
 
-    def _below(
-        self, step: Step, rest: tuple[Step, ...], pattern: str, at: str, required: bool, seed: int
-    ) -> tuple[Any, str]:
+    def _below(self, step: Step, rest: tuple[Step, ...], spot: _Spot) -> tuple[Any, str]:
         """The value of `step`, in which `rest` leads to the member, and the path of the member."""
         shape = step.shape
-        if isinstance(shape, Record) and not pattern.endswith("]") and shape.label:
-            pattern = f"{pattern}[{shape.label}]"
+        if isinstance(shape, Record) and not spot.pattern.endswith("]") and shape.label:
+            spot = spot._replace(pattern=f"{spot.pattern}[{shape.label}]")
         if not rest:
-            if seed and not required:
-                return _ABSENT, at
-            made = sample(shape, pattern, seed)
-            if not seed:
-                self.value = made
-            return made, at
+            return self._member_itself(shape, spot), spot.at
         step, *after = rest
         if isinstance(shape, Array):
-            return self._element(shape, step, tuple(after), pattern, at, required, seed)
+            return self._element(shape, step, tuple(after), spot)
         assert isinstance(shape, Record)
-        made = _object(shape, pattern, 0)
+        made = _object(shape, spot.pattern, 0)
         field = shape.fields.get(step.key)
-        needed = field is not None and field.required
-        inner, at = self._below(step, tuple(after), f"{pattern}.{step.key}", f"{at}.{step.key}", needed, seed)
+        needed = field is not None and (field.required or _is_needed(spot.pattern, step.key))
+        inside = _Spot(f"{spot.pattern}.{step.key}", f"{spot.at}.{step.key}", needed, spot.seed)
+        inner, at = self._below(step, tuple(after), inside)
         if inner is _ABSENT:
             made.pop(step.key, None)
         else:
             made[step.key] = inner
         return made, at
 
-    def _element(
-        self, shape: Array, step: Step, rest: tuple[Step, ...], pattern: str, at: str, required: bool, seed: int
-    ) -> tuple[Any, str]:
+    def _member_itself(self, shape: Shape, spot: _Spot) -> Any:
+        if spot.seed and not spot.required:
+            return _ABSENT
+        made = sample(shape, spot.pattern, spot.seed)
+        if not spot.seed:
+            self.value = made
+        return made
+
+    def _element(self, shape: Array, step: Step, rest: tuple[Step, ...], spot: _Spot) -> tuple[Any, str]:
         label = step.shape.label if isinstance(step.shape, Record) else ""
-        first = _before(shape, at)
-        where, pattern = f"{at}[{len(first)}]", f"{pattern}[{label}]"
-        gone = not rest and bool(seed) and bool(first)
-        inner, where = self._below(step, rest, pattern, where, required and not gone, seed)
+        first = _before(shape, spot.at)
+        gone = not rest and bool(spot.seed) and bool(first)
+        inside = _Spot(f"{spot.pattern}[{label}]", f"{spot.at}[{len(first)}]", spot.required and not gone, spot.seed)
+        inner, where = self._below(step, rest, inside)
         if inner is _ABSENT:
             return (first or _ABSENT), where
         return [*first, inner], where

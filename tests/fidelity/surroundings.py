@@ -1,7 +1,7 @@
 """Requests that make sense around the member that is probed: what it answers, what answers it, what it refers to.
 
-Two messages of the user stand before it: they become one on most wires, and a report that counts what is sent instead of
-what the client wrote is off by one.
+Two messages of the user stand before it: they become one on most wires, and a report that counts what is sent instead
+of what the client wrote is off by one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ def around(dialect: str, path: str, role: str, inside: Object | None) -> tuple[O
     messages: list[Object] = [*_BEFORE]
     message = inside
     if message is not None:
+        if dialect == "ollama" and path != "messages[].role":
+            message["role"] = "user"
         before, after = _FRAMES[dialect](message, role)
         messages = [*_BEFORE, *before]
         number = len(messages)
@@ -61,7 +63,8 @@ def _openai(message: Object, role: str) -> tuple[list[Object], list[Object]]:
     match role:
         case "assistant":
             results = [
-                {"role": "tool", "tool_call_id": call["id"], "content": "Done."} for call in message.get("tool_calls", ())
+                {"role": "tool", "tool_call_id": call["id"], "content": "Done."}
+                for call in message.get("tool_calls", ())
             ]
             if function := message.get("function_call"):
                 results = [{"role": "function", "name": function["name"], "content": "Done."}]
@@ -91,9 +94,7 @@ def _ollama(message: Object, _: str) -> tuple[list[Object], list[Object]]:
         message["role"] = "assistant"
         message.setdefault("content", "Well.")
         return [], [_AFTER]
-    if not str(message.get("role")).startswith(("system", "assistant")):
-        message["role"] = "user"
-    message.setdefault("content", "Look.")
+    message.setdefault("content", "Look here.")
     return [], [_AFTER]
 
 
@@ -126,8 +127,6 @@ def _complete(dialect: str, path: str, body: Object) -> Object:
         body["stream"] = True
     elif key == "top_logprobs":
         body["logprobs"] = True
-    elif key in ("context_management", "thinking"):
-        body["thinking"] = body.get("thinking") or {"type": "adaptive"}
     return body
 
 

@@ -53,6 +53,7 @@ AUTOMATIC: list[tuple[str, tuple[Message, ...], dict[str, Any], list[tuple[str, 
     ("a lone question under a long system prompt", (say("system", LONG), user("a")), {}, [("system", "5m")]),
     ("a lone question under a short one", (say("system", "Be brief."), user("a")), {}, []),
     ("a conversation", TALK, {}, [("end", "5m")]),
+    ("a conversation of a client that could have", TALK, {"origin": "anthropic"}, [("end", "5m")]),
     ("a conversation under a long system prompt", (say("system", LONG), *TALK), {}, [("system", "5m"), ("end", "5m")]),
     ("tools", (user("a"),), {"tools": [SEARCH]}, [("end", "5m")]),
     (

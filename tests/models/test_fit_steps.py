@@ -14,7 +14,6 @@ from dragoman.conversation import (
     Reasoning,
     Request,
     Seal,
-    Text,
     Thinking,
     Tool,
     ToolCall,

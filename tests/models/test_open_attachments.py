@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 
 import pytest
+from msgspec.structs import replace
 
-from dragoman.conversation import Media, Message, ToolResult
+from dragoman.conversation import Media, ToolResult
 from dragoman.errors import GatewayError
 from dragoman.models.cards import Card
 from tests.models.building import assistant, call, say, user
@@ -75,9 +76,9 @@ def test_case_45_pictures_in_results_arrive(card: Card) -> None:
 
 
 def test_places_are_the_clients_own() -> None:
-    """Anthropic's `system` is no message, everybody else's is."""
-    messages: list[Message] = [say("system", "s"), user("at", IMAGE)]
-    for origin, place in (("anthropic", "messages[0].content[1]"), ("openai_chat", "messages[1].content[1]")):
+    """The member `system` is no message."""
+    for at, place in (("system", "messages[0].content[1]"), ("", "messages[1].content[1]")):
+        messages = [replace(say("system", "s"), at=at), user("at", IMAGE)]
         with pytest.raises(GatewayError) as caught:
-            opened(asked(*messages, origin=origin), plain("ollama"))
+            opened(asked(*messages, origin="openai_chat"), plain("ollama"))
         assert caught.value.param == place

@@ -55,7 +55,7 @@ def test_system_messages(messages: list[Message], wire: list[tuple[str, object]]
 @pytest.mark.parametrize("card", BOTH, ids=lambda card: card.dialect)
 def test_case_31_a_late_instruction_stands_after_the_tool_results(card: Card) -> None:
     messages = [user("go"), assistant(call("c")), say("system", "late"), user(result("c", "done"))]
-    wanted = asked(say("system", "top"), *messages)
+    wanted = asked(replace(say("system", "top"), at="system"), *messages)
     _, body, losses = opened(wanted, card)
     assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "tool", "user"]
     assert body["messages"][-1]["content"] == "<system-reminder>\nlate\n</system-reminder>"

@@ -48,6 +48,14 @@ def test_a_search_beside_tools() -> None:
     assert [tool["name"] for tool in done.body["tools"]] == ["f", "web_search"]
 
 
+def test_a_choice_among_tools_does_not_rule_out_a_search() -> None:
+    functions = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+    chosen = {"mode": "auto", "tools": [{"type": "function", "function": {"name": "g"}}]}
+    choice = {"type": "allowed_tools", "allowed_tools": chosen}
+    done = translated("openai_chat", tools=functions, tool_choice=choice, web_search_options={})
+    assert [tool["name"] for tool in done.body["tools"]] == ["g", "web_search"]
+
+
 def test_what_a_search_cannot_be_told_is_reported() -> None:
     done = translated("openai_chat", web_search_options={"search_context_size": "high", "novel": 1})
     assert set(done.dropped) == {"web_search_options.search_context_size", "web_search_options.novel"}

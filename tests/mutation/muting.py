@@ -46,7 +46,7 @@ def listening(heard: Heard) -> Iterator[None]:
 
         return told
 
-    Losses.drop, Losses.emulate = asked(drop), asked(emulate)  # type: ignore[method-assign]
+    Losses.drop, Losses.emulate = asked(drop), asked(emulate)  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What a row of the tables is: a request, where it goes, and every loss that must be told of it, no more and no less."""
+"""What a row of the tables is: a request, where it goes, and every loss that must be told of it, no more, no less."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Row:
     def holds(self) -> bool:
         """Whether just that is told."""
         told = self.run()
-        return (set(told.dropped), set(told.emulated)) == (self.dropped, self.emulated)
+        return told.dropped.keys() == self.dropped and told.emulated.keys() == self.emulated
 
     def __str__(self) -> str:
         return self.name
@@ -106,7 +106,7 @@ def row(
 
 async def made(client: str, body: Object, to: Card, version: str, settings: Object) -> Losses:
     """What the relay's own carrier reports of one call."""
-    carrier = Carrier(Settings(**({"fetch": False} | settings)), lambda: 0.0)
+    carrier = Carrier(Settings(**{"fetch": False, **settings}), lambda: 0.0)
     dialect = sources()[client]
     call = Call(dialect, Plan(()), lambda: dialect.decode_request(_decode(_encode(body))), version=version)
     return (await carrier.made(call, Resolution("asked", to))).losses

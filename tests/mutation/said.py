@@ -16,7 +16,7 @@ DATA_URL = f"data:image/png;base64,{PNG}"
 
 def said(*turns: Any, **members: Any) -> Object:
     """A body whose user and assistant speak in turn; a turn that is an object is a message as it stands."""
-    messages = []
+    messages: list[Object] = []
     for turn in turns:
         user = not messages or messages[-1]["role"] != "user"
         whole = isinstance(turn, dict)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.mutation import rows_anthropic, rows_claude, rows_codecs, rows_local, rows_relay, rows_servers
 from tests.mutation.rows import Row
 
-ROWS: list[Row] = [
-    *rows_claude.ROWS,
-    *rows_anthropic.ROWS,
-    *rows_local.ROWS,
-    *rows_servers.ROWS,
-    *rows_relay.ROWS,
-    *rows_codecs.ROWS,
-]
+_TABLES = {
+    "to Claude": rows_claude.ROWS,
+    "of Anthropic's": rows_anthropic.ROWS,
+    "to local models": rows_local.ROWS,
+    "to kinds of servers": rows_servers.ROWS,
+    "in the relay": rows_relay.ROWS,
+    "as it is": rows_codecs.ROWS,
+}
+ROWS: list[Row] = [replace(row, name=f"{of}: {row.name}") for of, rows in _TABLES.items() for row in rows]

@@ -8,17 +8,24 @@ from typing import Any
 
 import requests
 
+from tests.models.growing import PNG
+
 Object = dict[str, Any]
 
 # The simulator calls a tool it has not called in this turn for as long as it is told to.
 SYSTEM = "You must answer by calling one of the tools."
 NAMES = ("alpha", "beta", "gamma", "fs.read")
-SCHEMA: Object = {"type": "object", "properties": {"subject": {"type": "string"}}, "required": ["subject"]}
+SCHEMA: Object = {
+    "type": "object",
+    "properties": {"subject": {"type": "string"}},
+    "required": ["subject"],
+    "additionalProperties": False,
+}
 
 
 class Program:
     """`send` makes one call and acts on it: a tool's result, or the next question.  `dropped` is what each answer's
-    headers say was lost of the request."""
+    headers say was lost of the request.  One that is `varied` shows pictures and is told things on the way."""
 
     path = "/api/chat"
 
@@ -27,6 +34,7 @@ class Program:
         self.model = model
         self.stream = stream
         self.members = members
+        self.varied = False
         self.system = SYSTEM
         self.messages: list[Object] = []
         self.dropped: list[str] = []
@@ -35,7 +43,7 @@ class Program:
 
     def send(self) -> None:
         if not self.messages or self.messages[-1]["role"] == "assistant":
-            self.messages.append({"role": "user", "content": f'Look at "number {len(self.messages)}".'})
+            self.ask(f'Look at "number {len(self.messages)}".')
         body = {"model": self.model, "stream": self.stream, **self.body(), **self.members}
         answer = requests.post(self.url + self.path, json=body, headers=self.headers, timeout=30)
         assert answer.status_code == 200, answer.text
@@ -48,6 +56,12 @@ class Program:
     def run(self, turns: int) -> None:
         for _ in range(turns):
             self.send()
+
+    def ask(self, words: str) -> None:
+        message: Object = {"role": "user", "content": words}
+        if self.varied:
+            message["images"] = [PNG]
+        self.messages.append(message)
 
     def body(self) -> Object:
         tools = [{"type": "function", "function": {"name": name, "parameters": SCHEMA}} for name in NAMES]
@@ -65,6 +79,8 @@ class Program:
         self.messages.append(message)
         for call in message.get("tool_calls", ()):
             self.messages.append({"role": "tool", "tool_name": call["function"]["name"], "content": "looked"})
+        if self.varied and "tool_calls" in message:
+            self.messages.append({"role": "system", "content": f"{len(self.messages)} things happened."})
 
 
 class Plain(Program):
@@ -82,6 +98,14 @@ class Plain(Program):
         self.messages.append(message)
         for call in message.get("tool_calls", ()):
             self.messages.append({"role": "tool", "tool_call_id": call["id"], "content": "looked"})
+        if self.varied and "tool_calls" in message:
+            self.messages.append({"role": "developer", "content": f"{len(self.messages)} things happened."})
+
+    def ask(self, words: str) -> None:
+        content: list[Object] = [{"type": "text", "text": words}]
+        if self.varied:
+            content.append({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}})
+        self.messages.append({"role": "user", "content": content})
 
     def _add(self, message: Object, said: Object) -> None:
         message["content"] += said.get("content") or ""
@@ -129,6 +153,15 @@ class Native(Program):
         ]
         if results:
             self.messages.append({"role": "user", "content": results})
+            if self.varied:
+                self.messages.append({"role": "system", "content": f"{len(self.messages)} things happened."})
+
+    def ask(self, words: str) -> None:
+        content: list[Object] = [{"type": "text", "text": words}]
+        if self.varied:
+            source = {"type": "base64", "media_type": "image/png", "data": PNG}
+            content.append({"type": "image", "source": source})
+        self.messages.append({"role": "user", "content": content})
 
 
 PROGRAMS: tuple[Callable[..., Program], ...] = (Program, Plain, Echo, Careful, Native)

@@ -1,4 +1,4 @@
-"""Twenty turns of a chat, by each client: what Claude reads from its cache, against a program that marks by the book."""
+"""Twenty turns of a chat, by each client: what Claude reads from its cache, and what a native program does."""
 
 from __future__ import annotations
 

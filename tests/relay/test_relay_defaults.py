@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from dragoman.config.settings import Override
-from dragoman.conversation import Message, Reasoning, Request, Text
+from dragoman.conversation import Message, Reasoning, Request, Text, Tool
 from dragoman.losses import Losses
 from dragoman.models.catalogue import build
 from dragoman.relay.defaults import apply_override
 
 TODAY = date(2026, 11, 22)
 SYSTEM = Message(role="system", content=[Text(text="Be brief.")])
+SEARCH = Tool(name="web_search", hosted=True, extra={"type": "web_search_20250305", "name": "web_search"})
 USER = Message(role="user", content=[Text(text="Hi")])
 
 
@@ -36,6 +37,7 @@ def applied(request: Request, overrides: dict[str, Override]) -> Request:
         (Override(think=False), {"reasoning": Reasoning(enabled=False)}),
         (Override(effort="low"), {"reasoning": Reasoning(effort="low")}),
         (Override(system="Be brief."), {"messages": [SYSTEM, USER]}),
+        (Override(server_tools=("web_search",)), {"tools": [SEARCH]}),
         (Override(context_window=5, hidden=True), {}),
     ],
 )

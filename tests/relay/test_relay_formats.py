@@ -115,10 +115,10 @@ def failure(client: str, answer: Object) -> str:
 
 def finishes(client: str, event: Object) -> bool:
     if client == "A":
-        return event["type"] == "message_stop"
+        return bool(event["type"] == "message_stop")
     if client == "O":
         return event.get("done") is True
-    return any(choice.get("finish_reason") for choice in event.get("choices", []))
+    return any(choice.get("finish_reason") is not None for choice in event.get("choices", []))
 
 
 def fits(text: str, schema: Object = SCHEMA) -> bool:
@@ -305,6 +305,36 @@ def test_a_schema_that_cannot_be_checked_is_reported(mending: Bed, client: str, 
         pytest.skip("the server itself refuses it")
     assert json.loads(said(client, told)) == {"misfit": -1}
     assert any(name.startswith(MEMBERS[client]) for name in names(told.emulated))
+
+
+REFUSED = [
+    ("O", "anthropic", "output_config.format.schema: Schema is too complex for compilation."),
+    ("C", "anthropic", "Schema is too complex for compilation."),
+    ("C", "ollama", "failed to parse grammar"),
+    ("O", "openai", "Invalid schema for response_format 'trip': 'maxLength' is not permitted."),
+    ("A", "vllm", "Grammar error: Unimplemented keys"),
+]
+
+
+@streamed_or_not
+@pytest.mark.parametrize(("client", "server", "message"), REFUSED)
+def test_a_schema_that_its_server_refuses_is_put_into_words(
+    mending: Bed, client: str, server: str, message: str, stream: bool
+) -> None:
+    mark = f'[[simulate: error status=400 times=1 id="{client}{server}{stream}" message="{message}"]]'
+    told = ask(mending, client, server, f"{mark} Where to?", stream=stream)
+    assert fits(said(client, told))
+    held, asked = (json.dumps(sent) for sent in told.sent)
+    assert "valid against this JSON Schema" in asked
+    assert len(held) > 0 and MEMBERS[client] in names(told.emulated)
+
+
+@pytest.mark.parametrize("message", ["tools.0.input_schema: JSON schema is invalid", "messages: Field required"])
+def test_another_refusal_is_the_clients(mending: Bed, message: str) -> None:
+    mark = f'[[simulate: error status=400 times=9 id="{message[:5]}" message="{message}"]]'
+    told = ask(mending, "O", "anthropic", f"{mark} Where to?")
+    assert told.answer.status_code == 400
+    assert len(told.sent) == 1
 
 
 # --- what is not checked ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 
 from dragoman.config import Override
 from dragoman.simulator.refused import bad
-from tests.relay.programs import PROGRAMS, Careful, Native, Plain, Program
+from tests.relay.programs import PROGRAMS, SCHEMA, Careful, Native, Plain, Program
 from tests.running import Gateway, run_with_simulator
 
 CHECKS = "claude-opus-5-5"  # thinks always, and checks what stands before
@@ -19,7 +19,8 @@ BETA = "thinking-binding-controls-2026-08-01"
 DROP = {"prefix_mismatch_behavior": "drop_block"}
 
 # An override makes a translation of what would be passed through.
-TRANSLATED = {CHECKS: Override(max_tokens=9000), TRUSTS: Override(max_tokens=9000)}
+ALL_CHECK = (CHECKS, "claude-fable-5-1", "claude-haiku-5-5", "claude-sonnet-5-5")
+TRANSLATED = {model: Override(max_tokens=9000) for model in (*ALL_CHECK, TRUSTS)}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,27 @@ def test_a_long_loop_keeps_all_its_thinking(
     assert [len(sealed(body)) for body in sent] == list(range(20))
     for earlier, later in itertools.pairwise(sent):
         assert sealed(later)[:-1] == sealed(earlier)
+
+
+FORMATS: dict[str, dict[str, Any]] = {
+    "/api/chat": {"format": "json"},
+    "/v1/chat/completions": {"response_format": {"type": "json_object"}},
+    "/v1/messages": {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}},
+}
+
+
+@pytest.mark.parametrize("model", ALL_CHECK)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_stands_before_is_translated_to_the_same_bytes(
+    gateway: Gateway, program: Callable[..., Program], model: str
+) -> None:
+    """Pictures, late instructions, a format, names that have to change: Anthropic's simulator checks what it signed."""
+    it = program(gateway.url, model, **FORMATS[program.path])
+    it.varied = True
+    it.run(12)
+    assert set(it.dropped) == {""}
+    assert len(gateway.simulator.requests) == 12
+    assert len(sealed(gateway.simulator.requests[-1].body)) >= 11
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

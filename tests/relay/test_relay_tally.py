@@ -18,6 +18,15 @@ def test_sums() -> None:
     }
 
 
+def test_sums_of_caches_and_money() -> None:
+    tally = Tally()
+    tally.add("anthropic", "opus", Usage(input=10, output=5, cache_read=4, cache_write=3), cost=0.5)
+    tally.add("anthropic", "opus", Usage(input=10, cache_read=8), cost=0.25)
+    tally.add("anthropic", "opus", Usage(input=1))
+    count = Count(calls=3, input=21, output=5, cache_read=12, cache_write=3, cost=0.75)
+    assert tally.counts() == {("anthropic", "opus"): count}
+
+
 def test_names_without_end_are_counted_together() -> None:
     tally = Tally(limit=3)
     for number in range(100):

@@ -149,7 +149,7 @@ def test_thinking_goes_through_two_rounds(chat: Asking, gateway: Gateway) -> Non
         history.append(chat(history, **wanted).message())
     history.append({"role": "user", "content": "Thanks"})
     chat(history, **wanted)
-    assert len(blocks(gateway, "thinking")) == 2
+    assert len(blocks(gateway, "thinking")) == 4, "of each call and of each answer"
 
 
 def test_thinking_that_nobody_remembers_is_left_out(chat: Asking, gateway: Gateway) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import anthropic
@@ -254,6 +255,53 @@ def test_a_paused_turn_goes_on_when_sent_back(sdk: anthropic.Anthropic) -> None:
     assert [block.type for block in answer.content] == ["web_search_tool_result", "text"]
     assert answer.stop_reason == "end_turn"
     assert answer.content[0].tool_use_id == paused.content[1].id
+
+
+@pytest.mark.parametrize("model", ["claude-haiku-4-5-20251001", "claude-sonnet-5-5"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_turn_may_pause_several_times(sdk: anthropic.Anthropic, streamed: bool, model: str) -> None:
+    asking = asked("pause_turn rounds=3", model=model)
+    content: list[Any] = []
+    reasons = []
+    for _ in range(4):
+        said = [{"role": "assistant", "content": content}] if content else []
+        body = {**asking, "messages": [*asking["messages"], *said]}
+        if streamed:
+            with sdk.messages.stream(**body) as stream:
+                answer = stream.get_final_message()
+        else:
+            answer = sdk.messages.create(**body)
+        content = [
+            *content,
+            *(block.model_dump(exclude_none=True, exclude={"parsed_output"}) for block in answer.content),
+        ]
+        reasons.append(answer.stop_reason)
+    assert reasons == ["pause_turn"] * 3 + ["end_turn"]
+    calls = [block["id"] for block in content if block["type"] == "server_tool_use"]
+    assert [block["tool_use_id"] for block in content if block["type"] == "web_search_tool_result"] == calls
+    assert len(set(calls)) == 3
+
+
+ALTERED: list[Callable[[list[Any]], list[Any]]] = [
+    lambda blocks: blocks[1:],
+    lambda blocks: blocks[::-1],
+    lambda blocks: [{"type": "text", "text": "I am still searching!"}, *blocks[1:]],
+    lambda blocks: [blocks[0], {**blocks[1], "input": {"query": "another"}}],
+    lambda blocks: [blocks[0], {**blocks[1], "id": "srvtoolu_other"}],
+    lambda blocks: [*blocks[:1], {"type": "text", "text": "more"}, *blocks[1:]],
+]
+
+
+@pytest.mark.parametrize("alter", ALTERED)
+def test_a_paused_turn_must_come_back_as_it_was(
+    sdk: anthropic.Anthropic, alter: Callable[[list[Any]], list[Any]]
+) -> None:
+    asking = asked("pause_turn")
+    paused = sdk.messages.create(**asking)
+    blocks = [block.model_dump(exclude_none=True, exclude={"parsed_output"}) for block in paused.content]
+    body = {**asking, "messages": [*asking["messages"], {"role": "assistant", "content": alter(blocks)}]}
+    with pytest.raises(anthropic.BadRequestError, match="must come back"):
+        sdk.messages.create(**body)
 
 
 def test_a_full_window(sdk: anthropic.Anthropic) -> None:

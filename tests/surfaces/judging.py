@@ -27,7 +27,9 @@ from pydantic import BaseModel
 Judge = Callable[[Any], None]
 
 # What we add to OpenAI's objects, in the words other servers use for it.
-EXTENSIONS = frozenset({"reasoning_content", "reasoning_details", "stop_reason", "context_window", "max_output_tokens"})
+EXTENSIONS = frozenset(
+    {"reasoning_content", "reasoning_details", "stop_reason", "context_window", "max_output_tokens", "cost"}
+)
 
 
 def strictly(kind: type[BaseModel], document: Any) -> Any:
@@ -64,6 +66,11 @@ def moment(value: Any) -> None:
     assert isinstance(value, str)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", value), value
     datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", value).replace("Z", "+00:00"))
+
+
+def money(value: Any) -> None:
+    """US dollars."""
+    assert type(value) is float and 0 < value < 100
 
 
 def natural(value: Any) -> None:
@@ -299,7 +306,7 @@ def usage(value: Any) -> None:
         "prompt_tokens_details": lambda inner: members(inner, prompt),
         "completion_tokens_details": lambda inner: members(inner, completion),
     }
-    members(value, required)
+    members(value, required, {"cost": money})
     assert value["total_tokens"] == value["prompt_tokens"] + value["completion_tokens"]
 
 
@@ -395,7 +402,7 @@ def text_chunks(value: Any) -> None:
     for chunk in value:
         # The SDK has no type of its own for a chunk: its finish_reason is null until the end.
         settled = [choice | {"finish_reason": choice["finish_reason"] or "stop"} for choice in chunk["choices"]]
-        assert not extras(strictly(Completion, chunk | {"choices": settled}))
+        assert extras(strictly(Completion, chunk | {"choices": settled})) <= {"cost"}
         _texts(chunk["choices"])
     _one_stream(value)
     told = [choice for chunk in value for choice in chunk["choices"]]

@@ -172,9 +172,7 @@ FAILING: list[tuple[str, str, int, str]] = [
 
 
 @pytest.mark.parametrize("row", FAILING, ids=lambda row: row[1])
-def test_a_call_that_fails_has_its_line_too(
-    row: tuple[str, str, int, str], gateway: Gateway, lines: Lines
-) -> None:
+def test_a_call_that_fails_has_its_line_too(row: tuple[str, str, int, str], gateway: Gateway, lines: Lines) -> None:
     path, scenario, status, outcome = row
     asked = body(path, stream=scenario == "error_event")
     asked["messages"][-1]["content"] += f" [[simulate: {scenario}]]"
@@ -244,6 +242,15 @@ def test_prices_can_be_configured(lines: Lines) -> None:
             assert float(answer.headers["x-dragoman-cost"]) == pytest.approx(dollars, abs=1e-9)
 
 
+@pytest.mark.parametrize("name", [CLAUDE, "claude-haiku-4-5"])
+def test_prices_of_claude_can_be_configured(name: str, lines: Lines) -> None:
+    with run_with_simulator(overrides={CLAUDE: Override(prices={"input": 100.0, "output": 0.0})}) as gateway:
+        for path in ("/v1/messages", "/v1/completions"):
+            httpx.post(gateway.url + path, json=body(path, stream=False, model=name), headers=HEADERS)
+            line = lines.next()
+            assert line["cost"] == pytest.approx(line["in"] / 10_000)
+
+
 def test_embeddings_have_their_line(lines: Lines) -> None:
     with before(OllamaSimulator(), "ollama") as gateway:
         asked = {"model": "nomic-embed-text:latest", "input": ["one", "two"]}
@@ -261,14 +268,15 @@ def test_the_line_in_both_kinds_of_log(
     log_format: Any, gateway: Gateway, lines: Lines, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root, ours = logging.getLogger(), logging.getLogger("dragoman")
-    kept = (list(root.handlers), root.level, ours.level)
+    calls = logging.getLogger("dragoman.calls")
+    kept = (list(root.handlers), root.level, ours.level, calls.level)
     try:
-        set_up_logging(Settings(log_format=log_format))
+        set_up_logging(Settings(log_format=log_format, log_calls=True))
         httpx.post(f"{gateway.url}/api/chat", json=body("/api/chat", stream=False))
         told = lines.next()
         [line] = [line for line in capsys.readouterr().err.splitlines() if told["id"] in line]
     finally:
-        root.handlers, root.level, ours.level = kept
+        root.handlers, root.level, ours.level, calls.level = kept
     if log_format == "json":
         document = json.loads(line)
         assert document["logger"] == "dragoman.calls"

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from dragoman.config.settings import Override, Route, Target
-from tests.cases.bed import Bed, Object, Told, bed, read
+from tests.cases.bed import Bed, Object, Told, bed
 
 HI = [{"role": "user", "content": "Hi"}]
 CLAUDE, VLLM, OLLAMA = "anthropic/claude-sonnet-4-5", "vllm/Qwen/Qwen3-8B", "ollama/qwen3:8b"
@@ -65,7 +65,11 @@ DOORS = [
     Door("/v1/messages/count_tokens", "A", asking(VLLM), {"container": "c"}, streams=False),
     Door("/v1/messages/count_tokens", "A", asking(OLLAMA), {"container": "c"}, streams=False),
 ]
-WAYS = [pytest.param(door, stream, id=f"{door}{' streamed' * stream}") for door in DOORS for stream in (False, True)[: 1 + door.streams]]
+WAYS = [
+    pytest.param(door, stream, id=f"{door}{' streamed' * stream}")
+    for door in DOORS
+    for stream in (False, True)[: 1 + door.streams]
+]
 
 
 def in_order(*models: str) -> tuple[Target, ...]:
@@ -198,7 +202,9 @@ def test_what_the_configuration_fills_in_is_not_the_clients(house: Bed) -> None:
         ("O", "/api/generate", {"model": "claude-3-5-sonnet-20241022", "prompt": "Hi"}),
     ],
 )
-def test_another_model_in_the_place_of_a_retired_one_is_refused(house: Bed, client: str, path: str, body: Object) -> None:
+def test_another_model_in_the_place_of_a_retired_one_is_refused(
+    house: Bed, client: str, path: str, body: Object
+) -> None:
     told = house.ask(client, body, path, x_dragoman_strict="1")
     assert told.answer.status_code == 400, told.answer.text
     words, _ = words_of(client, told.answer)
@@ -252,12 +258,14 @@ def test_a_model_that_would_lose_something_does_not_take_over(house: Bed, stream
 
 @STREAMED
 def test_a_refusal_stands_where_who_would_take_over_loses_something(house: Bed, stream: bool) -> None:
-    refusing = [{"role": "user", "content": "[[simulate: refusal]] Hi"}]
+    refusing = [{"role": "user", "content": "[[simulate: content_filter]] Hi"}]
     body = to_ollama({"model": "able-or-refusing", "messages": refusing, "seed": 7, "stream": stream})
     told = house.ask("O", body, x_dragoman_strict="1")
     assert told.answer.status_code == 200, told.answer.text
-    assert read(told, "O").text == "The simulator was asked to refuse."
+    assert told.answer.headers["x-dragoman-model"] == "Qwen/Qwen3-8B"
     assert house.behind["anthropic"].calls == []
+    loose = house.ask("O", body)
+    assert loose.answer.headers["x-dragoman-model"].startswith("claude-")
 
 
 @STREAMED
@@ -268,6 +276,7 @@ def test_a_prompt_too_long_stays_so_where_who_would_take_over_loses_something(ho
     assert told.answer.status_code == 400
     assert told.answer.json()["error"]["code"] == "context_length_exceeded"
     assert told.sent == []
+    assert house.ask("C", body).answer.headers["x-dragoman-model"].startswith("claude-")
 
 
 def to_ollama(body: Object) -> Object:

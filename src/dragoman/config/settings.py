@@ -140,7 +140,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     context an Ollama server is asked for (`max_num_ctx` 0: the model's own limit).  `stream_default`: an OpenAI chat
     request that does not say is streamed.  `model_optional`: a request without a model is answered by the default.
     `fetch`: remote images and documents are fetched for a server that cannot; `fetch_private` allows that from private
-    addresses too.  `scale_images`: pictures that are too large for a server are scaled, and not refused.  `store` is the address of a Redis or Valkey server that several gateways share.
+    addresses too.  `scale_images`: pictures that are too large for a server are scaled, and not refused.  `store`
+    is the address of a Redis or Valkey server that several gateways share.
     """
 
     host: str = "0.0.0.0"  # noqa: S104  a gateway serves its network; the README says how to keep it to one machine
@@ -164,6 +165,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     prompt_cache: Literal["auto", "off"] = "auto"
     structured_output: Literal["repair", "check", "off"] = "repair"
     log_format: Literal["console", "json"] = "console"
+    log_calls: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
     num_ctx: int = 8192
     max_num_ctx: int = 0

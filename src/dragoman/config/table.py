@@ -168,9 +168,9 @@ ROWS: tuple[Row, ...] = (
         ("DRAGOMAN_STORE",),
         kinds.STORE,
         "Redis or Valkey server on which several gateways remember together: `redis://`, `rediss://`, `valkey://`",
-        "",
     ),
     Row("log_format", ("DRAGOMAN_LOG_FORMAT",), kinds.one_of("console", "json"), "how log lines look"),
+    Row("log_calls", ("DRAGOMAN_LOG_CALLS",), kinds.FLAG, "one line in the log for each call: tokens, cost, times"),
     Row("hide", (), kinds.TEXTS, 'models left out of the lists, by name or pattern (`"claude-3*"`)'),
     Row("", ("DRAGOMAN_CONFIG",), kinds.TEXT, "the configuration file to read", ""),
 )
@@ -260,7 +260,7 @@ def default_of(row: Row) -> str:
             return f"{value // 2**20}MiB"
         case float() | int():
             return f"{value:g}"
-        case ():
+        case () | None:
             return ""
         case _:
             return str(value)

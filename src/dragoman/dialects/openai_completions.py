@@ -41,10 +41,10 @@ from dragoman.dialects.contract import Stamp
 from dragoman.dialects.logprobs import side_by_side
 from dragoman.dialects.openai_chat.encoder import DONE, members_after
 from dragoman.dialects.openai_chat.failure import encode_error, encode_fault
-from dragoman.dialects.openai_chat.reply import encode_tier, merge_replies, refusal_text
+from dragoman.dialects.openai_chat.reply import merge_replies, refusal_text
 from dragoman.dialects.openai_chat.request import decode_extra, decode_sampling, include_usage
 from dragoman.dialects.openai_chat.usage import told_usage, total
-from dragoman.dialects.openai_chat.vocabulary import FINISH, TIERS
+from dragoman.dialects.openai_chat.vocabulary import FINISH
 from dragoman.dialects.openai_chat.vocabulary import NAME as CHAT
 from dragoman.dialects.reading import check, need, path, take
 from dragoman.dialects.telling import Telling, retold
@@ -77,13 +77,16 @@ EMULATED: Mapping[str, str] = MappingProxyType({"suffix": "the model was instruc
 
 SAYS = Says(
     origins=frozenset({NAME, CHAT}),
-    tiers=TIERS,
+    tiers={},
     without=frozenset({CONTENT, "message"}),
     logprobs=(Text,),
+    side_by_side=True,
     unsaid=(Media, Thinking, ToolCall),
     mute=("pause",),
     refuses=False,
 )
+
+_TEXT = Text(text="")
 
 _FILL = """\
 You complete text at a cursor. The user sends what stands before the cursor between <before> and </before>, and what \
@@ -177,7 +180,7 @@ def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
         choice["stop_reason"] = reply.stop_sequence  # vLLM's name for which stop string it was
     choice |= extra.pop("choice", {})
     usage = told_usage(reply.usage, extra.pop("usage", None))
-    return _head(stamp) | encode_tier(reply.tier, own) | {"choices": [choice], "usage": usage} | extra
+    return _head(stamp) | {"choices": [choice], "usage": usage} | extra
 
 
 def _head(stamp: Stamp) -> Object:
@@ -252,6 +255,7 @@ class Encoder:
         if not self._shown:
             self.untold.logprobs(event.index, None, tokens)
             return b""
+        self.untold.logprobs(event.index, _TEXT, tokens)
         self._told = True
         scores = side_by_side(tokens, self._offset, tops=bool(self._request.top_logprobs))
         self._offset += len(event.text)
@@ -267,8 +271,7 @@ class Encoder:
         self.untold.start(event)
         known = event.extra or {} if self.untold.own else {}
         self._inner = {name: value for name, value in known.items() if name in INNER}
-        outer = {name: value for name, value in known.items() if name not in INNER}
-        self._outer = encode_tier(event.tier, self.untold.own) | outer
+        self._outer = {name: value for name, value in known.items() if name not in INNER}
         self._before = self._beginning(self._outer)
 
     def _rare(self, event: Event) -> bytes:

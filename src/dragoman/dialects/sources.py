@@ -43,10 +43,12 @@ def link(url: str, title: str) -> str:
 
 def source_line(citation: Citation) -> str:
     """Where a text comes from, in one line; "" when nothing is known of it."""
-    if citation.url:
-        return link(citation.url, citation.title)
-    title = " ".join(citation.title.split()) or _number("document", citation.extra.get("document_index"))
-    return f"{title}, {pages}" if (pages := _pages(citation)) and title else title
+    title = " ".join(citation.title.split())
+    if not citation.url:
+        title = title or _number("document", citation.extra.get("document_index"))
+    if title and (pages := _pages(citation)):
+        title = f"{title}, {pages}"
+    return link(citation.url, title) if citation.url else title
 
 
 def source_list(citations: Iterable[Citation]) -> str:

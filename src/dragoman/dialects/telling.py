@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from dragoman.conversation import JSON, Citation, Foreign, Message, Part, Refusal, Request, Text, Thinking, ToolCall
 from dragoman.dialects.sources import CITATIONS, is_address, source_list
-from dragoman.dialects.told import is_result, told
+from dragoman.dialects.told import is_result, read_pages, told
 from dragoman.dialects.untold import note
 from dragoman.losses import Losses
 
@@ -36,19 +36,22 @@ class Telling:
         self._exact = request.format is not None or "suffix" in request.extra
         self._cited: list[Citation] = []
         self._results: list[str] = []
+        self._pages: dict[str, str] = {}
         self._spoke = self._stepped = self._thought = False
 
     def parts(self, part: Part) -> list[Part]:
         """What stands for `part` as it begins: itself, nearly always.  What is put in is whole."""
         match part:
             case Text(citations=citations):
-                self._cited += citations
+                if citations:
+                    part = replace(part, citations=[self.cite(citation) for citation in citations])
                 gap = self._spoke and self._stepped and not self._exact
                 self._spoke, self._stepped = True, False
                 return [Text(text=_GAP), part] if gap else [part]
             case Thinking():
                 self._thought = True
             case Foreign(origin="anthropic") if lines := told(part):
+                self._pages |= read_pages(part)
                 if is_result(part):
                     self._results.append(lines)
                 before = "\n" if self._thought else ""
@@ -58,9 +61,12 @@ class Telling:
                 pass
         return [part]
 
-    def cite(self, citation: Citation) -> None:
-        """A citation that came after its part began."""
+    def cite(self, citation: Citation) -> Citation:
+        """A citation, with the address of the page it is from where that was read in this answer."""
+        if not citation.url and (url := self._pages.get(citation.title)):
+            citation = replace(citation, url=url)
         self._cited.append(citation)
+        return citation
 
     def closing(self, *, answered: bool) -> str:
         """The text after everything else.  Where nothing was `answered` it is what came of the steps."""

@@ -27,6 +27,13 @@ def is_result(block: Foreign) -> bool:
     return str(block.extra.get("type")).endswith("_tool_result")
 
 
+def read_pages(block: Foreign) -> dict[str, str]:
+    """The page that was read, its title → its address; citations know it by its title alone."""
+    content = inner(block.extra, "content")
+    title = word(inner(content, "content"), "title")
+    return {title: word(content, "url")} if title and content.get("type") == "web_fetch_result" else {}
+
+
 def _fenced(text: str, language: str = "") -> str:
     """`text` as a block of code, between fences that do not stand in it."""
     fence = "```"
@@ -52,7 +59,7 @@ def _called(block: Object) -> list[str]:
         case "text_editor_code_execution":
             return [f"File: {word(asked, 'command')} {word(asked, 'path')}"]
         case name:
-            return [f"Using {name}: {json_text(asked)}"]
+            return [f"Using {name}: {json_text(asked)}"] if name else []
 
 
 def _mcp_called(block: Object) -> list[str]:

@@ -27,6 +27,7 @@ from dragoman.conversation import (
     ToolCall,
 )
 from dragoman.dialects.told import told
+from dragoman.losses import Losses
 
 _MANY = 32
 _LONG = 80
@@ -47,18 +48,22 @@ class Says(Struct, frozen=True, kw_only=True):
     `origins` are the dialects whose own members it writes back, where these are not in one of the places `without`.
     `tiers` are its words for how a call was served; `logprobs` the parts of which it has them; `unsaid` the parts it
     has no place for, `mute` the reasons to end that look like an ordinary end on it.  Without `refuses` a model's words
-    about a refusal are said only where it says nothing else.
+    about a refusal are said only where it says nothing else.  `side_by_side`: log probabilities stand in lists with
+    no more of a token than its text and number.
     """
 
     origins: frozenset[str]
     tiers: Mapping[str, str]
     without: frozenset[str] = frozenset()
     stop_sequence: bool = True
+    side_by_side: bool = False
     mute: tuple[Reason, ...] = ()
     refuses: bool = True
     logprobs: tuple[type[Part], ...] = ()
     unsaid: tuple[type[Part], ...] = ()
 
+
+_TOKEN = frozenset({"token", "logprob", "bytes", "top_logprobs"})
 
 _KINDS: Mapping[type[Part], str] = {Thinking: "thinking", ToolCall: "tool_use"}
 
@@ -89,7 +94,8 @@ class Untold:
 
     def start(self, event: Start) -> None:
         self.own = event.origin in self._says.origins
-        if event.tier not in ("", USUAL) and event.tier not in self._says.tiers and not self.own:
+        knows = event.tier in self._says.tiers or (self.own and self._says.tiers)
+        if event.tier not in ("", USUAL) and not knows:
             self.note("service_tier")
         self._extra(event.extra)
 
@@ -131,6 +137,10 @@ class Untold:
         """`tokens` of `part` have log probabilities."""
         if tokens and not isinstance(part, self._says.logprobs):
             self.note(f"content[{index}].logprobs")
+        elif tokens and self._says.side_by_side:
+            tops = [top for token in tokens for top in token.get("top_logprobs", ())]
+            for name in {name for token in (*tokens, *tops) for name in token} - _TOKEN:
+                self.note(f"content[{index}].logprobs.{name}")
 
     def finish(self, event: Finish) -> None:
         if event.stop_sequence is not None and not self._says.stop_sequence:
@@ -149,6 +159,13 @@ class Untold:
 
     def note(self, name: str) -> None:
         note(self.names, name)
+
+    def report(self, losses: Losses) -> None:
+        """All of it in the report of the call, as `reply.…`."""
+        for name in self.names:
+            losses.drop(f"reply.{name}", "the client's API has no place for it in an answer")
+        for name in self.reworded:
+            losses.emulate(f"reply.{name}", "it was told in words")
 
     def join(self, other: Untold) -> None:
         """What `other` has noted, too."""
@@ -180,8 +197,8 @@ def _deep(value: Object) -> Iterator[str]:
             yield name
 
 
-NOTHING: tuple[JSON, ...] = (None, "", [], {}, 0, USUAL, "not_available")
-"""What says nothing about an answer: a count of 0, or Anthropic's words for "as usual" and "we do not say"."""
+NOTHING: tuple[JSON, ...] = (None, "", [], {}, 0, USUAL, "global", "not_available")
+"""What says nothing about an answer: a count of 0, or a word of Anthropic's for "as usual" and "we do not say"."""
 
 
 def of_reply(reply: Reply, says: Says) -> Untold:

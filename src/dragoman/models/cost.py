@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import convert, to_builtins
 from msgspec.structs import replace
 
 from dragoman.conversation import Usage
@@ -26,27 +27,16 @@ def cost(usage: Usage, card: Card) -> float | None:
         return usage.cost
     if (prices := card.prices) is None or not usage.input:
         return None
-    dearer: Mapping[str, float] = {}
     if prices.above_100k_prompt is not None and usage.input > _LONG_PROMPT:
-        dearer = prices.above_100k_prompt
-    total = 0.0
-    for name, tokens in _tokens(usage):
-        price = dearer.get(name, getattr(prices, name))
-        if tokens and price is None:
-            return None
-        total += tokens * (price or 0.0)
+        prices = convert(to_builtins(prices) | prices.above_100k_prompt, Prices)
+    read, short, long = usage.cache_read, usage.cache_write - usage.cache_write_1h, usage.cache_write_1h
+    total = max(usage.input - read - usage.cache_write, 0) * prices.input + usage.output * prices.output
+    for tokens, price in ((read, prices.cache_read), (short, prices.cache_write_5m), (long, prices.cache_write_1h)):
+        if tokens > 0:
+            if price is None:
+                return None
+            total += tokens * price
     return total / _MILLION
-
-
-def _tokens(usage: Usage) -> tuple[tuple[str, int], ...]:
-    """The tokens of each price in `Prices`."""
-    return (
-        ("input", max(usage.input - usage.cache_read - usage.cache_write, 0)),
-        ("output", usage.output),
-        ("cache_read", usage.cache_read),
-        ("cache_write_5m", max(usage.cache_write - usage.cache_write_1h, 0)),
-        ("cache_write_1h", usage.cache_write_1h),
-    )
 
 
 def priced(usage: Usage, card: Card) -> Usage:

@@ -44,6 +44,10 @@ OPTIONAL = frozenset(
     }
 )
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+# "Schema is too complex for compilation.", "Invalid schema for response_format", "failed to parse grammar"; not what is
+# said of a tool.
+_OF_SCHEMA = re.compile(r"(?i)\bschema\b|\bgrammar\b|output_config\.format|response_format|json_schema")
+_OF_TOOL = re.compile(r"(?i)\btools?\b|\binput_schema\b|\bfunctions?\b")
 _QUOTED = re.compile(r"""['"`]([a-z_]+(?:\.[a-z_]+)*)['"`]""")
 
 
@@ -57,6 +61,18 @@ def refused_member(body: Object, error: GatewayError) -> str | None:
         if top in OPTIONAL and top in body:
             return str(top)
     return None
+
+
+def refuses_schema(body: Object, error: GatewayError) -> bool:
+    """Whether `error` is about the schema that `body` holds the answer to: not every server can compile every one.
+
+    Ollama has it in `format`, Anthropic in `output_config.format`, OpenAI in `response_format`.
+    """
+    held = body.get("format") or (body.get("output_config") or {}).get("format") or body.get("response_format")
+    if error.kind != "invalid_request" or not isinstance(held, dict) or held.get("type") == "json_object":
+        return False
+    said = f"{error.param or ''} {error.message}"
+    return _OF_SCHEMA.search(said) is not None and _OF_TOOL.search(said) is None
 
 
 def without(body: Object, name: str) -> Object:

@@ -118,9 +118,9 @@ class RestoreStream:
 
     def _event(self, event: Event, out: list[Event]) -> None:
         match event:
-            case TextDelta(index, text) if self._json is not None:
-                if kept := self._json.feed(text):
-                    out.append(TextDelta(index, kept))
+            case TextDelta(index, text, logprobs) if self._json is not None:
+                if (kept := self._json.feed(text)) or logprobs:
+                    out.append(TextDelta(index, kept, logprobs))
             case PartStart(index, ToolCall() as call):
                 out.append(PartStart(index, self._call(call)))
             case PartStart(index, Text()):

@@ -38,7 +38,7 @@ def with_server_tools(request: Request, names: tuple[str, ...], card: Card) -> R
     taken = {tool.name for tool in request.tools} | ({SEARCH} if request.web_search else set())
     found = [server_tool(name, card) for name in names if name not in taken]
     added = [tool for tool in found if tool is not None]
-    return replace(request, tools=[*request.tools, *added]) if added else request
+    return _given(request, added) if added else request
 
 
 def fit_server_tools(request: Request, card: Card, losses: Losses) -> Request:
@@ -57,4 +57,12 @@ def fit_server_tools(request: Request, card: Card, losses: Losses) -> Request:
         losses.drop("web_search.size", "Claude itself decides how much it reads of what it finds")
     for name in asked.extra:
         losses.drop(f"{asked.at}.{name}", "Claude's search has no such member")
-    return replace(request, tools=[*request.tools, tool])
+    return _given(request, [tool])
+
+
+def _given(request: Request, tools: list[Tool]) -> Request:
+    """`request` with `tools`, which a choice among the client's own does not rule out."""
+    choice = request.tool_choice
+    if choice is not None and choice.allowed:
+        choice = replace(choice, allowed=[*choice.allowed, *(tool.name for tool in tools)])
+    return replace(request, tools=[*request.tools, *tools], tool_choice=choice)

@@ -209,9 +209,9 @@ def _called(
     """The turn with clean, unique call ids, and its calls under the ids the client knows them by."""
     content: list[Part] = []
     pending: list[tuple[str, ToolCall]] = []
-    for place, part in enumerate(turn.content):
+    for number, part in enumerate(turn.content):
         if isinstance(part, ToolCall):
-            clean = _unique(part.id, taken, ids, index, place)
+            clean = _unique(part.id, taken, ids, index, number)
             taken.add(clean)
             call = part if clean == part.id else replace(part, id=clean)
             pending.append((part.id, call))

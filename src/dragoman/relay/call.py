@@ -22,12 +22,13 @@ from dragoman.relay.usage_tap import Tap
 
 class Way(Struct, frozen=True):
     """How a call is passed through to an upstream of the client's own dialect: where to, with which headers, and how
-    the bytes of its body become those for a model."""
+    the bytes of its body become those for a model.  `lost` is what had to be taken out of them: name → why."""
 
     dialect: str
     path: str
     headers: Mapping[str, str]
     body: Callable[[str], bytes]
+    lost: Mapping[str, str] = {}
 
 
 class Plan(Struct, frozen=True):

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dragoman.config import Settings
-from dragoman.conversation import Object, Part, Request, Thinking
+from dragoman.conversation import Object, Part, Request
 from dragoman.dialects import registry
 from dragoman.dialects.anthropic import BETA, bind, put_in_words, refuses_binding, unbind
 from dragoman.dialects.telling import heard
@@ -20,9 +20,8 @@ from dragoman.models.catalogue import Resolution
 from dragoman.models.dress import dress
 from dragoman.models.estimate import Calibration, Estimate, estimate
 from dragoman.models.local import native_num_ctx
-from dragoman.models.refusal import Refusals, refused_member, without
-from dragoman.models.repair import report_unchecked
-from dragoman.models.repair import report_unchecked
+from dragoman.models.refusal import Refusals, refused_member, refuses_schema, without
+from dragoman.models.repair import is_checked, report_unchecked
 from dragoman.models.servers import server_of
 from dragoman.models.window import Windows, answer_room, check_room, context_size, put_num_ctx
 from dragoman.relay.call import Call, Sent, Way
@@ -33,6 +32,7 @@ from dragoman.relay.fetching import Fetcher
 from dragoman.relay.inlining import inline, needs_inlining, wants_scaling
 from dragoman.relay.recall import Recall, Recalled
 from dragoman.relay.scaling import Scaler
+from dragoman.relay.sealing import is_sealed, refused_seal, unsealed
 from dragoman.relay.strictness import check_losses, filled_in
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.store import shelf_of
@@ -44,6 +44,9 @@ _decode = msgspec.json.Decoder().decode
 
 # How `refusals` calls what `bind` puts into a body.
 _BINDING = "thinking.block_binding"
+
+# A member that no client of another dialect can have asked for: our own wish for counts at the end of a stream.
+_OURS = "stream_options"
 
 # The output limits (tokens) above which an unstreamed call may run past every idle timeout on its way: it is streamed
 # upstream and folded here.  The official SDKs of Anthropic draw the line at the same place (ten minutes at 128,000
@@ -75,9 +78,12 @@ class Carrier:
         """The call as the model of `resolution` is sent it.  Raises `GatewayError` when it cannot be made."""
         way = self._way(call, resolution)
         if way is not None:
-            return Sent(
-                resolution=resolution, body=way.body(resolution.card.id), losses=Losses(call.client.SPELLING), way=way
-            )
+            losses = Losses(call.client.SPELLING)
+            for name, why in way.lost.items():
+                losses.drop(name, why)
+            if call.strict:
+                check_losses(losses, resolution.card.id)
+            return Sent(resolution=resolution, body=way.body(resolution.card.id), losses=losses, way=way)
         recalled = Recalled(call.request)
         if resolution.card.dialect == "anthropic":
             recalled = await self.recall.restore(call.request)
@@ -240,14 +246,22 @@ class Carrier:
         sent = call.sent
         if BETA in sent.betas and error.kind == "invalid_request" and refuses_binding(error.message):
             return self._unbound(call, error)
+        body: Object = _decode(sent.body)
+        if sent.wanted is not None and is_checked(call.request, sent.card.dialect) and refuses_schema(body, error):
+            return await self._unheld(call, sent.wanted)
         if sent.card.dialect != "openai_chat":
             raise error
-        body: Object = _decode(sent.body)
         name = refused_member(body, error)
-        if name is None or call.strict or name in call.request.extra:
+        if name is None or (call.strict and name != _OURS) or name in call.request.extra:
             raise error
         self.refusals.add(sent.key, name)
         return replace(sent, body=_encode(_without(body, name, sent.losses)))
+
+    async def _unheld(self, call: Call, wanted: Request) -> Sent:
+        """The same call with the schema in words: the server cannot make a constraint of it."""
+        resolution = call.sent.resolution
+        asked = replace(resolution, card=replace(resolution.card, structured_outputs=False))
+        return await self._translated(call, wanted, asked, call.sent.losses)
 
     def _betas(self, call: Call, card: Card, body: Object) -> str:
         """What `body` needs in `anthropic-beta`: what its client sent, and ours where thinking goes back to a model
@@ -259,7 +273,7 @@ class Carrier:
         own = _own_betas(call)
         if not card.thinking_prefix_check or _BINDING in self.refusals.of(card.key):
             return own
-        if (call.strict and _is_sealed(call.request)) or not bind(body) or BETA in own:
+        if (call.strict and is_sealed(call.request)) or not bind(body) or BETA in own:
             return own
         return f"{own}, {BETA}" if own else BETA
 
@@ -276,18 +290,20 @@ class Carrier:
     async def _unsealed(self, call: Call, error: GatewayError) -> Sent:
         """The same call without the thinking that was sent back: the model says it belongs to another conversation.
 
-        It happens when a client rewrites what came before (a clock in the system prompt, another set of tools).
+        It happens when a client rewrites what came before (a clock in the system prompt, another set of tools), and
+        when it brings thinking along from somewhere else; the first time only that goes, where it can be told apart.
         Strict mode minds only thinking that the client itself sent: what was remembered is no part of its request.
         Raises `error` when there is no such thinking.
         """
         sent = call.sent
         if sent.wanted is None:
             raise error
-        messages = [replace(message, content=_unsealed(message.content)) for message in sent.wanted.messages]
+        only = "" if "thinking" in sent.losses.dropped else refused_seal(sent.body, error)
+        messages = unsealed(sent.wanted.messages, only)
         if messages == sent.wanted.messages:
             raise error
-        why = "what came before it has changed since the model signed it"
-        if _is_sealed(call.request):
+        why = "the model does not know it" if only else "what came before it has changed since the model signed it"
+        if is_sealed(call.request):
             sent.losses.drop("thinking", why)
         wanted = replace(sent.wanted, messages=messages)
         again = await self._translated(call, wanted, sent.resolution, sent.losses)
@@ -305,7 +321,7 @@ def _is_shown(call: Call, card: Card) -> bool:
 
 def _without(body: Object, name: str, losses: Losses) -> Object:
     rest = without(body, name)
-    if len(rest) < len(body):
+    if len(rest) < len(body) and name != _OURS:
         losses.drop(name, "this model's server refuses it")
     return rest
 
@@ -321,11 +337,3 @@ def _own_betas(call: Call) -> str:
     """What an Anthropic client says in `anthropic-beta`."""
     way = call.way
     return way.headers.get("anthropic-beta", "") if way is not None and way.dialect == "anthropic" else ""
-
-
-def _is_sealed(request: Request) -> bool:
-    return any(_unsealed(message.content) != message.content for message in request.messages)
-
-
-def _unsealed(content: list[Part]) -> list[Part]:
-    return [part for part in content if not (isinstance(part, Thinking) and part.seal is not None)]

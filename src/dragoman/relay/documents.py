@@ -102,6 +102,7 @@ class Documents:
             return kept
         body = await asyncio.to_thread(_opened, data, at)
         async with self._places:
+            self.read += 1
             try:
                 found = _answer(await self._run(body, "count", at), at)
             except GatewayError:

@@ -9,7 +9,7 @@ from random import Random
 from msgspec.structs import replace
 
 from dragoman.config import Settings
-from dragoman.config.settings import Route
+from dragoman.config.settings import Override, Route
 from dragoman.errors import GatewayError
 from dragoman.models.catalogue import Catalogue, Resolution, normal
 from dragoman.models.local import with_override
@@ -73,13 +73,19 @@ class Known:
 
 
 def _as_configured(resolution: Resolution, settings: Settings) -> Resolution:
-    """What is configured for an alias holds for calls by that name; for a model's own name the directory sees to it."""
-    if not settings.overrides or normal(resolution.asked) == normal(resolution.card.id):
+    """What is configured for an alias holds for calls by that name; for a model's own name the directory sees to it,
+    but for the prices of Claude's models, which come from the table."""
+    if not settings.overrides:
         return resolution
-    override = find_override(settings.overrides, resolution.asked, resolution.card)
+    asked, card = resolution.asked, resolution.card
+    override = find_override(settings.overrides, asked, card)
     if override is None:
         return resolution
-    return replace(resolution, card=with_override(resolution.card, override))
+    if normal(asked) == normal(card.id):
+        if card.dialect != "anthropic" or override.prices is None:
+            return resolution
+        override = Override(prices=override.prices)
+    return replace(resolution, card=with_override(card, override))
 
 
 def route_of(name: str, settings: Settings) -> Route | None:

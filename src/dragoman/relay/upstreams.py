@@ -21,6 +21,8 @@ from dragoman.relay.http1 import Connection, Pool
 
 # Answers longer than this are not answers but floods.
 MAX_WHOLE = 256 * 1024 * 1024
+# Where servers say by which id they know a call: Anthropic's, and OpenAI's and others'.
+_REQUEST_IDS = ("request-id", "x-request-id")
 _MAX_ERROR = 1024 * 1024
 
 _AUTH = {
@@ -180,6 +182,7 @@ class UpstreamServer:
             body = b""
         error = self.dialect.decode_error(connection.status, body, retry_after(connection.headers))
         error.message = self.hide(error.message)
+        error.request_id = next((id for name in _REQUEST_IDS if (id := connection.headers.get(name))), "")
         if error.kind == "authentication":
             error.message = f"{self.name} refused the key this gateway is configured with: {error.message}"
         return error

@@ -27,6 +27,7 @@ from dragoman.simulator.rules_media import media
 from dragoman.simulator.rules_messages import answers_calls, blocks, closing_user_blocks
 from dragoman.simulator.rules_tools import client_tools, tool_name
 from dragoman.simulator.scenario import without_marker
+from dragoman.simulator.schemas import well_formed
 from dragoman.simulator.synthesis import Synthesis
 
 _LONGEST_ECHO = 4000
@@ -128,7 +129,7 @@ def _told_schema(body: Object) -> Object | None:
         schema, _ = json.JSONDecoder().raw_decode(instructions, told.end())
     except ValueError:
         return None
-    return schema if isinstance(schema, dict) else None
+    return schema if isinstance(schema, dict) and well_formed(schema) else None
 
 
 def _results(body: Object) -> list[str]:

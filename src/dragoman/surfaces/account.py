@@ -15,6 +15,7 @@ from dragoman.conversation import Event, Fault, Finish, Object, PartStart, Reply
 from dragoman.dialects.contract import Stamp
 from dragoman.errors import GatewayError
 from dragoman.models.cards import Card
+from dragoman.models.catalogue import Resolution
 from dragoman.models.cost import cost, plain
 from dragoman.relay.call import Answer, Call, Passage
 from dragoman.relay.stream import Stream
@@ -75,14 +76,10 @@ class Account:
         return self.fault
 
     def _members(self, outcome: str) -> Object:
-        card, got, now = self._call.sent.card, self._answer, time.perf_counter_ns()
-        asked = self._call.sent.resolution.asked
-        told: Object = {"id": self._exchange.id, "answer": self._id} if self._id else {"id": self._exchange.id}
-        told |= {"client": self._exchange.dialect.NAME, "model": card.id[:_LONGEST_NAME], "upstream": card.upstream}
-        if asked != card.id:
-            told["asked"] = asked[:_LONGEST_NAME]
+        resolution, got, now = self._call.sent.resolution, self._answer, time.perf_counter_ns()
+        told = _who(self._exchange, resolution, self._id)
         told["outcome"] = outcome or "ok"
-        told |= counted(self._usage or used(got), card)
+        told |= counted(self._usage or used(got), resolution.card)
         spoke = self.spoke or (got.spoke if isinstance(got, Reply) else 0) or self._exchange.first
         if spoke:
             told["first"] = _seconds(spoke - self._started)
@@ -131,17 +128,19 @@ def cost_header(usage: Usage | None, card: Card) -> list[Header]:
     return [(b"x-dragoman-cost", plain(dollars).encode())]
 
 
-def tell_embedding(exchange: Exchange, asked: str, card: Card, usage: Usage | None, started: int) -> None:
+def tell_embedding(exchange: Exchange, resolution: Resolution, usage: Usage | None, started: int) -> None:
     """The line of a call for embeddings."""
     if log.isEnabledFor(logging.INFO):
-        told: Object = {"id": exchange.id, "client": exchange.dialect.NAME, "model": card.id[:_LONGEST_NAME]}
-        told["upstream"] = card.upstream
-        if asked != card.id:
-            told["asked"] = asked[:_LONGEST_NAME]
-        told["outcome"] = "ok"
-        told |= counted(usage, card)
+        told = _who(exchange, resolution) | {"outcome": "ok"} | counted(usage, resolution.card)
         told["total"] = _seconds(time.perf_counter_ns() - started)
         _write(told)
+
+
+def _who(exchange: Exchange, resolution: Resolution, answer: str = "") -> Object:
+    card, asked = resolution.card, resolution.asked
+    told: Object = {"id": exchange.id, "answer": answer} if answer else {"id": exchange.id}
+    told |= {"client": exchange.dialect.NAME, "model": card.id[:_LONGEST_NAME], "upstream": card.upstream}
+    return told | ({"asked": asked[:_LONGEST_NAME]} if asked != card.id else {})
 
 
 def _write(told: Object) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from functools import partial
 from urllib.parse import quote
 
-import msgspec
 from starlette.routing import BaseRoute, Route
 from starlette.types import Scope
 
@@ -29,14 +28,23 @@ from dragoman.relay.rounds import UnfitError
 from dragoman.relay.strictness import without_successors
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.relay.usage_tap import tap_for
-from dragoman.surfaces.calls import answer, is_strict, planned, prepare, received, stamp, way_through, who_answers
+from dragoman.surfaces.calls import (
+    answer,
+    is_strict,
+    planned,
+    prepare,
+    received,
+    stamp,
+    way_through,
+    who_answers,
+    without_ours,
+)
 from dragoman.surfaces.exchange import Endpoint, Exchange, Header, parse_object
 from dragoman.surfaces.listing import created, rfc3339
 from dragoman.surfaces.passing import Edit, Whole, pass_on, passed
 
 _EVERY = ("GET", "POST", "DELETE")
-_MARK = PREFIX.encode()
-_encode = msgspec.json.Encoder().encode
+_OURS = (PREFIX, anthropic.without_markers)
 
 
 class AnthropicSurface:
@@ -69,7 +77,7 @@ class AnthropicSurface:
     async def _messages(self, exchange: Exchange) -> None:
         body, seen = await received(exchange, self._relay)
         name, plan = await planned(exchange, self._relay, body, seen)
-        way = way_through(exchange, plan, _target(exchange.scope), partial(_for_model, body), "anthropic")
+        way = way_through(exchange, plan, _target(exchange.scope), body, "anthropic", ours=_OURS)
         call = await prepare(exchange, self._relay, plan, partial(_decode, body), way)
         await answer(exchange, self._relay, call, stamp("msg_", name))
 
@@ -136,9 +144,7 @@ def _decode(body: bytes) -> Request:
 def _for_model(body: bytes, model: str) -> bytes:
     """The body as it came, for a model.  Thinking that another model than Claude showed bears a mark of ours, and stays
     here."""
-    if _MARK in body and anthropic.without_markers(document := parse_object(body)):
-        body = _encode(document)
-    return with_model(body, model)
+    return with_model(without_ours(body, *_OURS)[0], model)
 
 
 def _target(scope: Scope) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 
+import msgspec
 from msgspec.structs import replace
 
-from dragoman.conversation import Event, Fault, Reply, Request
+from dragoman.conversation import Event, Fault, Object, Reply, Request
 from dragoman.dialects.anthropic import encode_ping
 from dragoman.dialects.contract import Stamp, StreamEncoder
 from dragoman.dialects.untold import Untold, of_reply
@@ -25,11 +26,12 @@ from dragoman.surfaces.account import Account, cost_header
 from dragoman.surfaces.exchange import Exchange, Header, ascii_list, parse_object
 from dragoman.surfaces.passing import pass_on
 from dragoman.surfaces.pulse import Pulse, pulse
-from dragoman.surfaces.settling import settle_events, settle_reply
+from dragoman.surfaces.settling import LAST, settle_events, settle_reply
 from dragoman.surfaces.showing import Shown
-from dragoman.translation import report_reply
 
-log = logging.getLogger("dragoman.calls")
+log = logging.getLogger("dragoman.surfaces")
+
+_encode = msgspec.json.Encoder().encode
 
 _TRUE = ("1", "true", "yes", "on")
 
@@ -69,14 +71,32 @@ async def planned(exchange: Exchange, relay: Relay, body: bytes, seen: Peek) -> 
     return name, await relay.plan(name)
 
 
-def way_through(exchange: Exchange, plan: Plan, path: str, body: Callable[[str], bytes], dialect: str) -> Way | None:
+TakeOut = Callable[[Object], Collection[str]]
+"""Takes what only we know out of a request's document, and gives the names of what left."""
+
+
+def without_ours(body: bytes, mark: str, take_out: TakeOut) -> tuple[bytes, Mapping[str, str]]:
+    """A body as a server of its own dialect is to get it, and what was lost of it: name → why.
+
+    What other servers showed is told under a mark of ours, which no server knows.  Nothing is read without `mark`.
+    """
+    if mark.encode() in body and (names := take_out(document := parse_object(body))):
+        return _encode(document), dict.fromkeys(names, "it is another server's, and of no use to this one")
+    return body, {}
+
+
+def way_through(
+    exchange: Exchange, plan: Plan, path: str, body: bytes, dialect: str, *, ours: tuple[str, TakeOut] | None = None
+) -> Way | None:
     """How the call goes to a server of its own `dialect`; None when none of the plan's is one.
 
-    `body` gives the bytes for a model's name.
+    `ours` is what must not reach that server: see `without_ours`.
     """
     if all(resolution.card.dialect != dialect for resolution in plan.candidates):
         return None
-    return Way(dialect=dialect, path=path, headers=request_headers(exchange.scope["headers"]), body=body)
+    body, lost = (body, {}) if ours is None else without_ours(body, *ours)
+    headers = request_headers(exchange.scope["headers"])
+    return Way(dialect=dialect, path=path, headers=headers, body=partial(with_model, body), lost=lost)
 
 
 def is_strict(exchange: Exchange, relay: Relay) -> bool:
@@ -175,7 +195,7 @@ async def _deliver(
         exchange.extra += cost_header(got.usage, call.sent.card)
         if exchange.dialect.NAME == "anthropic" and not got.usage.input:
             got = replace(got, usage=replace(got.usage, input=call.sent.size))
-        report_reply(of_reply(got, exchange.dialect.SAYS), call.losses)
+        of_reply(got, exchange.dialect.SAYS).report(call.losses)
         await exchange.reply(exchange.dialect.encode_reply(got, call.request, mark))
     else:
         if not got.streamed:  # its counts are known when the headers are asked for
@@ -186,11 +206,12 @@ async def _deliver(
 
 async def flow(exchange: Exchange, call: Call, upstream: Stream, encoder: StreamEncoder, account: Account) -> None:
     """The answer as it comes: one read upstream, at most one write to the client."""
-    write, feed, seen = exchange.write_now, encoder.feed, account.seen
+    write, feed = exchange.write_now, encoder.feed
 
     def deliver(events: list[Event]) -> Awaitable[None] | None:
-        settle_events(events, call.sent)
-        seen(events)
+        if not account.spoke or (events and type(events[-1]) in LAST):  # not at each token
+            settle_events(events, call.sent)
+            account.seen(events)
         data = feed(events)
         return write(data) if data else None
 

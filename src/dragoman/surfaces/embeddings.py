@@ -89,7 +89,7 @@ async def _embed(exchange: Exchange, relay: Relay, wire: Wire, body: bytes, plan
     got = await relay.tried(plan, once, again=not own)
     card = answered[0].card
     relay.tally.add(card.upstream, card.id, got.usage, cost=None if got.usage is None else cost(got.usage, card))
-    tell_embedding(exchange, answered[0].asked, card, got.usage, mark.started)
+    tell_embedding(exchange, answered[0], got.usage, mark.started)
     exchange.extra += cost_header(got.usage, card)
     if isinstance(got, Whole):
         await exchange.relay(200, got.headers, got.body)

@@ -114,6 +114,8 @@ class Exchange:
         if status in (429, 503, 529):
             seconds = _DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after
             self.extra.append((b"retry-after", b"%d" % max(round(seconds), 1)))
+        if error.request_id:
+            self.extra.append((b"x-dragoman-upstream-request-id", ascii_list([error.request_id], 200)))
         if error.kind in ("billing", "not_implemented", "format_unmet"):
             self.extra.append((b"x-should-retry", b"false"))
         document = self.dialect.encode_error(error)

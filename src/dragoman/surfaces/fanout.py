@@ -19,7 +19,6 @@ from dragoman.surfaces.account import accounted
 from dragoman.surfaces.calls import log_untold, prepare
 from dragoman.surfaces.exchange import Exchange
 from dragoman.surfaces.settling import settle_events, settle_reply
-from dragoman.translation import report_reply
 
 
 async def answer_all(
@@ -74,7 +73,7 @@ async def _merge_all(
     if None not in costs:
         exchange.extra.append((b"x-dragoman-cost", plain(sum(cost for cost in costs if cost)).encode()))
     for task in tasks:
-        report_reply(of_reply(task.result(), exchange.dialect.SAYS), calls[-1].losses)
+        of_reply(task.result(), exchange.dialect.SAYS).report(calls[-1].losses)
     encode = exchange.dialect.encode_reply
     bodies = [encode(task.result(), call.request, mark) for task, call in zip(tasks, calls, strict=True)]
     await exchange.reply(merge(bodies))

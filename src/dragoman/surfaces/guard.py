@@ -41,6 +41,7 @@ _EXPOSED = (
     "x-dragoman-substituted",
     "x-dragoman-num-ctx",
     "x-dragoman-token-count",
+    "x-dragoman-upstream-request-id",
 )
 
 

@@ -134,7 +134,7 @@ class OllamaSurface:
     async def _call(self, exchange: Exchange, dialect: ModuleType, path: str) -> None:
         body, seen = await received(exchange, self._relay)
         name, plan = await planned(exchange, self._relay, body, seen)
-        way = way_through(exchange, plan, path, partial(with_model, body), "ollama")
+        way = way_through(exchange, plan, path, body, "ollama")
         card = plan.candidates[0].card
         mark = stamp("", name)
         decode = partial(_decode, dialect, body)

@@ -13,7 +13,7 @@ from dragoman.dialects import anthropic, openai_chat, openai_completions
 from dragoman.errors import GatewayError, invalid
 from dragoman.models.catalogue import Entry
 from dragoman.relay.call import Plan, Way
-from dragoman.relay.passthrough import adding, with_model
+from dragoman.relay.passthrough import adding
 from dragoman.relay.relay import Relay
 from dragoman.surfaces.anthropic import model_list, model_object
 from dragoman.surfaces.calls import answer, planned, prepare, received, stamp, way_through
@@ -104,7 +104,8 @@ class OpenAISurface:
         """Through to an OpenAI-compatible server.  What a client does not say about streaming may be configured."""
         if stream is not None and any(it.card.dialect == "openai_chat" for it in plan.candidates):
             body = adding(body, stream=stream)
-        return way_through(exchange, plan, path, partial(with_model, body), "openai_chat")
+        ours = (openai_chat.OURS, openai_chat.without_proofs)
+        return way_through(exchange, plan, path, body, "openai_chat", ours=ours)
 
     async def _embeddings(self, exchange: Exchange) -> None:
         await embed(exchange, self._relay, OPENAI)

@@ -87,7 +87,7 @@ class _Reload:
         for name in ("host", "port", "demo", "log_format", "keep_alive", "store"):
             if getattr(settings, name) != getattr(self._settings, name):
                 log.warning("a change of %s needs a restart", name)
-        logging.getLogger("dragoman").setLevel(logging.DEBUG if settings.debug else logging.INFO)
+        _set_levels(settings)
         self._apply(settings)
         self._settings = settings
         log.info("the configuration was read again")
@@ -152,7 +152,13 @@ def set_up_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    _set_levels(settings)
+
+
+def _set_levels(settings: Settings) -> None:
     logging.getLogger("dragoman").setLevel(logging.DEBUG if settings.debug else logging.INFO)
+    calls = settings.log_calls or settings.debug
+    logging.getLogger("dragoman.calls").setLevel(logging.INFO if calls else logging.WARNING)
 
 
 _CONSOLE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"

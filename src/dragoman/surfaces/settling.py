@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from dragoman.conversation import Event, Finish, Reason, Reply, Usage
+from dragoman.conversation import Event, Fault, Finish, Reason, Reply, Usage
 from dragoman.models.cost import priced
 from dragoman.models.window import is_full
 from dragoman.relay.call import Sent
+
+LAST = (Finish, Fault)
+"""What an answer ends with."""
 
 
 def settle_events(events: list[Event], sent: Sent) -> None:
@@ -26,7 +29,7 @@ def settle_reply(reply: Reply, sent: Sent) -> None:
 
 
 def _usage(usage: Usage, sent: Sent) -> Usage:
-    """With its price.  Ollama leaves out the size of a prompt that it had in its cache: then our estimate stands for it."""
+    """With its price.  Ollama leaves out the size of a prompt it had in its cache: then our estimate stands for it."""
     if not usage.input and usage.output and sent.size:
         usage = replace(usage, input=max(sent.size, usage.cache_read + usage.cache_write))
     return priced(usage, sent.card)

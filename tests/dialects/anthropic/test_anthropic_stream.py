@@ -160,7 +160,7 @@ replies = st.builds(
     usage=usages,
     tier=st.sampled_from(["standard", "batch"]),
     extra=st.sampled_from(
-        [{}, {"container": {"id": "c", "expires_at": "2026-11-22T06:00:00Z"}, "usage": {"speed": "fast"}, "novel": 1}]
+        [{}, {"usage": {"speed": "fast"}, "novel": 1}]
     ),
 )
 

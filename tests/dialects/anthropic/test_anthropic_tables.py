@@ -211,7 +211,7 @@ MEMBERS: list[tuple[dict[str, Any], Object]] = [
     (
         {
             "messages": [
-                Message(role="system", content=[Text(text="s")]),
+                Message(role="system", content=[Text(text="s")], at="system"),
                 USER,
                 Message(role="assistant", content=[Text(text="a")]),
             ]
@@ -265,7 +265,7 @@ def test_old_and_short_spellings_are_understood() -> None:
             "output_format": {"type": "json_schema", "schema": {"type": "object"}},
         }
     )
-    assert request.messages == [Message(role="system", content=[Text(text="s")]), USER]
+    assert request.messages == [Message(role="system", content=[Text(text="s")], at="system"), USER]
     assert request.format == Format(kind="schema", schema={"type": "object"})
 
 

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from dragoman.conversation import Object, Request
+from dragoman.conversation import Object, Request, WebSearch
 from dragoman.dialects import anthropic
 from dragoman.losses import Losses
 
@@ -40,7 +40,8 @@ def test_a_tool_of_the_client_is_written_out(kind: str, name: str, members: set[
 def test_a_tool_of_the_server_stays_for_who_can_tell_that_it_is_lost() -> None:
     tools = [{"type": "web_search_20260318", "name": "web_search"}, {"type": "computer_toolset_20260801"}]
     request, losses = sent({"tools": tools})
-    assert [tool.hosted for tool in request.tools] == [True, True]
+    assert [tool.hosted for tool in request.tools] == [True]
+    assert request.web_search == WebSearch(at="tools.web_search")
     assert not losses.emulated
 
 

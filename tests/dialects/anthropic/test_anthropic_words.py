@@ -158,7 +158,7 @@ def test_a_block_in_words(block: Object, words: str) -> None:
     parts, losses = said([block])
     assert parts == [Text(text=words)]
     assert list(losses.emulated) == ["messages[1].content[0]"]
-    assert not losses.dropped
+    assert [name for name, why in losses.dropped.items() if "XXX" not in str(block) or "Anthropic" not in why] == []
     assert "XXX" not in words
 
 
@@ -249,7 +249,7 @@ def test_a_compacted_conversation_begins_with_its_summary() -> None:
     ]
     request, losses = sent({"system": "Be kind.", "messages": messages})
     assert request.messages == [
-        Message(role="system", content=[Text(text="Be kind.")]),
+        Message(role="system", content=[Text(text="Be kind.")], at="system"),
         Message(role="user", content=[Text(text="Summary of the conversation so far:\nThey greeted.\n")]),
         Message(role="assistant", content=[Text(text="after")]),
         Message(role="user", content=[Text(text="now")]),

@@ -37,8 +37,8 @@ DIALECT: ClientDialect = generate
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg=="
 
 
-def said(role: Any, text: str) -> Message:
-    return Message(role=role, content=[Text(text=text)])
+def said(role: Any, text: str, at: str = "context") -> Message:
+    return Message(role=role, content=[Text(text=text)], at=at)
 
 
 def answer(text: str, request: Request, stamp: Stamp) -> dict[str, Any]:
@@ -57,8 +57,8 @@ def test_a_prompt_is_a_conversation_of_one() -> None:
     request = decode(prompt="Why?", system="Be brief.", images=[PNG], think="high", format="json", options=options)
     image = Media(kind="image", data=PNG, media_type="image/png")
     assert request.messages == [
-        said("system", "Be brief."),
-        Message(role="user", content=[image, Text(text="Why?")]),
+        said("system", "Be brief.", "system"),
+        Message(role="user", content=[image, Text(text="Why?")], at="prompt"),
     ]
     assert (request.stream, request.max_tokens) == (True, 256)
     assert request.reasoning == Reasoning(enabled=True, effort="high", visible=True)
@@ -67,12 +67,12 @@ def test_a_prompt_is_a_conversation_of_one() -> None:
 
 def test_what_says_nothing_is_not_kept() -> None:
     request = decode(prompt="x", raw=False, template="", system="", suffix="", context=[], images=None, keep_alive=None)
-    assert request == Request(origin="ollama", model="m", messages=[said("user", "x")], stream=True)
+    assert request == Request(origin="ollama", model="m", messages=[said("user", "x", "prompt")], stream=True)
 
 
 def test_a_raw_prompt_is_reported() -> None:
     request = decode(prompt="<s>x", raw=True)
-    assert request.messages == [said("user", "<s>x")]
+    assert request.messages == [said("user", "<s>x", "prompt")]
     assert request.extra == {"raw": True}
 
 
@@ -97,7 +97,7 @@ def test_a_gap_is_described(stamp: Stamp) -> None:
     request = decode(prompt="def f(", suffix="):\n  pass")
     instruction, question = request.messages
     assert instruction.role == "system"
-    assert question == said("user", "<prefix>def f(</prefix><suffix>):\n  pass</suffix>")
+    assert question == said("user", "<prefix>def f(</prefix><suffix>):\n  pass</suffix>", "prompt")
     assert request.extra == {"suffix": "):\n  pass"}
     losses = Losses()
     ollama.encode_request(request, losses)
@@ -112,15 +112,15 @@ def test_context_continues_the_conversation(stamp: Stamp) -> None:
     first = answer("Blue.", decode(prompt="Sky?", system="Be brief.", images=[PNG]), stamp)
     second = decode(prompt="Why?", context=first["context"])
     history = [said("system", "Be brief."), said("user", "Sky?"), said("assistant", "Blue.")]
-    assert second.messages == [*history, said("user", "Why?")]
+    assert second.messages == [*history, said("user", "Why?", "prompt")]
     assert not second.extra
     third = decode(prompt="Sure?", system="Ramble.", context=answer("Light.", second, stamp)["context"])
     assert third.messages == [
-        said("system", "Ramble."),
+        said("system", "Ramble.", "system"),
         *history[1:],
         said("user", "Why?"),
         said("assistant", "Light."),
-        said("user", "Sure?"),
+        said("user", "Sure?", "prompt"),
     ]
 
 
@@ -159,7 +159,7 @@ def bomb() -> list[int]:
 )
 def test_other_contexts_are_kept_to_be_reported(numbers: list[Any]) -> None:
     request = decode(prompt="x", context=numbers)
-    assert request.messages == [said("user", "x")]
+    assert request.messages == [said("user", "x", "prompt")]
     assert request.extra == {"context": numbers}
 
 

@@ -178,10 +178,10 @@ FOREIGN: list[tuple[Part, dict[str, Any], set[str], set[str]]] = [
         set(),
     ),
     (Media(kind="document", data=PDF), {"content": ""}, {"messages[0].content[0]"}, set()),
-    (Media(kind="audio", data=WAV), {"content": ""}, {"messages[0].content[0]"}, set()),
+    (Media(kind="audio", data=WAV), {"content": "", "images": [WAV]}, set(), set()),
     (
-        Media(kind="document", data="A report", source="text"),
-        {"content": "A report"},
+        Media(kind="document", data="A report", source="text", name="a.txt"),
+        {"content": "a.txt\n\nA report"},
         set(),
         {"messages[0].content[0]"},
     ),

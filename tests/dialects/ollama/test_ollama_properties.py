@@ -318,9 +318,9 @@ def test_a_generate_stream_adds_up(reply: Reply) -> None:
 @given(st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), text), max_size=5), text)
 @quick
 def test_context_goes_round(turns: list[tuple[Any, str]], answer: str) -> None:
-    history = [Message(role=role, content=[Text(text=words)] if words else []) for role, words in turns]
-    last = Message(role="assistant", content=[Text(text=answer)] if answer else [])
-    assert decode_context(encode_context(history, answer)) == [*history, last]
+    said = [*turns, ("assistant", answer)]
+    history = [Message(role=role, content=[Text(text=words)] if words else [], at="context") for role, words in said]
+    assert decode_context(encode_context(history[:-1], answer)) == history
 
 
 # --- the official client's own requests ---------------------------------------------------------------------

@@ -173,7 +173,10 @@ def test_nothing_follows_a_finish(stamp: Stamp) -> None:
         (part(0, Refusal(text=""), "no"), [{"content": "no"}]),
         (part(0, Thinking(text="all")), [{"content": "", "thinking": "all"}]),
         (part(0, Thinking(text="", redacted=True, seal=Seal("anthropic", "x"))), []),
-        (part(0, Foreign(origin="anthropic", extra={"type": "server_tool_use", "name": "web_search"})), []),
+        (
+            part(0, Foreign(origin="anthropic", extra={"type": "server_tool_use", "name": "web_search"})),
+            [{"content": "", "thinking": "Searching the web: \n"}],
+        ),
         (part(0, Foreign(origin="anthropic", extra={"type": "odd", "text": "seen"})), [{"content": "seen"}]),
         (
             part(0, ToolCall(id="a", name="f", arguments='{"x":1}')),
@@ -347,4 +350,4 @@ def test_what_is_not_understood_is_named() -> None:
     decoder = ollama.Decoder()
     *_, finish = decoder.feed(line({"content": "Hi", "novel": 1}, later=2) * 2 + END)
     assert decoder.skipped == ["message.novel"]
-    assert finish == Finish("stop", Usage(input=1, output=1), skipped=["message.novel"])
+    assert finish == Finish("stop", Usage(input=1, output=2), skipped=["message.novel"])

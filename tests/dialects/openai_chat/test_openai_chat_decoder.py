@@ -32,6 +32,8 @@ from dragoman.dialects.openai_chat import Decoder, Encoder, decode_reply, encode
 from dragoman.folding import unfold
 from tests.dialects.openai_chat.streams import check_order, decode, fold
 
+CITED: Object = {"type": "url_citation", "url_citation": {"url": "u", "title": "t"}}
+
 # --- quirks, one by one -------------------------------------------------------------------------
 
 
@@ -144,9 +146,9 @@ CONTENT: list[tuple[bytes, list[Part]]] = [
     (
         deltas(
             {"content": "a"},
-            {"annotations": [{"type": "url_citation", "url_citation": {"url": "u", "title": "t"}}, {"type": "x"}]},
+            {"annotations": [CITED, {"type": "x"}]},
         ),
-        [Text(text="a", citations=[Citation(url="u", title="t")])],
+        [Text(text="a", citations=[Citation(url="u", title="t", extra=CITED)])],
     ),
     # custom tools
     (

@@ -290,9 +290,16 @@ def test_parallel_calls_and_signed_reasoning_through_the_sdk(
             "text": "Let me see.",
             "signature": "c2VhbA==",
             "format": "anthropic-claude-v1",
+            "id": "dragoman-lshj0klv94c2",
             "index": 0,
         },
-        {"type": "reasoning.encrypted", "data": "cmVk", "format": "anthropic-claude-v1", "index": 1},
+        {
+            "type": "reasoning.encrypted",
+            "data": "cmVk",
+            "format": "anthropic-claude-v1",
+            "id": "dragoman-likse3hjqxnw",
+            "index": 1,
+        },
     ]
 
 
@@ -337,7 +344,8 @@ def test_choices_may_come_in_any_order(
         (1, "b", "length"),
         (2, "c", "stop"),
     ]
-    assert completion.usage and completion.usage.prompt_tokens == 30
+    assert completion.usage and completion.usage.prompt_tokens == 10, "one prompt, however many answers"
+    assert completion.usage.completion_tokens == 21
     assert data.count(b"[DONE]") == 1
 
 

@@ -98,9 +98,16 @@ TWO_WAYS: list[tuple[list[Object], list[Message]]] = [
                         "text": "hm",
                         "signature": "S",
                         "format": "anthropic-claude-v1",
+                        "id": "dragoman-g8i9xrif2vfz",
                         "index": 0,
                     },
-                    {"type": "reasoning.encrypted", "data": "R", "format": "anthropic-claude-v1", "index": 1},
+                    {
+                        "type": "reasoning.encrypted",
+                        "data": "R",
+                        "format": "anthropic-claude-v1",
+                        "id": "dragoman-0ikbrqk9ki4c",
+                        "index": 1,
+                    },
                 ],
             )
         ],

@@ -51,7 +51,7 @@ TWO_WAYS: list[tuple[Object, Part]] = [
     ),
     (
         image(url="https://example.com/a.png", detail="low"),
-        Media(kind="image", data="https://example.com/a.png", source="url", extra={"detail": "low"}),
+        Media(kind="image", data="https://example.com/a.png", source="url", extra={"image_url": {"detail": "low"}}),
     ),
     (
         {"type": "input_audio", "input_audio": {"data": WAV, "format": "wav"}},

@@ -34,7 +34,7 @@ CUT = ToolCall(id="call_2", name="g", arguments='{"b":')
 
 def reply(*content: Part, reason: Reason = "stop", **members: Any) -> Reply:
     return Reply(
-        origin="anthropic", id="msg_1", model="c", content=list(content), reason=reason, usage=USAGE, **members
+        origin="anthropic", id="msg_1", model="c", content=list(content), reason=reason, **({"usage": USAGE} | members)
     )
 
 
@@ -127,9 +127,29 @@ MESSAGES: list[tuple[Reply, Object]] = [
             "content": "",
             "reasoning_content": "a",
             "reasoning_details": [
-                {"type": "reasoning.text", "text": "a", "signature": "S", "format": "anthropic-claude-v1", "index": 0},
-                {"type": "reasoning.encrypted", "data": "R", "format": "anthropic-claude-v1", "index": 1},
-                {"type": "reasoning.text", "text": "", "signature": "T", "format": "anthropic-claude-v1", "index": 2},
+                {
+                    "type": "reasoning.text",
+                    "text": "a",
+                    "signature": "S",
+                    "format": "anthropic-claude-v1",
+                    "id": "dragoman-g8i9xrif2vfz",
+                    "index": 0,
+                },
+                {
+                    "type": "reasoning.encrypted",
+                    "data": "R",
+                    "format": "anthropic-claude-v1",
+                    "id": "dragoman-0ikbrqk9ki4c",
+                    "index": 1,
+                },
+                {
+                    "type": "reasoning.text",
+                    "text": "",
+                    "signature": "T",
+                    "format": "anthropic-claude-v1",
+                    "id": "dragoman-gmphoz7plin3",
+                    "index": 2,
+                },
             ],
         },
     ),
@@ -204,12 +224,25 @@ def test_a_client_of_deprecated_functions_gets_a_function_call(encode: Encode) -
     assert "tool_calls" not in choice["message"]
 
 
-def test_merging_sums_what_was_billed(encode: Encode) -> None:
+def test_merging_counts_the_prompt_once(encode: Encode) -> None:
     merged = merge_replies([encode(reply(Text(text=t))) for t in "abc"])
     ChatCompletion.model_validate_json(msgspec.json.encode(merged), strict=True)
     assert [(c["index"], c["message"]["content"]) for c in merged["choices"]] == [(0, "a"), (1, "b"), (2, "c")]
-    assert (merged["usage"]["prompt_tokens"], merged["usage"]["completion_tokens"]) == (30, 21)
-    assert merged["usage"]["prompt_tokens_details"]["cached_tokens"] == 12
+    assert (merged["usage"]["prompt_tokens"], merged["usage"]["completion_tokens"]) == (10, 21)
+    assert merged["usage"]["prompt_tokens_details"]["cached_tokens"] == 4
+    assert "cost" not in merged["usage"]
+
+
+@pytest.mark.parametrize(("costs", "expected"), [((0.5, 0.25), 0.75), ((0.5, None), None), ((0.0, 0.0), 0.0)])
+def test_merging_adds_what_was_paid(encode: Encode, costs: tuple[float | None, ...], expected: float | None) -> None:
+    bodies = [encode(reply(Text(text="a"), usage=Usage(input=10, output=1, cost=cost))) for cost in costs]
+    assert merge_replies(bodies)["usage"].get("cost") == expected
+
+
+def test_an_answer_that_nobody_counted_has_no_usage(encode: Encode) -> None:
+    bodies = [encode(reply(Text(text="a"), usage=Usage())) for _ in range(2)]
+    assert bodies[0]["usage"] is None
+    assert merge_replies(bodies)["usage"] is None
 
 
 @pytest.mark.parametrize("answer", [answer for answer, _ in MESSAGES if answer.reason not in ("length", "context")])

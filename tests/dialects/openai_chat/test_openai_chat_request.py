@@ -59,7 +59,8 @@ def test_the_module_is_a_whole_dialect() -> None:
         ({"stop": ["a", "", "b"]}, "stop", ["a", "b"]),
         ({"stop": None}, "stop", []),
         ({"user": "u"}, "user", "u"),
-        ({"user": "u", "safety_identifier": "s"}, "user", "s"),
+        ({"safety_identifier": "s"}, "user", "s"),
+        ({"user": "s", "safety_identifier": "s"}, "user", "s"),
         ({"response_format": {"type": "text"}}, "format", None),
         ({"response_format": {"type": "json_object"}}, "format", Format(kind="json")),
         (
@@ -131,7 +132,7 @@ def test_every_spelling_of_the_wish_to_think(ask: Ask, members: Object, reasonin
 
 def test_a_top_level_system_leads() -> None:
     request = decode_request(minimal(system="be brief"))
-    assert request.messages[0] == Message(role="system", content=[Text(text="be brief")])
+    assert request.messages[0] == Message(role="system", content=[Text(text="be brief")], at="system")
     assert len(request.messages) == 2
 
 

@@ -29,11 +29,11 @@ TOOLS: list[tuple[Object, Tool]] = [
         Tool(name="f", description="d", schema=SCHEMA, strict=True),
     ),
     (function(parameters={}), Tool(name="f", schema={})),
-    (function(vendor=1), Tool(name="f", extra={"vendor": 1})),
+    (function(vendor=1), Tool(name="f", extra={"function": {"vendor": 1}})),
     (function() | {"prompt_cache_breakpoint": MARK}, Tool(name="f", cache="5m")),
     (
         {"type": "custom", "custom": {"name": "c", "description": "d", "format": GRAMMAR}},
-        Tool(name="c", description="d", freeform=True, extra={"format": GRAMMAR}),
+        Tool(name="c", description="d", freeform=True, extra={"custom": {"format": GRAMMAR}}),
     ),
     ({"type": "web_search", "x": 1}, Tool(name="web_search", hosted=True, extra={"type": "web_search", "x": 1})),
 ]
@@ -85,9 +85,9 @@ def test_deprecated_functions_are_tools() -> None:
         ("f", "tools"),
         (["f"], "tools[0]"),
         ([{"type": "function", "function": {}}], "tools[0].name"),
-        ([function(name="")], "tools[0].name"),
-        ([function(parameters="x")], "tools[0].parameters"),
-        ([function(strict="yes")], "tools[0].strict"),
+        ([function(name="")], "tools[0].function.name"),
+        ([function(parameters="x")], "tools[0].function.parameters"),
+        ([function(strict="yes")], "tools[0].function.strict"),
         ([function(), {"type": 1}], "tools[1].type"),
     ],
 )

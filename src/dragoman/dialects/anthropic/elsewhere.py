@@ -137,7 +137,9 @@ def _always(_: JSON) -> bool:
 
 
 def _is_off(value: JSON) -> bool:
-    return value in (None, False) or (isinstance(value, dict) and value.keys() <= {"enabled"} and not value.get("enabled"))
+    return value in (None, False) or (
+        isinstance(value, dict) and value.keys() <= {"enabled"} and not value.get("enabled")
+    )
 
 
 _IDLE: Mapping[str, Callable[[JSON], bool]] = {

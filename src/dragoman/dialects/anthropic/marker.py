@@ -50,26 +50,28 @@ def read_signature(text: str) -> Seal | None:
             return None
 
 
-def without_markers(body: Object) -> bool:
+def without_markers(body: Object) -> set[str]:
     """Take every mark of ours out of a `POST /v1/messages` body that is about to go to Anthropic as it is.
 
     Thinking under a mark, and citations under one, leave; a message in which nothing else stands leaves with them.
-    Everything else stays as it is.  True when there was one.
+    Everything else stays as it is.  What left: "thinking", "citations".
     """
     messages = body.get("messages")
+    found: set[str] = set()
     if not isinstance(messages, list):
-        return False
+        return found
     kept = []
-    found = False
     for message in messages:
         content = message.get("content") if isinstance(message, dict) else None
         if not isinstance(content, list):
             kept.append(message)
             continue
         blocks = [block for block in content if not _is_marked(block)]
-        found |= len(blocks) != len(content)
-        for block in blocks:
-            found |= _without_citations(block)
+        if len(blocks) != len(content):
+            found.add("thinking")
+        uncited = [block for block in blocks if _without_citations(block)]
+        if uncited:
+            found.add("citations")
         if blocks or not content:
             message["content"] = blocks
             kept.append(message)

@@ -173,6 +173,7 @@ class Decoder:
             case "citations_delta":
                 out.append(CitationDelta(index, decode_citation(delta["citation"])))
             case "compaction_delta" if self._held:
+                self._note_rest(delta, *_DELTA, place="delta")
                 _add(self._held[1], delta)
             case other:
                 note(self.skipped, f"delta {other}")

@@ -13,11 +13,11 @@ from dragoman.conversation import JSON, Media, Object, Part, Text
 from dragoman.losses import Losses
 
 # What tells the kind of a block, links a result to its call (in words they stand together), or is a mark of the cache.
-_SILENT = frozenset(("type", "id", "tool_use_id", "cache_control"))
+_SILENT = frozenset(("type", "id", "tool_use_id", "cache_control", "media_type"))
 # Switches that the words say in their own way.
 _SAID = frozenset(("is_error", "active"))
-# Of a schema only all of it makes sense.
-_WHOLE = frozenset(("input_schema", "schema"))
+# Of a schema, and of a tool, only all of it makes sense.
+_WHOLE = frozenset(("input_schema", "schema", "definition"))
 _ENCRYPTED = "nobody but Anthropic can read it"
 _OTHER = "it has no place in the words that stand for the block"
 

@@ -43,7 +43,9 @@ class Decoder:
         self.skipped: list[str] = []
         self._extra: Object = {}
         self._width = 0
+        # with their log probabilities: of this line, and those of earlier ones that went with no text
         self._tokens: list[Object] = []
+        self._older: list[Object] = []
         self._frames = NDJSON()
         self._ids: CallIds | None = None
         self._index = -1
@@ -94,31 +96,34 @@ class Decoder:
             events.append(Start("", str(body.get("model") or ""), origin=NAME, extra=self._extra or None))
             self._extra = {}
         if "logprobs" in body:
-            self._tokens += decode_logprobs(body["logprobs"])
+            self._tokens = decode_logprobs(body["logprobs"])
         message = body.get("message")
         if isinstance(message, dict):
             text = message.get("content")
             # Nearly every line is some more text and nothing else.
             if self._open is Text and type(text) is str and text and len(message) == 2 and "role" in message:
-                events.append(TextDelta(self._index, text, self._scores() if self._tokens else None))
+                events.append(TextDelta(self._index, text, self._scores() if self._tokens or self._older else None))
             else:
                 for part in decode_answer(message):
                     self._part(part, events)
                 for name in message.keys() - {"role"}:
                     note(self.skipped, f"message.{name}")
+        if self._tokens:
+            self._older, self._tokens = self._older + self._tokens, []
         if body.get("done") is True:
             reason: Reason = decode_reason(body.get("done_reason"), self._called, self.skipped)
             usage = decode_usage(body)
             self._words(self._tags.close(), events)
             self._close_part(events)
             self._ended = True
-            if self._tokens:
+            if self._older:
                 note(self.skipped, "logprobs")
             events.append(Finish(reason, usage, skipped=self.skipped or None, extra=self._extra or None))
 
     def _scores(self) -> list[Object] | None:
         """The log probabilities that belong to the next piece of text."""
-        tokens, self._tokens = self._tokens, []
+        tokens = self._older + self._tokens
+        self._older, self._tokens = [], []
         return tokens or None
 
     def _part(self, part: Part, events: list[Event]) -> None:
@@ -160,8 +165,9 @@ class Decoder:
 
     def _close_part(self, events: list[Event]) -> None:
         if self._open is not None:
-            if self._tokens:
-                events.append(TextDelta(self._index, "", self._scores()))
+            if self._older:
+                events.append(TextDelta(self._index, "", self._older))
+                self._older = []
             self._open = None
             events.append(PartEnd(self._index))
 

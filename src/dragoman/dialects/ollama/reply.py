@@ -75,7 +75,8 @@ def answer_members(reply: Reply, request: Request) -> Object:
     if reply.content and reply.content[-1] in calls and cut_off(calls[-1], reply.reason):
         calls.pop()
     if calls:
-        members["tool_calls"] = [encode_call(call, index) for index, call in enumerate(calls)]
+        own = reply.origin == NAME
+        members["tool_calls"] = [encode_call(c, index, c.extra if own else None) for index, c in enumerate(calls)]
     return members
 
 

@@ -218,7 +218,7 @@ class Encoder:
         call, self._held = self._held, None
         if call is None:
             return []
-        body = encode_call(call, self._calls)
+        body = encode_call(call, self._calls, call.extra if self.untold.own else None)
         self._calls += 1
         before, after = self._text_line
         return [b'%b%b"","tool_calls":%b%b' % (head, before, _encode([body]), after)]

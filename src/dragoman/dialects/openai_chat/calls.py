@@ -13,9 +13,11 @@ from dragoman import ids
 from dragoman.arguments import json_text
 from dragoman.conversation import JSON, ArgumentsDelta, Object, ToolCall
 from dragoman.dialects.openai_chat.opening import Parts
-from dragoman.dialects.untold import note
+from dragoman.dialects.untold import NOTHING, note
 
 _CALL = "call"
+_FRAGMENT = frozenset({"index", "id", "type", "function", "custom"})
+_INNER = frozenset({"name", "arguments", "input"})
 _decode = msgspec.json.Decoder().decode
 
 
@@ -28,6 +30,7 @@ class _Call:
         self.freeform = self.over = False
         self.pieces: list[str] = []
         self.told = 0
+        self.extra: Object = {}
 
     def add(self, text: str) -> None:
         if text and (self.pieces or text.strip()):
@@ -96,10 +99,24 @@ class Calls:
             self._calls.append(call)
         call.id, call.name = call.id or call_id, call.name or name
         call.freeform = call.freeform or inner is custom
+        self._rest(call, fragment, inner)
         call.add(text)
         if call.over and text.strip():
             note(self._skipped, "arguments of a tool call that was complete")
         self._progress(call)
+
+    def _rest(self, call: _Call, fragment: Object, inner: Object) -> None:
+        """What a call has of its server's own (Gemini's thought signatures) goes with its beginning, or is named."""
+        for name in fragment.keys() - _FRAGMENT:
+            if fragment[name] in NOTHING:
+                continue
+            if self._live is call or call.over:
+                note(self._skipped, f"delta.tool_calls.{name}")
+            else:
+                call.extra[name] = fragment[name]
+        for name in inner.keys() - _INNER:
+            if inner[name] not in NOTHING:
+                note(self._skipped, f"delta.tool_calls.function.{name}")
 
     def _find(self, key: JSON, call_id: str, name: str, position: int | None) -> _Call | None:
         """The call that a fragment continues, or None when it opens one."""
@@ -140,7 +157,8 @@ class Calls:
             self._live = call
             number = self._calls.index(call)
             call_id = call.id or ids.mint("call_", self.seed, number, call.name)
-            self._parts.begin(_CALL, ToolCall(id=call_id, name=call.name, arguments="", freeform=call.freeform))
+            part = ToolCall(id=call_id, name=call.name, arguments="", freeform=call.freeform, extra=call.extra)
+            self._parts.begin(_CALL, part)
             if not call.freeform:
                 self._parts.last = ArgumentsDelta(self._parts.index, "{}")
         if len(call.pieces) > call.told:

@@ -133,7 +133,7 @@ class Decoder:
     def _choice(self, choice: Object) -> None:
         self._rest.choice(choice)
         if isinstance(logprobs := choice.get("logprobs"), dict):
-            self._parts.tokens += decode_logprobs(logprobs.get("content")) + decode_logprobs(logprobs.get("refusal"))
+            self._parts.tokens = decode_logprobs(logprobs.get("content")) + decode_logprobs(logprobs.get("refusal"))
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             delta = choice.get("message")  # a whole answer in one chunk
@@ -151,6 +151,7 @@ class Decoder:
             self._calls.read(delta)
         if isinstance(word := choice.get("finish_reason"), str) and word:
             self._finish = decode_finish(choice, self.skipped, calls=self._calls.any)
+        self._parts.settle()
 
     def _content(self, content: JSON) -> None:
         if isinstance(content, str):
@@ -202,7 +203,7 @@ class Decoder:
         reason, stopped = self._finish or ("stop", None)
         if self._calls.any and reason in ("stop", "other"):
             reason = "tool_calls"
-        if self._parts.tokens:
+        if self._parts.older:
             note(self.skipped, "logprobs")
         extra = self._rest.last()
         self._parts.say(Finish(reason, self._usage, stopped, skipped=self.skipped or None, extra=extra))

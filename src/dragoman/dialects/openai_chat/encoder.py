@@ -148,8 +148,7 @@ class Encoder:
                 if isinstance(self._part, Thinking):
                     self._part.seal = event.seal
             case CitationDelta():
-                self._cited.append(event.citation)
-                self._telling.cite(event.citation)
+                self._cited.append(self._telling.cite(event.citation))
                 self.untold.cited(event.index, event.citation)
             case PartEnd():
                 return self._end()
@@ -219,7 +218,7 @@ class Encoder:
         kind, words = ("custom", "input") if call.freeform else ("function", "arguments")
         self._around(b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (number, kind.encode(), words.encode()), b"}}]}")
         opening = {"index": number, "id": call.id, "type": kind, kind: {"name": call.name, words: ""}}
-        return self._delta({"tool_calls": [opening]})
+        return self._delta({"tool_calls": [opening | call.extra if self.untold.own else opening]})
 
     def _end(self) -> bytes:
         part, out = self._part, b""

@@ -8,8 +8,8 @@ from dragoman.conversation import Event, Object, Part, PartEnd, PartStart, Refus
 class Parts:
     """Collects events.  `kind` is what the open part is called, "" when none is; `index` is its number.
 
-    `last` is an event that is to be said just before the open part ends; `tokens`, with their log probabilities, are
-    said with the next text.
+    `last` is an event that is to be said just before the open part ends; `tokens` of the chunk that is read, with
+    their log probabilities, are said with its text, or else by `settle`.
     """
 
     def __init__(self) -> None:
@@ -17,6 +17,7 @@ class Parts:
         self.index = -1
         self.last: Event | None = None
         self.tokens: list[Object] = []
+        self.older: list[Object] = []
         self._wordy = False
         self._events: list[Event] = []
 
@@ -41,17 +42,24 @@ class Parts:
 
     def close(self) -> None:
         if self.kind:
-            if self.tokens and self._wordy:
-                self._words("")
+            if self.older and self._wordy:
+                self._events.append(TextDelta(self.index, "", self.older))
+                self.older = []
             if self.last is not None:
                 self._events.append(self.last)
             self.kind, self.last = "", None
             self._events.append(PartEnd(self.index))
 
     def _words(self, text: str) -> None:
-        self._events.append(TextDelta(self.index, text, self.tokens or None))
+        tokens = self.older + self.tokens
+        self._events.append(TextDelta(self.index, text, tokens or None))
+        if tokens:
+            self.older, self.tokens = [], []
+
+    def settle(self) -> None:
+        """The chunk is read: what is left of its tokens goes with what comes next, or before the open part ends."""
         if self.tokens:
-            self.tokens = []
+            self.older, self.tokens = self.older + self.tokens, []
 
     def take(self) -> list[Event]:
         """The events so far, once."""

@@ -86,19 +86,21 @@ def encode_detail(thought: Thinking, seal: Seal, index: int) -> Object:
     return {"type": "reasoning.text", "text": thought.text, "signature": seal.value, **ours}
 
 
-def without_proofs(body: Object) -> bool:
+def without_proofs(body: Object) -> set[str]:
     """Take proofs that are for another dialect's servers out of a chat completions body that goes on as it is.
 
-    The words of such reasoning stay where they stand as words.  True when there was one.
+    The words of such reasoning stay where they stand as words.  What left: "thinking".
     """
-    found = False
+    found: set[str] = set()
     messages = body.get("messages")
     for message in messages if isinstance(messages, list) else ():
         details = message.get("reasoning_details") if isinstance(message, dict) else None
         if not isinstance(details, list):
             continue
         kept = [detail for detail in details if not _is_ours(detail)]
-        found |= len(kept) != len(details)
+        if len(kept) == len(details):
+            continue
+        found.add("thinking")
         message["reasoning_details"] = kept
         if not kept:
             del message["reasoning_details"]

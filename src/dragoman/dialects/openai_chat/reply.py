@@ -111,7 +111,8 @@ def _encode_message(reply: Reply, request: Request, calls: list[ToolCall]) -> Ob
     if not calls:
         return message
     if uses_functions(request):
-        return message | {"function_call": encode_function_call(calls[0])}
+        extra = calls[0].extra.get("function_call", {}) if own else {}
+        return message | {"function_call": encode_function_call(calls[0]) | extra}
     return message | {"tool_calls": [encode_call(call, own) for call in calls]}
 
 

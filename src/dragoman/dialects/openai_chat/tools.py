@@ -252,7 +252,8 @@ def encode_call(call: ToolCall, own: bool) -> Object:
         wire |= {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
     else:
         wire |= {"type": "function", "function": encode_function_call(call)}
-    return laid_over(wire, {k: v for k, v in call.extra.items() if k != "function_call"}) if own else wire
+    extra = {"function" if k == "function_call" else k: v for k, v in call.extra.items()}
+    return laid_over(wire, extra) if own else wire
 
 
 def encode_function_call(call: ToolCall) -> Object:

@@ -38,6 +38,9 @@ def fit_open(request: Request, card: Card, losses: Losses) -> Fitted:
     request = fit_settings(request, card, losses)
     request, back = fit_tools(request, card, losses)
     shape: Shape = ""
+    if back.forced is not None and request.logprobs:
+        losses.drop("logprobs", "the answer is a tool call, and calls have none")
+        request = replace(request, logprobs=None, top_logprobs=None)
     if back.forced is None:
         request, shape = fit_format(request, card, losses)
     request = fit_ending(request, card, losses)
@@ -58,10 +61,9 @@ def fit_settings(request: Request, card: Card, losses: Losses) -> Request:
             if getattr(request, name) not in (None, 1):
                 losses.drop(name, f"{card.id} takes no sampling settings")
         request = replace(request, temperature=None, top_p=None, top_k=None)
-    for name in ("logprobs", "top_logprobs"):
-        if getattr(request, name) is not None:
-            losses.drop(name, "the probabilities of an answer's tokens stay with clients of the server's own dialect")
-    request = replace(request, logprobs=None, top_logprobs=None)
+    if request.top_logprobs is not None and not request.logprobs:
+        losses.drop("top_logprobs", "log probabilities are not asked for")
+        request = replace(request, top_logprobs=None)
     if request.user is not None and card.dialect == "ollama":
         return replace(request, user=None)  # it names nobody to a server that has no accounts
     return request
