@@ -201,7 +201,7 @@ def test_every_system_message_arrives_and_the_user_speaks_first(pair: Pair) -> N
 
 
 @case(55, "C-A")
-def test_thinking_of_a_changed_conversation_is_left_out_and_the_call_made_again(pair: Pair) -> None:
+def test_thinking_of_a_changed_conversation_is_left_out_by_the_server(pair: Pair) -> None:
     ask: Object = {"model": "anthropic/claude-sonnet-5-5", "tools": [pair.tool()], "reasoning_effort": "high"}
     first = pair.ask([{"role": "system", "content": "It is noon."}, *HI], **ask)
     message = first.body["choices"][0]["message"]
@@ -209,4 +209,4 @@ def test_thinking_of_a_changed_conversation_is_left_out_and_the_call_made_again(
     result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "sunny"}
     later = pair.ask([{"role": "system", "content": "It is one."}, *HI, message, result], **ask)
     assert "sunny" in read(later, "C").text
-    assert len(later.sent) == 2
+    assert len(later.sent) == 1

@@ -13,11 +13,15 @@ from ollama import Client
 from openai.types.chat import ChatCompletionTokenLogprob
 
 from dragoman.config import Secret, Settings, Upstream
+from dragoman.conversation import Finish, Part, PartEnd, PartStart, Request, Start, Thinking, ToolCall
+from dragoman.dialects.contract import Stamp
+from dragoman.dialects.openai_chat import FanOut
+from dragoman.dialects.openai_completions import Encoder
 from dragoman.simulator import OllamaSimulator, OpenAISimulator
 from dragoman.simulator.server import run_in_thread
 from tests.running import run_gateway, simulate
 
-GPT, QWEN, BOX, CLAUDE = "gpt-4.1-mini", "qwen3:8b", "box/qwen3-8b-q4_k_m.gguf", "claude-sonnet-5"
+GPT, QWEN, BOX, CLAUDE = "gpt-4.1-mini", "qwen3:8b", "box/qwen3-8b", "claude-sonnet-5"
 ASK: Any = [{"role": "user", "content": "Say something short."}]
 
 
@@ -26,7 +30,7 @@ def url() -> Iterator[str]:
     """A gateway before all three kinds of servers."""
     with (
         run_in_thread(OpenAISimulator()) as compatible,
-        run_in_thread(OpenAISimulator(flavor="llamacpp")) as box,
+        run_in_thread(OpenAISimulator(flavor="lmstudio")) as box,
         run_in_thread(OllamaSimulator()) as local,
         run_in_thread(simulate()) as claude,
     ):
@@ -35,7 +39,7 @@ def url() -> Iterator[str]:
             Upstream(
                 name="other", dialect="openai_chat", base_url=compatible.url, flavor="openai", key=Secret("sk-test")
             ),
-            Upstream(name="box", dialect="openai_chat", base_url=box.url, flavor="llamacpp", key=Secret("sk-test")),
+            Upstream(name="box", dialect="openai_chat", base_url=box.url, flavor="lmstudio", key=Secret("sk-test")),
             Upstream(name="local", dialect="ollama", base_url=local.url),
         )
         with run_gateway(Settings(host="127.0.0.1", port=0, upstreams=upstreams, retries=0)) as gateway:
@@ -110,29 +114,33 @@ def test_claude_has_none_and_that_is_said(sdk: openai.OpenAI) -> None:
 
 def test_what_cannot_be_said_of_a_whole_answer_is_in_its_report(url: str) -> None:
     answer = requests.post(f"{url}/api/chat", json={"model": BOX, "messages": ASK, "stream": False}, timeout=30)
-    assert answer.headers["x-dragoman-dropped"] == "reply.system_fingerprint, reply.timings"
-    assert "predicted_ms" not in answer.text + str(answer.headers)
+    assert answer.headers["x-dragoman-dropped"] == "reply.stats, reply.model_info"
+    assert "tokens_per_second" not in answer.text + str(answer.headers)
 
 
 def test_what_cannot_be_said_of_a_stream_is_in_the_log(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "dragoman.calls")
+    caplog.set_level(logging.INFO, "dragoman.surfaces")
     answer = requests.post(f"{url}/api/chat", json={"model": BOX, "messages": ASK}, timeout=30)
     assert answer.status_code == 200
     lines = [record.getMessage() for record in caplog.records if "not told" in record.getMessage()]
     assert len(lines) == 1
     name, _, told = lines[0].partition(": of the answer, not told: ")
     assert name.startswith("req_")
-    assert told == "system_fingerprint, timings"
+    assert told == "stats, model_info"
 
 
-def test_a_stream_of_several_answers_tells_it_once(url: str, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "dragoman.calls")
+def test_its_own_dialect_has_a_place_for_all_of_it(url: str) -> None:
     body: Any = {"model": BOX, "messages": ASK, "system": "Be brief.", "n": 2}
     whole = requests.post(f"{url}/v1/chat/completions", json=body, timeout=30)
-    assert "x-dragoman-dropped" not in whole.headers  # its own dialect has a place for all of it
-    assert whole.json()["timings"]
-    prompts: Any = {"model": QWEN, "prompt": ["a", "b"], "max_tokens": 20, "stream": True}
-    streamed = requests.post(f"{url}/v1/completions", json=prompts, timeout=30)
-    assert streamed.status_code == 200, streamed.text
-    lines = [record.getMessage() for record in caplog.records if "not told" in record.getMessage()]
-    assert [line.partition("not told: ")[2] for line in lines] == ["content[0] (thinking)"]
+    assert "x-dragoman-dropped" not in whole.headers
+    assert whole.json()["stats"]
+
+
+def test_several_answers_tell_it_once() -> None:
+    request = Request(origin="openai_completions", model="m", messages=[])
+    stamp = Stamp(id="c", model="m", created=0, started=0, clock=lambda: 0)
+    fan = FanOut([Encoder(request, stamp, index, tail=False) for index in range(3)], lambda _: b"")
+    parts: list[Part] = [Thinking(text="a"), Thinking(text="b"), ToolCall(id="c", name="f", arguments="{}")]
+    for index, part in enumerate(parts):
+        fan.feed(index, [Start("x", "m"), PartStart(0, part), PartEnd(0), Finish("stop")])
+    assert fan.untold.names == ["content[0] (thinking)", "content[0] (tool_use)"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dragoman import media
@@ -62,6 +62,7 @@ def test_rare_files_and_words_that_look_like_some(name: str) -> None:
     assert media.sniff(b64(body)) == kind
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(max_size=80), st.binary(max_size=80).map(b64)))
 def test_anything_is_sniffed_measured_and_read(data: str) -> None:
     assert isinstance(media.sniff(data), str)
@@ -71,6 +72,7 @@ def test_anything_is_sniffed_measured_and_read(data: str) -> None:
     assert text is None or "\0" not in text
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["png", "jpeg", "gif", "webp", "bmp"]), st.data())
 def test_a_damaged_picture_is_measured_or_not(name: str, data: st.DataObject) -> None:
     """Bytes are changed, cut or doubled anywhere after the first twelve."""

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from dragoman.conversation import Media, Part, Text
 from dragoman.errors import GatewayError
-from dragoman.relay import documents, pdf_worker
 from dragoman.models.contents import text_of
+from dragoman.relay import documents, pdf_worker
 from dragoman.relay.documents import Documents, Page, Pictures, parts_of
 from tests.relay import pdfs
 from tests.relay.looping import run
@@ -71,7 +71,7 @@ def unfiltered(png: bytes) -> tuple[int, int, int, bytes]:
     return width, height, channels, out
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3]), st.data())
 def test_pictures_are_what_was_drawn(width: int, height: int, channels: int, data: st.DataObject) -> None:
     size = width * height * channels

@@ -150,7 +150,7 @@ def test_every_way_to_write_colours(mode: str) -> None:
     assert opened(answer["data"]).size == (150, 100)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 200), st.integers(0, 5000), st.integers(900, 4000))
 def test_it_always_fits(width: int, height: int, edge: int, pixels: int, size: int) -> None:
     """Whatever the sizes: within the bounds, no larger than before, not empty, and the same a second time."""
@@ -224,7 +224,7 @@ def test_memory_that_is_not_there_is_no_failure() -> None:
     run(work)
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(st.sampled_from(KINDS), st.data())
 def test_damaged_pictures_are_scaled_or_refused(kind: str, data: st.DataObject) -> None:
     body = bytearray(base64.b64decode(picture(kind, (40, 30), colour=(9, 200, 70))))

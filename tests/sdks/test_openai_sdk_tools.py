@@ -270,8 +270,10 @@ def test_thinking_goes_through_two_rounds(ask: Asking, gateway: Gateway) -> None
         signatures += [detail["signature"] for detail in answer.details]
         _, *rest = results(answer, "12 degrees", "rain")
         history += [answer.message(reasoning=False), *rest]
-        history.append(ask(history, **wanted).message(reasoning=False))
-    assert len(signatures) == 2
+        answer = ask(history, **wanted)
+        signatures += [detail["signature"] for detail in answer.details]
+        history.append(answer.message(reasoning=False))
+    assert len(signatures) == 4
     history.append({"role": "user", "content": "Thanks"})
     ask(history, **wanted, tool_choice="none")
     assert [block["signature"] for block in blocks(gateway, "thinking")] == signatures

@@ -418,8 +418,10 @@ def test_the_headers_tell_what_became_of_the_request(http: httpx.Client, surface
         answer = http.post(surface.path, json=lossy | {"stream": stream})
         assert "seed" in answer.headers["x-dragoman-dropped"].split(", ")
         assert answer.headers["x-dragoman-substituted"].startswith("gpt-4o -> claude-")
-        strict = http.post(surface.path, json=lossy | {"stream": stream}, headers={"x-dragoman-strict": "1"})
-        judge_refusal(surface, strict, 400, "seed")
+        for model, word in ((body["model"], "seed"), ("gpt-4o", "gpt-4o")):
+            wanted = lossy | {"stream": stream, "model": model}
+            strict = http.post(surface.path, json=wanted, headers={"x-dragoman-strict": "1"})
+            judge_refusal(surface, strict, 400, word)
 
 
 def test_request_ids_are_unique(http: httpx.Client) -> None:

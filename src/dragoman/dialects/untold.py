@@ -35,6 +35,9 @@ _LONG = 80
 INNER = frozenset({"choice", "message", "usage", "stop_details"})
 """Members of `Reply.extra` that hold what is left of a place inside the answer, and are no members of it."""
 
+MEASURED = frozenset({"timings"})
+"""Members that only time what the gateway times itself, as llama.cpp does."""
+
 CONTENT = "content"
 """The place of what the parts have of their own."""
 
@@ -183,6 +186,8 @@ class Untold:
 def _names(extra: Object) -> Iterator[str]:
     """The members of `extra` that say something, with what is within `INNER`."""
     for name, value in extra.items():
+        if name in MEASURED:
+            continue
         if name in INNER and isinstance(value, dict):
             yield from (f"{name}.{inner}" for inner in _deep(value))
         elif value not in NOTHING:
@@ -197,7 +202,7 @@ def _deep(value: Object) -> Iterator[str]:
             yield name
 
 
-NOTHING: tuple[JSON, ...] = (None, "", [], {}, 0, USUAL, "global", "not_available")
+NOTHING: tuple[JSON, ...] = (None, "", [], {}, 0, USUAL, "global", "not_available", {"type": "direct"})
 """What says nothing about an answer: a count of 0, or a word of Anthropic's for "as usual" and "we do not say"."""
 
 

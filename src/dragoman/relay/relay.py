@@ -23,6 +23,7 @@ from dragoman.dialects.contract import ClientDialect
 from dragoman.errors import GatewayError
 from dragoman.models.cards import Card
 from dragoman.models.catalogue import Catalogue, Resolution
+from dragoman.models.cost import cost
 from dragoman.relay.attempt import Attempts
 from dragoman.relay.call import Answer, Answering, Call, Passage, Plan, Sent, Way
 from dragoman.relay.carrying import Carrier
@@ -217,7 +218,8 @@ class Relay:
 
     def _learn(self, sent: Sent, usage: Usage | None, *, failed: bool) -> None:
         """What an answer cost, for the next estimate."""
-        self.tally.add(sent.card.upstream, sent.card.id, usage, failed=failed)
+        spent = None if usage is None else cost(usage, sent.card)
+        self.tally.add(sent.card.upstream, sent.card.id, usage, failed=failed, cost=spent)
         if usage is not None and usage.input and sent.estimate:
             self.carrier.calibration.observe(sent.key, sent.estimate, usage.input)
 

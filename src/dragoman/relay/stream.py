@@ -67,6 +67,9 @@ class Stream:
         await self._begun
         self.first, self._held = self._held, []
         _raise_early_fault(self.first)
+        for event in self.first:
+            if type(event) is Start:
+                self.usage = self.usage or event.usage
 
     async def pump(self, deliver: Deliver) -> None:
         """Call `deliver` with everything after `first`, until the end.
@@ -116,7 +119,7 @@ class Stream:
                 return
             self._got(events)
             if type(last) is Finish:
-                self.usage = last.usage
+                self.usage = last.usage or self.usage
                 # The end of the body frees the connection for the next call, but nobody needs it.
                 asyncio.get_running_loop().call_later(_LINGER, self._finish)
 
@@ -136,7 +139,7 @@ class Stream:
             case Fault():
                 self.fault = last
             case Finish(usage=usage):
-                self.usage = usage
+                self.usage = usage or self.usage
 
     def _got(self, events: list[Event]) -> None:
         if self._deliver is None:

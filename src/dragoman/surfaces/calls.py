@@ -224,8 +224,8 @@ async def flow(exchange: Exchange, call: Call, upstream: Stream, encoder: Stream
     except Exception:
         log.exception("%s: a fault of ours in mid-answer", exchange.id)
         await exchange.write(feed([Fault("internal", f"internal error; its id in the log is {exchange.id}")]))
-    await exchange.end_stream()
     log_untold(exchange, encoder.untold)
+    await exchange.end_stream()
 
 
 def log_untold(exchange: Exchange, untold: Untold) -> None:

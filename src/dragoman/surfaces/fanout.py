@@ -95,8 +95,8 @@ async def _stream_all(exchange: Exchange, relay: Relay, calls: Sequence[Call], m
             await exchange.write(data)
         if fan.done:
             break
-    await exchange.end_stream()
     log_untold(exchange, fan.untold)
+    await exchange.end_stream()
 
 
 async def _interleaved(
