@@ -103,3 +103,17 @@ def test_a_message_may_stand_in_two_places() -> None:
     sent = translate(body, source="openai_chat").body["messages"]
     assert [turn["role"] for turn in sent] == ["user", "assistant", "user"]
     assert body["messages"][0] is HI and HI == {"role": "user", "content": "Hi"}
+
+
+@pytest.mark.parametrize("target", ["anthropic", "ollama"])
+def test_arguments_that_are_no_json_are_told_of(target: str) -> None:
+    broken = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": '}}
+    history = [
+        HI,
+        HI,
+        {"role": "assistant", "tool_calls": [broken]},
+        {"role": "tool", "tool_call_id": "c", "content": "x"},
+    ]
+    body = {"model": "claude-haiku", "messages": history, "tools": [{"type": "function", "function": F}]}
+    assert "messages[2].tool_calls[0]" in translate(body, source="openai_chat", target=target).emulated
+    assert not translate(body, source="openai_chat", target="openai_chat").emulated

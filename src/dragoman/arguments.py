@@ -8,11 +8,22 @@ from dragoman.conversation import JSON, Object
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+_syntax = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def json_text(value: JSON) -> str:
     """Compact JSON, members in the order given."""
     return _encode(value).decode()
+
+
+def is_json(text: str) -> bool:
+    """Whether tool arguments are JSON at all; empty ones say nothing, and count."""
+    try:
+        if text.strip():
+            _syntax(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def parse_arguments(text: str) -> Object:

@@ -124,12 +124,14 @@ class Message(Struct, kw_only=True, omit_defaults=True):
 
     `at`: the member of the request it comes from, where that is not one of its `messages` ("system", "prompt").  Such
     messages stand before all others.
+    `places`: where each part stands in the request, on a wire that has no messages of parts.
     """
 
     role: Role
     content: list[Part]
     name: str = ""
     at: str = ""
+    places: list[str] = field(default_factory=list)
     extra: Object = field(default_factory=dict)
 
 

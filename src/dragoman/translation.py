@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dragoman.conversation import JSON, Foreign, Media, Object, Part, Request, ToolResult
+from dragoman.arguments import is_json
+from dragoman.conversation import JSON, Foreign, Media, Object, Part, Request, ToolCall, ToolResult
 from dragoman.dialects.contract import ClientDialect, UpstreamDialect
 from dragoman.dialects.telling import with_sources
 from dragoman.losses import Losses
@@ -98,6 +99,23 @@ def report_leftovers(request: Request, client: ClientDialect, upstream: Upstream
                 losses.drop(each, _NO_MEMBER.format(upstream.NAME))
     for at, name in _inner_leftovers(request, client.HANDLED):
         losses.drop(f"{at}.{name}", _NO_MEMBER.format(upstream.NAME))
+    if upstream.NAME in _WANTS_OBJECTS:
+        for at in _broken_arguments(request):
+            losses.emulate(at, "its arguments are no JSON: they are passed on as the text they are, in an object")
+
+
+_WANTS_OBJECTS = ("anthropic", "ollama")
+"""Wires on which the arguments of a call are an object, and no text."""
+
+
+def _broken_arguments(request: Request) -> Iterator[str]:
+    """Where the history has calls with arguments that are not JSON."""
+    for index, message in enumerate(request.messages):
+        if message.role != "assistant":
+            continue
+        for number, part in enumerate(message.content):
+            if type(part) is ToolCall and not part.freeform and not is_json(part.arguments):
+                yield part_places(request.messages, request.origin, index)[number]
 
 
 _NO_MEMBER = "the {} API has no such member"
@@ -142,7 +160,15 @@ def _named(name: str, value: JSON) -> Iterator[str]:
 _SHARED = frozenset(
     (
         *("function", "custom", "function_call", "image_url", "input_audio", "file", "tool_choice", "allowed_tools"),
-        *("response_format", "json_schema", "reasoning", "thinking", "source", "cache_control", "prompt_cache_breakpoint"),
+        *(
+            "response_format",
+            "json_schema",
+            "reasoning",
+            "thinking",
+            "source",
+            "cache_control",
+            "prompt_cache_breakpoint",
+        ),
     )
 )
 """Objects of which the conversation knows a part: in `extra` is the rest."""

@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 
-from dragoman.conversation import Finish, Media, Part, Refusal, Reply, Text, Thinking
+from dragoman.conversation import Finish, Foreign, Media, Part, Refusal, Reply, Text, Thinking
 from dragoman.dialects.untold import Says, Untold, note, of_reply
+from dragoman.losses import Losses
 from tests.fidelity.reply_declared import DECLARED, declared
 from tests.fidelity.reply_probing import CLIENTS, UPSTREAMS, verdicts
 from tests.fidelity.reply_samples import EVENTS, NOVEL, answers, streams
@@ -86,6 +87,17 @@ def test_what_an_upstream_of_another_kind_says_is_named(client: str, reply: Repl
 def test_what_has_a_place_is_not_named(part: Part, client: str, said: bool) -> None:
     untold = of_reply(Reply(origin="x", id="", model="", content=[part]), CLIENTS[client].SAYS)
     assert (untold.names == []) == said
+
+
+def test_the_report_of_a_call_has_them_all() -> None:
+    losses = Losses()
+    block = Foreign(
+        origin="anthropic", extra={"type": "server_tool_use", "name": "web_search", "input": {"query": "x"}}
+    )
+    content: list[Part] = [block, Media(kind="image", data="AAAA")]
+    of_reply(Reply(origin="anthropic", id="", model="", content=content), CLIENTS["ollama"].SAYS).report(losses)
+    assert list(losses.dropped) == ["reply.content[1] (image)"]
+    assert list(losses.emulated) == ["reply.content[0] (server_tool_use)"]
 
 
 def test_names_are_few_and_short_and_never_contents() -> None:

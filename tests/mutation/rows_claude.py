@@ -43,6 +43,13 @@ _MEMBERS = [
 
 _LIMITS = [
     row("more than the model writes", CHAT, asked(max_tokens=10**7), PLAIN, emulated="max_tokens"),
+    row(
+        "arguments that are no JSON",
+        CHAT,
+        said("Hi", call("c", arguments='{"a": '), result("c"), tools=[function()]),
+        PLAIN,
+        emulated="messages[1].tool_calls[0]",
+    ),
     row("warmer than Claude gets", CHAT, asked(temperature=1.7), PLAIN, emulated="temperature"),
     row("sampling that a model refuses", CHAT, asked(temperature=0.3, top_k=5), CHOOSES, dropped="temperature top_k"),
     row("a stop of blanks", CHAT, asked(stop=[" ", "."]), PLAIN, dropped="stop"),

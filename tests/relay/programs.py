@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import requests
@@ -164,7 +163,7 @@ class Native(Program):
         self.messages.append({"role": "user", "content": content})
 
 
-PROGRAMS: tuple[Callable[..., Program], ...] = (Program, Plain, Echo, Careful, Native)
+PROGRAMS: tuple[type[Program], ...] = (Program, Plain, Echo, Careful, Native)
 
 
 def _lines(text: str) -> list[Object]:

@@ -23,7 +23,7 @@ class Setting:
         self.url, self.compatible, self.claude = url, compatible, claude
 
     def ask(self, it: Program, model: str, **headers: str) -> requests.Response:
-        body = {"model": model, "messages": it.messages, "max_tokens": 5000, "reasoning": {"enabled": True}}
+        body: Any = {"model": model, "messages": it.messages, "max_tokens": 5000, "reasoning": {"enabled": True}}
         if it.path == "/v1/messages":
             del body["reasoning"]
         return requests.post(self.url + it.path, json=body, headers=it.headers | headers, timeout=30)

@@ -68,7 +68,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("model", ALL_CHECK)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_what_stands_before_is_translated_to_the_same_bytes(
-    gateway: Gateway, program: Callable[..., Program], model: str
+    gateway: Gateway, program: type[Program], model: str
 ) -> None:
     """Pictures, late instructions, a format, names that have to change: Anthropic's simulator checks what it signed."""
     it = program(gateway.url, model, **FORMATS[program.path])

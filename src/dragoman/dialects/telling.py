@@ -24,7 +24,7 @@ from dragoman.losses import Losses
 _GAP = "\n\n"
 _ANNOTATIONS = "annotations"
 
-ANNOTATES = frozenset({"openai_chat"})
+ANNOTATES = frozenset({"openai_chat", "openai_responses"})
 """The dialects that name web sources beside the text."""
 
 
@@ -105,7 +105,7 @@ def decode_annotations(value: JSON, skipped: list[str]) -> list[Citation]:
     found: list[Citation] = []
     for annotation in value if isinstance(value, list) else ():
         match annotation:
-            case {"url_citation": {"url": str(url), **place}}:
+            case {"url_citation": {"url": str(url), **place}} | {"type": "url_citation", "url": str(url), **place}:
                 title = place.get("title")
                 found.append(Citation(url=url, title=title if isinstance(title, str) else "", extra=annotation))
             case {"type": kind}:
@@ -120,23 +120,39 @@ def with_sources(request: Request, target: str, losses: Losses) -> Request:
     `target`, unless that wire has annotations too.  A turn that is as the model wrote it needs none."""
     if request.origin not in ANNOTATES or request.origin == target:
         return request
-    if not any(_ANNOTATIONS in message.extra for message in request.messages):
+    if not any(_annotated(message) for message in request.messages):
         return request
     messages = [_with_sources(each, each.at or f"messages[{i}]", losses) for i, each in enumerate(request.messages)]
     return replace(request, messages=messages)
 
 
 def _with_sources(message: Message, at: str, losses: Losses) -> Message:
-    if _ANNOTATIONS not in message.extra:
+    """The annotations are the message's, or those of its texts."""
+    if not _annotated(message):
         return message
-    extra = dict(message.extra)
-    listed = source_list(decode_annotations(extra.pop(_ANNOTATIONS), []))
+    found = message.extra.get(_ANNOTATIONS, []), *(part.extra.get(_ANNOTATIONS, []) for part in message.content)
+    listed = source_list(citation for each in found for citation in decode_annotations(each, []))
+    content = [_unannotated(part) for part in message.content]
+    extra = {name: value for name, value in message.extra.items() if name != _ANNOTATIONS}
     if is_lossy(message.content):
-        return replace(message, extra=extra)
+        return replace(message, content=content, extra=extra)
     if not listed:
         return message
-    losses.emulate(f"{at}.{_ANNOTATIONS}", "the sources follow the text as a list")
-    return replace(message, content=[*message.content, Text(text=_GAP + listed)], extra=extra)
+    own = [place for part, place in zip(message.content, message.places, strict=False) if _ANNOTATIONS in part.extra]
+    for place in own or [at]:
+        losses.emulate(f"{place}.{_ANNOTATIONS}", "the sources follow the text as a list")
+    places = [*message.places, message.places[-1]] if message.places else []
+    return replace(message, content=[*content, Text(text=_GAP + listed)], extra=extra, places=places)
+
+
+def _annotated(message: Message) -> bool:
+    return _ANNOTATIONS in message.extra or any(_ANNOTATIONS in part.extra for part in message.content)
+
+
+def _unannotated(part: Part) -> Part:
+    if _ANNOTATIONS not in part.extra:
+        return part
+    return replace(part, extra={name: value for name, value in part.extra.items() if name != _ANNOTATIONS})
 
 
 def is_lossy(content: Sequence[Part]) -> bool:

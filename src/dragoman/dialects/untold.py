@@ -142,7 +142,7 @@ class Untold:
             self.note(f"content[{index}].logprobs")
         elif tokens and self._says.side_by_side:
             tops = [top for token in tokens for top in token.get("top_logprobs", ())]
-            for name in {name for token in (*tokens, *tops) for name in token} - _TOKEN:
+            for name in sorted({name for token in (*tokens, *tops) for name in token} - _TOKEN):
                 self.note(f"content[{index}].logprobs.{name}")
 
     def finish(self, event: Finish) -> None:

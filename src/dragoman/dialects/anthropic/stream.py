@@ -228,7 +228,7 @@ def _add(block: Object, delta: Object) -> None:
 _KNOWN_WHOLE = frozenset({"container_upload", "fallback", "mcp_tool_result"})
 _DELTA = ("text", "partial_json", "thinking", "signature", "citation", "content", "encrypted_content")
 _ENDING = frozenset({"type", "delta", "usage", "stop_reason", "stop_sequence", "stop_details"})
-_OF_DELTA = frozenset({"container", "stop_reason", "stop_sequence", "stop_details"})
+_OF_DELTA = ("container", "stop_reason", "stop_sequence", "stop_details")
 
 
 class Encoder:
@@ -283,7 +283,7 @@ class Encoder:
         self._answer.own = self.untold.own
         extra = dict(event.extra or {}) if self.untold.own else {}
         usage = encode_usage(event.usage or Usage(), event.tier, extra.pop("usage", None))
-        self._extra = {name: extra.pop(name) for name in _OF_DELTA & extra.keys()}
+        self._extra = {name: extra.pop(name) for name in _OF_DELTA if name in extra}
         return _frame("message_start", {"message": message_object(self._stamp, [], usage) | extra})
 
     def _text(self, text: str) -> bytes:
@@ -349,7 +349,7 @@ class Encoder:
         usage = encode_final_usage(event.usage or self._usage or Usage(), extra.pop("usage", None))
         refused, more = "".join(self._refused), extra.pop("stop_details", None)
         delta = encode_ending(event.reason, event.stop_sequence, event.explanation, refused, more)
-        delta |= {name: extra.pop(name) for name in _OF_DELTA & extra.keys()}
+        delta |= {name: extra.pop(name) for name in _OF_DELTA if name in extra}
         return _frame("message_delta", {"delta": delta, "usage": usage} | extra) + _frame("message_stop", {})
 
 

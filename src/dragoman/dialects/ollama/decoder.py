@@ -106,8 +106,9 @@ class Decoder:
             else:
                 for part in decode_answer(message):
                     self._part(part, events)
-                for name in message.keys() - {"role"}:
-                    note(self.skipped, f"message.{name}")
+                for name in message:
+                    if name != "role":
+                        note(self.skipped, f"message.{name}")
         if self._tokens:
             self._older, self._tokens = self._older + self._tokens, []
         if body.get("done") is True:

@@ -107,15 +107,15 @@ class Calls:
 
     def _rest(self, call: _Call, fragment: Object, inner: Object) -> None:
         """What a call has of its server's own (Gemini's thought signatures) goes with its beginning, or is named."""
-        for name in fragment.keys() - _FRAGMENT:
-            if fragment[name] in NOTHING:
+        for name in fragment:
+            if name in _FRAGMENT or fragment[name] in NOTHING:
                 continue
             if self._live is call or call.over:
                 note(self._skipped, f"delta.tool_calls.{name}")
             else:
                 call.extra[name] = fragment[name]
-        for name in inner.keys() - _INNER:
-            if inner[name] not in NOTHING:
+        for name in inner:
+            if name not in _INNER and inner[name] not in NOTHING:
                 note(self._skipped, f"delta.tool_calls.function.{name}")
 
     def _find(self, key: JSON, call_id: str, name: str, position: int | None) -> _Call | None:

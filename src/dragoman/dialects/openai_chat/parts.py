@@ -119,7 +119,7 @@ def _decode_image(part: Object, at: str) -> Part:
         keep(part, "image_url", rest)
     if image is None:
         raise invalid(f"{where} is required", where)
-    source, data, media_type = _locate(check(image, str, where), where)
+    source, data, media_type = locate(check(image, str, where), where)
     return Media(kind="image", data=data, source=source, media_type=media_type, extra=part)
 
 
@@ -141,8 +141,12 @@ def _decode_file(part: Object, at: str) -> Part:
         keep(part, "file", file)
         return Media(kind="document", data=media_id, source="file", name=name, extra=part)
     keep(part, "file", file)
-    where = path(where, "file_data")
-    source, data, media_type = _locate(data, where, bare=True)
+    return file_media(data, name, path(where, "file_data"), part)
+
+
+def file_media(data: str, name: str, where: str, extra: Object) -> Media:
+    """A file by its content: its base64, its data URL or its address, as it stands at `where`."""
+    source, data, media_type = locate(data, where, bare=True)
     kind: MediaKind = "document"
     if source == "base64":
         media_type = media.sniff(data) or media_type
@@ -153,7 +157,7 @@ def _decode_file(part: Object, at: str) -> Part:
         elif (text := _as_text(data, media_type, where)) is not None:
             source, data = "text", text
             media_type = media_type or "text/plain"
-    return Media(kind=kind, data=data, source=source, media_type=media_type, name=name, extra=part)
+    return Media(kind=kind, data=data, source=source, media_type=media_type, name=name, extra=extra)
 
 
 def _as_text(data: str, media_type: str, at: str) -> str | None:
@@ -167,7 +171,7 @@ def _as_text(data: str, media_type: str, at: str) -> str | None:
     return text
 
 
-def _locate(url: str, at: str, bare: bool = False) -> tuple[MediaSource, str, str]:
+def locate(url: str, at: str, bare: bool = False) -> tuple[MediaSource, str, str]:
     """(source, data, media type) of a data URL or a web address.
 
     Base64 without its URL, which sloppy clients send, counts where it is allowed (`bare`) or plainly is media.

@@ -65,13 +65,13 @@ class Rest:
         return {name: value for name, value in self.extra.items() if value not in ({}, self._first.get(name))} or None
 
     def _keep(self, kept: Object, members: Object, known: frozenset[str]) -> None:
-        for name in members.keys() - known:
+        for name in (name for name in members if name not in known):
             if (value := members[name]) not in NOTHING and len(kept) < _MANY:
                 kept[name] = value
 
     def _skip(self, place: str, members: Object, known: frozenset[str]) -> None:
         """Nobody knows how the pieces of these would add up."""
-        for name in members.keys() - known:
+        for name in (name for name in members if name not in known):
             if said(members[name]):
                 note(self._skipped, f"{place}.{name}")
 

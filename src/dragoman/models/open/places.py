@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from dragoman.conversation import Media, Message, Part, Text, Thinking, ToolCall, ToolResult
+
+_ITEM = re.compile(r"\.content.*")
 
 
 def place(messages: Sequence[Message], origin: str, index: int) -> str:
@@ -15,6 +18,8 @@ def place(messages: Sequence[Message], origin: str, index: int) -> str:
     """
     if messages[index].at:
         return messages[index].at
+    if messages[index].places:
+        return _ITEM.sub("", messages[index].places[0])
     lead = 0
     while messages[lead].at:
         lead += 1
@@ -30,6 +35,12 @@ def part_places(messages: Sequence[Message], origin: str, index: int) -> list[st
     match origin:
         case _ if message.at == "prompt":
             return _named(message.content, "")
+        case _ if message.at == "instructions":
+            return [at] * len(message.content)
+        case "openai_responses" if len(message.places) == len(message.content):
+            return message.places
+        case "openai_responses":  # it is as its model wrote it by now
+            return [at] * len(message.content)
         case _ if message.at:
             return [f"{at}[{number}]" for number in range(len(message.content))]
         case "ollama" if not _is_said(message):
@@ -56,6 +67,8 @@ def inner_places(result: ToolResult, at: str, origin: str) -> list[str]:
     """The paths of what is in a tool result, which stands at `at`."""
     if origin == "ollama":
         return _named(result.content, at)
+    if origin == "openai_responses":
+        return [f"{at}.output[{number}]" for number in range(len(result.content))]
     return [f"{at}.content[{number}]" for number in range(len(result.content))]
 
 
