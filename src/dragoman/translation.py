@@ -18,7 +18,7 @@ from dragoman.models import catalogue
 from dragoman.models.cards import Card
 from dragoman.models.fit import fit
 from dragoman.models.open.card import generic
-from dragoman.models.open.places import inner_places, part_places, place
+from dragoman.models.open.places import inner_places, item_of, part_places, place
 from dragoman.models.restore import Restore
 
 D = TypeVar("D")
@@ -140,10 +140,11 @@ def _inner_leftovers(request: Request, handled: frozenset[str]) -> Iterator[tupl
 def _part_leftovers(content: list[Part], places: list[str], origin: str) -> Iterator[tuple[str, str]]:
     for part, at in zip(content, places, strict=True):
         if part.extra and type(part) is not Foreign:  # a foreign block is reported whole
+            yield from ((item_of(at), name) for name in part.extra.get(_ITEM, ()) if origin == _RESPONSES)
             said = (each for name, value in part.extra.items() if value not in _NOTHING for each in _named(name, value))
-            yield from ((at, name) for name in said)
+            yield from ((at, name) for name in said if not (name == _ITEM and origin == _RESPONSES))
         if type(part) is Media and part.name and part.kind != "document":
-            yield at, "file.filename"  # only a document has a name elsewhere
+            yield at, "filename" if origin == _RESPONSES else "file.filename"  # only a document has a name elsewhere
         if type(part) is ToolResult:
             yield from _part_leftovers(part.content, inner_places(part, at, origin), origin)
 
@@ -160,6 +161,7 @@ def _named(name: str, value: JSON) -> Iterator[str]:
 _SHARED = frozenset(
     (
         *("function", "custom", "function_call", "image_url", "input_audio", "file", "tool_choice", "allowed_tools"),
+        "text",
         *(
             "response_format",
             "json_schema",
@@ -172,6 +174,8 @@ _SHARED = frozenset(
     )
 )
 """Objects of which the conversation knows a part: in `extra` is the rest."""
+_RESPONSES, _ITEM = "openai_responses", "item"
+"""Where messages are items, the first part of one has what is left of it."""
 _GRAMMAR = frozenset(("format", "grammar", "custom.format", "custom.grammar"))
 
 # What SDKs write for a member that was not given.

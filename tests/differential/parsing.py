@@ -49,7 +49,9 @@ class Bench:
         older = httpx.MockTransport(lambda asked: httpx.Response(200, **self._answer(asked)))
         openai_http = openai.DefaultHttpxClient(transport=here)
         anthropic_http = anthropic.DefaultHttpxClient(transport=here)
-        self._openai = openai.OpenAI(base_url="http://in.process/v1", api_key=_KEY, max_retries=0, http_client=openai_http)
+        self._openai = openai.OpenAI(
+            base_url="http://in.process/v1", api_key=_KEY, max_retries=0, http_client=openai_http
+        )
         self._anthropic = anthropic.Anthropic(
             base_url="http://in.process", api_key=_KEY, max_retries=0, http_client=anthropic_http
         )

@@ -44,7 +44,9 @@ def from_openai(draw: st.DrawFn) -> Told:
 
 tokens = st.integers(0, 3) | st.integers(0, 10**6)
 SERVERS: dict[str, st.SearchStrategy[Told]] = {
-    "anthropic": st.builds(by_anthropic, answers(), st.builds(Counts, tokens.map(lambda n: n + 1), tokens, tokens, tokens)),
+    "anthropic": st.builds(
+        by_anthropic, answers(), st.builds(Counts, tokens.map(lambda n: n + 1), tokens, tokens, tokens)
+    ),
     "ollama": answers().map(by_ollama),
     "openai_chat": from_openai(),
 }

@@ -18,6 +18,7 @@ from tests.translation.parts import Object, one_of
 
 _json = msgspec.json.Encoder().encode
 FLAVORS = flavors()
+COUNTS = Counts(7)
 
 # Among them what ends a line for some, and what JSON has to escape.
 words = st.text(st.sampled_from(list("ab c\n\t\"\\{}[]äß漢😀\u2028\u2029\x85\x00'&<>|")), min_size=1, max_size=12)
@@ -94,7 +95,7 @@ def by_openai(answer: Answer, flavor: str, quirks: frozenset[str], *, usage: Any
     return Told("openai_chat", frames, msgspec.json.decode(_json(whole)), answer, tokens)
 
 
-def by_anthropic(answer: Answer, counts: Counts = Counts(7)) -> Told:
+def by_anthropic(answer: Answer, counts: Counts = COUNTS) -> Told:
     approved: Any = SimpleNamespace(card=SimpleNamespace(id="claude"), dropped=[])
     events = anthropic_answer.events(answer, approved, counts, "msg_1")
     whole = anthropic_answer.message(answer, approved, counts, "msg_1")

@@ -63,7 +63,7 @@ class Attempts:
             try:
                 return await self._once(call, server)
             except GatewayError as error:
-                if call.sent.way is not None:
+                if call.sent.way is not None or error.kind == "format_unmet":
                     raise
                 call.sent = await self._carrier.mended(call, error)
         return await self._once(call, server)
@@ -74,11 +74,12 @@ class Attempts:
             return await self._passed(call, server, sent, sent.way)
         if call.request.stream:
             return await self._stream(call, server, sent)
-        reply = await self._resumed(call, server, await _reply_once(server, sent))
-        reply = await self._checked(call, server, reply)
+        first = await self._resumed(call, server, await _reply_once(server, sent))
+        reply = await self._checked(call, server, first)
         for place, why in reply.dropped.items():
             sent.losses.drop(place, why)
-        if sent.recalls:
+        # A mended answer was signed after words that its client will never send.
+        if sent.recalls and reply is first:
             self._carrier.remember(call, reply.content)
         return reply
 

@@ -27,7 +27,6 @@ from dragoman.models.cost import cost
 from dragoman.relay.attempt import Attempts
 from dragoman.relay.call import Answer, Answering, Call, Passage, Plan, Sent, Way
 from dragoman.relay.carrying import Carrier
-from dragoman.relay.counting import Count
 from dragoman.relay.directory import Directory
 from dragoman.relay.http1 import Connection
 from dragoman.relay.patience import MEANING, delay
@@ -154,8 +153,7 @@ class Relay:
         except GatewayError as error:
             if not plan.on_context or not refuses_for_length(error):
                 raise
-            call.plan = await self._instead(plan, plan.on_context, error)
-            await self._fit(call)
+            await self._handed_over(call, plan.on_context, error)
         return call
 
     async def _fit(self, call: Call) -> None:
@@ -175,12 +173,6 @@ class Relay:
                     call.plan = replace(plan, candidates=plan.candidates[index:])
                 return
         raise next(filter(refuses_for_length, refused), refused[0]) if plan.on_context else refused[0]
-
-    async def count(self, client: ClientDialect, plan: Plan, decode: Callable[[], Request], version: str = "") -> Count:
-        """How many tokens a prompt is, as the model that would answer counts.  Raises `GatewayError`."""
-        resolution = plan.candidates[0]
-        call = Call(client, plan, decode, version=version)
-        return await self.carrier.counted(call, self.server(resolution.card.upstream), resolution)
 
     # --- the call --------------------------------------------------------------------------------
 
@@ -232,18 +224,21 @@ class Relay:
         except GatewayError as error:
             if not call.plan.on_context or not refuses_for_length(error):
                 raise
-            call.plan = await self._instead(call.plan, call.plan.on_context, error)
+            await self._handed_over(call, call.plan.on_context, error)
             return await self._called(call)
         if not call.plan.on_refusal or not _refused(got):
             return got, server, ticket
+        refused = call.sent
         try:
-            call.plan = await self._instead(call.plan, call.plan.on_refusal, GatewayError("permission", "refusal"))
+            await self._handed_over(call, call.plan.on_refusal, GatewayError("permission", "refusal"))
         except GatewayError:  # then it stays refused
             return got, server, ticket
         except BaseException:
             self._over(call, got, server, ticket)
             raise
+        taken, call.sent = call.sent, refused
         self._over(call, got, server, ticket)
+        call.sent = taken
         return await self._called(call)
 
     async def _called(self, call: Call) -> Won[Answer]:
@@ -264,6 +259,18 @@ class Relay:
                 log.info("trying again: %s", error.kind)
             await asyncio.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
+
+    async def _handed_over(self, call: Call, name: str, error: GatewayError) -> None:
+        """The call made ready for `name`, which takes over.  Raises `error`, and leaves the call as it is, when nobody
+        by that name can be sent it: in strict mode one that would lose something cannot."""
+        before = call.plan
+        call.plan = await self._instead(before, name, error)
+        try:
+            await self._fit(call)
+        except GatewayError as unfit:
+            log.info("%s cannot take over: %s", name, unfit.message[:100])
+            call.plan = before
+            raise error from None
 
     async def _instead(self, plan: Plan, name: str, error: GatewayError) -> Plan:
         """The plan in which `name` takes over.  Raises `error` when nobody answers to that name."""

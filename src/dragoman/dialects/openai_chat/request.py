@@ -227,10 +227,15 @@ def _encode_reasoning(wish: Reasoning | None, losses: Losses) -> str | None:
         return "none"
     if wish.effort is None and wish.budget is not None:
         losses.emulate("reasoning.budget", "as the nearest reasoning_effort")
-        return next((effort for most, effort in _BUDGET_EFFORTS if wish.budget <= most), "high")
+        return budget_effort(wish.budget)
     if wish.budget is not None:
         losses.drop("reasoning.budget", "chat completions know an effort, but no budget")
     return wish.effort or ("medium" if wish.enabled else None)
+
+
+def budget_effort(budget: int) -> Effort:
+    """The effort that is nearest to a budget of thinking tokens."""
+    return next((effort for most, effort in _BUDGET_EFFORTS if budget <= most), "high")
 
 
 def _decode_format(body: Object) -> Format | None:

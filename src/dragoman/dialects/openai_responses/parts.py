@@ -5,15 +5,17 @@ https://platform.openai.com/docs/api-reference/responses/create
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 
+from dragoman import media
 from dragoman.conversation import JSON, Foreign, Media, Object, Part, Refusal, Text
 from dragoman.dialects.openai_chat.parts import decode_part as decode_chat_part
-from dragoman.dialects.openai_chat.parts import file_media, locate, take_cache
-from dragoman.dialects.openai_responses.vocabulary import NAME
-from dragoman.dialects.reading import check, keep, need, path, take
+from dragoman.dialects.openai_chat.parts import encode_cache, encode_part, file_media, locate, take_cache
+from dragoman.dialects.openai_responses.vocabulary import ITEM, NAME
+from dragoman.dialects.reading import check, keep, laid_over, need, path, take
 from dragoman.errors import invalid
+from dragoman.losses import Losses
 
 # --- decode -------------------------------------------------------------------------------------
 
@@ -115,3 +117,76 @@ _DECODERS: MappingProxyType[str, Callable[[Object, str], Part]] = MappingProxyTy
         "file_url": _decode_file,
     }
 )
+
+
+# --- encode -------------------------------------------------------------------------------------
+
+Placed = Sequence[tuple[Part, str]]
+"""Parts, each with its path in the conversation."""
+
+
+def encode_content(placed: Placed, own: bool, losses: Losses, *, said: bool = False) -> JSON:
+    """`placed` as a string where one plain text is all there is, which every server takes, else as an array.
+
+    `said`: the model said it.  `own`: what only this wire knows of the parts is meant for this server.
+    """
+    wire = [w for part, at in placed if (w := _encode_part(part, own, losses, at, said=said)) is not None]
+    if not wire:
+        return ""
+    if len(wire) == 1 and wire[0].keys() <= {"type", "text", "annotations"} and not wire[0].get("annotations"):
+        return wire[0].get("text", "")
+    return wire
+
+
+def _encode_part(part: Part, own: bool, losses: Losses, at: str, *, said: bool) -> Object | None:
+    extra = {key: value for key, value in part.extra.items() if key != ITEM} if own else {}
+    match part:
+        case Text() if said:
+            return {"type": "output_text", "text": part.text, "annotations": [], **extra}
+        case Refusal() if said:
+            return {"type": "refusal", "refusal": part.text, **extra}
+        case Text(text=text) | Refusal(text=text):
+            wire: Object | None = {"type": "input_text", "text": text}
+            extra = {key: value for key, value in extra.items() if key not in ("annotations", "logprobs")}
+        case Media():
+            wire = _encode_media(part, own, losses, at)
+        case Foreign(origin=origin) if origin == NAME:
+            return dict(part.extra)
+        case Foreign():
+            losses.drop(at, "only the dialect it was written in knows this kind of block")
+            return None
+        case _:
+            losses.drop(at, "it has no place in the content of a message")
+            return None
+    if wire is not None and part.cache:
+        wire["prompt_cache_breakpoint"] = encode_cache(part.cache)
+    return None if wire is None else laid_over(wire, extra)
+
+
+def _encode_media(part: Media, own: bool, losses: Losses, at: str) -> Object | None:
+    kind = (media.sniff(part.data) if part.source == "base64" else "") or part.media_type
+    data_url = f"data:{kind};base64,{part.data}"
+    named: Object = {"filename": part.name} if part.name else {}
+    match part.kind, part.source:
+        case "image", "base64" | "url":
+            return {"type": "input_image", "image_url": part.data if part.source == "url" else data_url, **_DETAIL}
+        case "image", "file" if own:
+            return {"type": "input_image", "file_id": part.data, **_DETAIL}
+        case "audio", "base64":
+            return encode_part(Media(kind="audio", data=part.data, media_type=part.media_type), False, losses, at)
+        case "document", "base64":
+            return {"type": "input_file", "filename": part.name or "document.pdf", "file_data": data_url}
+        case "document", "url":
+            return {"type": "input_file", "file_url": part.data, **named}
+        case "document", "file" if own:
+            return {"type": "input_file", "file_id": part.data, **named}
+        case "document", "text":
+            # Only PDF is read from `input_file` by every model; text is read as text by every server.
+            losses.emulate(at, "the text document was sent as text")
+            return {"type": "input_text", "text": media.titled(part.data, part.name)}
+        case _:
+            losses.drop(at, f"a Responses server cannot be sent this {part.kind} ({part.source})")
+            return None
+
+
+_DETAIL = MappingProxyType({"detail": "auto"})

@@ -8,9 +8,18 @@ from __future__ import annotations
 from typing import cast
 
 from dragoman.conversation import Effort, Format, Object, Reasoning, Request
-from dragoman.dialects.openai_responses.vocabulary import EFFORTS, ENCRYPTED, LOGPROBS, SUMMARY, TOLD_EFFORTS
+from dragoman.dialects.openai_chat.request import budget_effort
+from dragoman.dialects.openai_responses.vocabulary import (
+    EFFORTS,
+    ENCRYPTED,
+    LOGPROBS,
+    NAME,
+    SUMMARY,
+    TOLD_EFFORTS,
+)
 from dragoman.dialects.reading import choose, keep, path, strings, take
 from dragoman.errors import invalid
+from dragoman.losses import Losses
 
 # --- reasoning ----------------------------------------------------------------------------------
 
@@ -37,6 +46,24 @@ def decode_reasoning(body: Object, at: str = "reasoning") -> tuple[Reasoning | N
     nothing = (("context", "auto"), ("mode", "standard"))
     keep(body, "reasoning", {k: v for k, v in asked.items() if v is not None and (k, v) not in nothing})
     return (None if wish == Reasoning() else wish), summary
+
+
+def encode_reasoning(request: Request, losses: Losses) -> Object | None:
+    """`reasoning` for a server: the effort, and a summary where the client wants to read the thoughts."""
+    wish = request.reasoning
+    if wish is None:
+        return None
+    if wish.enabled is False:
+        return {"effort": "none"}
+    effort: str | None = wish.effort
+    if wish.budget is not None and effort is None:
+        losses.emulate("reasoning.budget", "as the nearest reasoning.effort")
+        effort = budget_effort(wish.budget)
+    elif wish.budget is not None:
+        losses.drop("reasoning.budget", "a Responses server knows an effort, but no budget")
+    asked: Object = {"effort": effort or ("medium" if wish.enabled else None)}
+    asked["summary"] = request.extra.get(SUMMARY) or ("auto" if wish.visible else None)
+    return {key: value for key, value in asked.items() if value is not None} or None
 
 
 def told_reasoning(request: Request) -> Object:
@@ -94,6 +121,21 @@ def decode_format(text: Object, at: str) -> Format | None:
     return wanted if wanted.schema and kind == "json_schema" else Format(kind="json")
 
 
+def encode_text(request: Request) -> Object | None:
+    """`text` for a server, where a format was asked for."""
+    asked = request.format
+    if asked is None:
+        return None
+    if asked.kind == "json":
+        return {"format": {"type": "json_object"}}
+    named: Object = {"type": "json_schema", "name": asked.name or "answer", "schema": asked.schema}
+    if asked.description:
+        named["description"] = asked.description
+    if asked.strict is not None:
+        named["strict"] = asked.strict
+    return {"format": named}
+
+
 def told_text(request: Request) -> Object:
     """The same as the Response object repeats it."""
     asked = request.format
@@ -119,3 +161,10 @@ def decode_include(body: Object, request: Request) -> None:
         raise invalid(f"top_logprobs must be between 0 and 20, not {tops}", "top_logprobs")
     request.logprobs = bool(LOGPROBS in listed or tops) or None
     request.top_logprobs = tops or None
+
+
+def encode_include(request: Request) -> list[str]:
+    """What an answer is to hold beside itself: always the proofs, because no server is asked to keep anything."""
+    asked = [ENCRYPTED, *([LOGPROBS] if request.logprobs else [])]
+    own = request.extra.get("include", ()) if request.origin == NAME else ()
+    return list(dict.fromkeys([*own, *asked]))

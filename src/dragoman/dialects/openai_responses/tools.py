@@ -9,11 +9,12 @@ from collections.abc import Iterable
 
 from dragoman.conversation import JSON, Object, Request, Tool, ToolChoice, WebSearch
 from dragoman.dialects.hosted import anthropics_tool, is_anthropics
-from dragoman.dialects.openai_chat.parts import take_cache
-from dragoman.dialects.openai_responses.vocabulary import HANDLED, NAMESPACE
+from dragoman.dialects.openai_chat.parts import encode_cache, take_cache
+from dragoman.dialects.openai_responses.vocabulary import HANDLED, NAME, NAMESPACE
 from dragoman.dialects.reading import choose, keep, laid_over, need, objects, path, take
 from dragoman.errors import invalid
 from dragoman.ids import mint
+from dragoman.losses import Losses
 
 _LOCATION = ("city", "region", "country", "timezone")
 _SEARCHES = frozenset({"web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"})
@@ -35,7 +36,7 @@ class Names:
             return name
         key = (namespace, name)
         if key not in self._flat:
-            flat = f"{namespace}__{name}"
+            flat = flat_name(namespace, name)
             self._flat[key] = flat if flat not in self._taken else mint(f"{flat}_", namespace, name, length=8)
             self._taken.add(self._flat[key])
         return self._flat[key]
@@ -44,6 +45,11 @@ class Names:
         """The flat name of the only tool called `name` in a namespace; `name` itself where there is none."""
         flat = [flat for (_, bare), flat in self._flat.items() if bare == name]
         return flat[0] if len(flat) == 1 and name not in self._taken else name
+
+
+def flat_name(namespace: str, name: str) -> str:
+    """The usual flat name of a tool in a namespace."""
+    return f"{namespace}__{name}" if namespace else name
 
 
 def namespaces(request: Request) -> dict[str, Object]:
@@ -132,6 +138,77 @@ def _decode_search(tool: Object, at: str) -> WebSearch:
     keep(tool, "user_location", rest)
     extra = {key: value for key, value in tool.items() if value is not None}
     return WebSearch(at="tools.web_search", size=size or "", location=location, extra=extra)
+
+
+def encode_tools(request: Request, losses: Losses) -> list[Object]:
+    """Every tool this wire can say; one that another dialect's servers run themselves is dropped."""
+    own = request.origin == NAME
+    wire: list[Object] = []
+    spaces: dict[str, Object] = {}
+    for index, tool in enumerate(request.tools):
+        if tool.hosted and own and not is_anthropics(tool.extra):
+            wire.append(tool.extra)
+        elif tool.hosted:
+            losses.drop(f"tools[{index}]", f"{tool.name} is run by the upstream it was written for")
+        elif (space := tool.extra.get(NAMESPACE) if own and _sent_in_namespace(tool) else None) is None:
+            wire.append(_encode_tool(tool, own))
+        elif (open_space := spaces.get(space["name"])) is None:
+            about = {"name": space["name"], "description": space["description"]}
+            spaces[space["name"]] = {"type": NAMESPACE, **about, "tools": [_encode_tool(tool, own)]}
+            wire.append(spaces[space["name"]])
+        else:
+            open_space["tools"].append(_encode_tool(tool, own))
+    return wire + _encode_search(request.web_search, own, losses)
+
+
+def _sent_in_namespace(tool: Tool) -> bool:
+    """Whether a call of the tool can be told by its namespace: its flat name is the usual one."""
+    inside = tool.extra.get(NAMESPACE)
+    return bool(inside) and tool.name == flat_name(inside["name"], inside["tool"]["name"])
+
+
+def _encode_tool(tool: Tool, own: bool) -> Object:
+    """What is not said would be strict where it can be: of other clients' tools it is said that they are not."""
+    named: Object = {"name": tool.name, "description": tool.description}
+    if own and _sent_in_namespace(tool):
+        named = tool.extra[NAMESPACE]["tool"]
+    wire: Object = {"type": "custom" if tool.freeform else "function", "name": named["name"]}
+    if named["description"]:
+        wire["description"] = named["description"]
+    if tool.freeform:
+        if (form := _form(tool)) and not own:
+            wire["format"] = form
+    else:
+        wire["parameters"] = tool.schema if own or tool.schema is not None else {"type": "object", "properties": {}}
+        if tool.strict is not None or not own:
+            wire["strict"] = tool.strict or False
+    if own:
+        wire = laid_over(wire, {key: value for key, value in tool.extra.items() if key != NAMESPACE})
+    if tool.cache:
+        wire["prompt_cache_breakpoint"] = encode_cache(tool.cache)
+    return wire
+
+
+def _form(tool: Tool) -> Object | None:
+    """The grammar of a custom tool of chat completions, which have it one level down."""
+    match tool.extra.get("custom"):
+        case {"format": {"type": "grammar", "grammar": dict(grammar)}}:
+            return {"type": "grammar", **grammar}
+        case _:
+            return None
+
+
+def _encode_search(asked: WebSearch | None, own: bool, losses: Losses) -> list[Object]:
+    if asked is None:
+        return []
+    wire: Object = {"type": "web_search"} | ({"search_context_size": asked.size} if asked.size else {})
+    if asked.location:
+        wire["user_location"] = {"type": "approximate", **asked.location}
+    if own:
+        return [laid_over(wire, asked.extra)]
+    for name in asked.extra:
+        losses.drop(f"{asked.at}.{name}", "a Responses server searches without it")
+    return [wire]
 
 
 def told_tools(request: Request) -> list[Object]:
@@ -248,6 +325,24 @@ _CALLED = ("function", "custom")
 def _chosen(choice: Object, at: str, names: Names) -> str:
     name, namespace = _name(choice, at), take(choice, "namespace", str, at)
     return names.flat(namespace, name) if namespace else names.found(name)
+
+
+def encode_choice(request: Request) -> Object:
+    """`tool_choice` and `parallel_tool_calls`, where they were said."""
+    choice, own = request.tool_choice, request.origin == NAME
+    if choice is None:
+        return {}
+    body: Object = {} if choice.parallel is None else {"parallel_tool_calls": choice.parallel}
+    named = {tool.name: _encode_tool(tool, own) for tool in request.tools if not tool.hosted}
+    if choice.allowed and choice.mode != "none":
+        mode = "auto" if choice.mode == "auto" else "required"
+        tools = [_named(name, named) for name in choice.allowed]
+        body["tool_choice"] = {"type": "allowed_tools", "mode": mode, "tools": tools}
+    elif choice.mode == "tool":
+        body["tool_choice"] = _named(choice.name, named)
+    elif choice.mode != "auto":
+        body["tool_choice"] = {"any": "required"}.get(choice.mode, choice.mode)
+    return body
 
 
 def told_choice(request: Request) -> JSON:

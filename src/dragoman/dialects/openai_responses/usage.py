@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dragoman.conversation import Object, Usage
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from dragoman.conversation import JSON, Object, Usage
+from dragoman.dialects.untold import NOTHING
 
 _NOTHING_COUNTED = Usage()
 
@@ -28,3 +32,44 @@ def encode_usage(usage: Usage | None, rest: Object | None = None) -> Object | No
         known = counted.get(name)
         counted[name] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
     return counted
+
+
+_COUNTED = frozenset({"input_tokens", "output_tokens", "total_tokens", "cost"})
+_DETAILS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "input_tokens_details": frozenset({"cached_tokens", "cache_write_tokens"}),
+        "output_tokens_details": frozenset({"reasoning_tokens"}),
+    }
+)
+
+
+def decode_usage(value: JSON) -> Usage:
+    """Any server's `usage`; what is missing or no number counts 0."""
+    usage = value if isinstance(value, dict) else {}
+    prompt, answer = usage.get("input_tokens_details"), usage.get("output_tokens_details")
+    cost = usage.get("cost")
+    return Usage(
+        input=_count(usage, "input_tokens"),
+        output=_count(usage, "output_tokens"),
+        cache_read=_count(prompt, "cached_tokens"),
+        cache_write=_count(prompt, "cache_write_tokens"),
+        thinking=_count(answer, "reasoning_tokens"),
+        cost=float(cost) if type(cost) in (int, float) and 0 <= cost < 1e9 else None,
+    )
+
+
+def usage_rest(value: JSON) -> Object:
+    """What a `usage` counts that `Usage` does not.  Counts of 0 are left out."""
+    rest: Object = {}
+    for name, count in value.items() if isinstance(value, dict) else ():
+        if name in _DETAILS:
+            inner = count.items() if isinstance(count, dict) else ()
+            count = {word: number for word, number in inner if word not in _DETAILS[name] and number not in NOTHING}
+        if name not in _COUNTED and count not in NOTHING:
+            rest[name] = count
+    return rest
+
+
+def _count(owner: JSON, key: str) -> int:
+    value = owner.get(key) if isinstance(owner, dict) else None
+    return int(value) if isinstance(value, int | float) and 0 < value < 2**63 else 0

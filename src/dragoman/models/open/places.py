@@ -7,7 +7,12 @@ from collections.abc import Sequence
 
 from dragoman.conversation import Media, Message, Part, Text, Thinking, ToolCall, ToolResult
 
-_ITEM = re.compile(r"\.content.*")
+_CONTENT = re.compile(r"\.content.*")
+
+
+def item_of(at: str) -> str:
+    """The path of the item that holds the part at `at`, on a wire of items."""
+    return _CONTENT.sub("", at)
 
 
 def place(messages: Sequence[Message], origin: str, index: int) -> str:
@@ -19,7 +24,7 @@ def place(messages: Sequence[Message], origin: str, index: int) -> str:
     if messages[index].at:
         return messages[index].at
     if messages[index].places:
-        return _ITEM.sub("", messages[index].places[0])
+        return item_of(messages[index].places[0])
     lead = 0
     while messages[lead].at:
         lead += 1
