@@ -37,7 +37,8 @@ _LONG = 0.5
 
 # What SQLite says, and what a client is told.
 _REASONS = (
-    ("full", "the disk is full"),
+    ("disk is full", "the disk is full"),
+    ("no space left", "the disk is full"),
     ("readonly", "it cannot be written"),
     ("read-only", "it cannot be written"),
     ("locked", "it is busy"),
@@ -47,7 +48,9 @@ _REASONS = (
 class Database:
     """`read` and `write` each are one transaction.  Whatever keeps them from it is a GatewayError of 503."""
 
-    def __init__(self, url: str, clock: Callable[[], float], worker: Worker, busy: float, steps: Sequence[Step]) -> None:
+    def __init__(
+        self, url: str, clock: Callable[[], float], worker: Worker, busy: float, steps: Sequence[Step]
+    ) -> None:
         self.clock = clock
         self._url = make_url("sqlite://" if url == "memory" else url)
         self._worker = worker
@@ -149,7 +152,10 @@ class Database:
         reason = next((told for sign, told in _REASONS if sign in words.lower()), "its log says why")
         busy = 1.0 if "locked" in words else None
         return GatewayError(
-            "overloaded", f"what this gateway stores cannot be had: {reason}", code="store_unavailable", retry_after=busy
+            "overloaded",
+            f"what this gateway stores cannot be had: {reason}",
+            code="store_unavailable",
+            retry_after=busy,
         )
 
     def _let_go(self) -> None:

@@ -42,7 +42,9 @@ class DerivedModels:
         now = self._database.clock()
 
         def work(connection: Connection) -> bool:
-            packed = connection.scalar(select(DERIVED.c.spec).where(DERIVED.c.name == source)) if plain(source) else None
+            packed = (
+                connection.scalar(select(DERIVED.c.spec).where(DERIVED.c.name == source)) if plain(source) else None
+            )
             if packed is not None:
                 _put(connection, name, packed, now)
             return packed is not None

@@ -15,19 +15,21 @@ from dragoman.conversation import (
     Message,
     Object,
     Part,
+    Request,
     Role,
     Text,
     Thinking,
     ToolCall,
     ToolResult,
 )
-from dragoman.dialects.openai_responses.parts import decode_content
-from dragoman.dialects.openai_responses.sealed import disclose, disclose_summary
-from dragoman.dialects.openai_responses.tools import Names
+from dragoman.dialects.openai_responses.parts import decode_content, encode_content
+from dragoman.dialects.openai_responses.sealed import disclose, disclose_summary, kept_members
+from dragoman.dialects.openai_responses.tools import Names, sent_names
 from dragoman.dialects.openai_responses.vocabulary import ITEM, NAME
 from dragoman.dialects.reading import check, objects, path, take
 from dragoman.errors import invalid
 from dragoman.ids import mint
+from dragoman.losses import Losses
 
 _Placed = list[tuple[Part, str]]
 
@@ -206,3 +208,153 @@ def _rest(item: Object) -> Object:
     return {
         key: value for key, value in item.items() if key not in ("id", "status") and value not in (None, [], {}, "")
     }
+
+
+# --- encode -------------------------------------------------------------------------------------
+
+_MOST_CALL_ID = 64
+
+
+def encode_items(request: Request, losses: Losses) -> tuple[str | None, list[Object]]:
+    """`instructions` and `input`.
+
+    The first is what the client wrote there, or a system message in front that is one plain text.
+    """
+    writer = _Writer(request, losses)
+    first = 0
+    instructions = _instructions(request)
+    if instructions is not None:
+        first = 1
+    for index, message in enumerate(request.messages[first:], first):
+        writer.write(message, index)
+    return instructions, writer.items
+
+
+def _instructions(request: Request) -> str | None:
+    head = request.messages[0] if request.messages else None
+    if head is None or head.role != "system" or (request.origin == NAME and head.at != "instructions"):
+        return None
+    match head.content:
+        case [Text(text=text, cache=None)] if text and not head.name:
+            return text
+        case _:
+            return None
+
+
+class _Writer:
+    """Items, of messages whose parts each are an item or stand beside each other in one."""
+
+    def __init__(self, request: Request, losses: Losses) -> None:
+        self.items: list[Object] = []
+        self._losses = losses
+        self._own = request.origin == NAME
+        self._names = sent_names(request)
+
+    def write(self, message: Message, index: int) -> None:
+        at = f"messages[{index}]"
+        if message.name:
+            self._losses.drop(f"{at}.name", "a Responses server knows no names of those who speak")
+        placed = [(part, f"{at}.content[{number}]") for number, part in enumerate(message.content)]
+        if self._own and len(message.places) == len(placed):
+            placed = [(part, where) for (part, _), where in zip(placed, message.places, strict=True)]
+        run: list[tuple[Part, str]] = []
+        for part, where in placed:
+            if run and (_is_item(part, where) or (self._own and _begins(part, where, run[-1][1]))):
+                self._said(message.role, run)
+                run = []
+            if _is_item(part, where):
+                self._item(part, where)
+            else:
+                run.append((part, where))
+        if run or not message.content:
+            self._said(message.role, run)
+
+    def _said(self, role: Role, run: list[tuple[Part, str]]) -> None:
+        content = encode_content(run, self._own, self._losses, said=role == "assistant")
+        if content == "" and role == "assistant":
+            return
+        rest = run[0][0].extra.get(ITEM, {}) if run and self._own else {}
+        self.items.append({"type": "message", "role": role, "content": content, **rest})
+
+    def _item(self, part: Part, at: str) -> None:
+        item: Object | None = None
+        match part:
+            case Thinking():
+                item = self._thought(part, at)
+            case ToolCall():
+                item = self._call(part)
+            case ToolResult():
+                item = self._result(part, at)
+            case Foreign(origin=origin) if origin == NAME:
+                item = dict(part.extra)
+            case _:
+                self._losses.drop(at, "only the dialect it was written in knows this kind of block")
+        if item is not None:
+            self.items.append(item)
+
+    def _thought(self, thought: Thinking, at: str) -> Object | None:
+        """Only with the proof of a server of this dialect, which refuses what it has not made.
+
+        One that tells its thoughts and seals nothing gets the same thoughts back.
+        """
+        seal = thought.seal
+        if seal is None or seal.origin != NAME:
+            self._losses.drop(at, "reasoning goes back only to the servers that made it")
+            return None
+        kept, extra = kept_members(seal), thought.extra if self._own else {}
+        item: Object = {"type": "reasoning", **({"id": kept["id"]} if kept.get("id") else {})}
+        sealed = kept.get("encrypted_content")
+        if sealed and "summary" not in extra:
+            item["summary"] = [{"type": "summary_text", "text": thought.text}] if thought.text else []
+        else:
+            item |= {"summary": [], "content": [{"type": "reasoning_text", "text": thought.text}]}
+        return item | ({"encrypted_content": sealed} if sealed else {}) | extra
+
+    def _call(self, call: ToolCall) -> Object:
+        kind, words = ("custom_tool_call", "input") if call.freeform else ("function_call", "arguments")
+        called = self._names.get(call.name, {"name": call.name})
+        text = call.arguments if call.freeform or call.arguments.strip() else "{}"
+        item = {"type": kind, "call_id": _call_id(call.id), **called, words: text}
+        return item | (call.extra if self._own else {})
+
+    def _result(self, result: ToolResult, at: str) -> Object:
+        placed = [(part, f"{at}.output[{i}]" if self._own else f"{at}.content[{i}]") for i, part in _counted(result)]
+        output = encode_content(placed, self._own, self._losses)
+        if result.is_error:
+            output = _mark_failed(output)
+        kind = "custom_tool_call_output" if result.freeform else "function_call_output"
+        item = {"type": kind, "call_id": _call_id(result.id), "output": output}
+        return item | (result.extra if self._own else {})
+
+
+def _is_item(part: Part, at: str) -> bool:
+    """Whether a part is an item by itself; a strange one may be a part of a message, too, and its place tells."""
+    match part:
+        case Thinking() | ToolCall() | ToolResult():
+            return True
+        case Foreign(origin=origin):
+            return origin != NAME or not at.startswith("input") or ".content" not in at
+        case _:
+            return False
+
+
+def _begins(part: Part, at: str, before: str) -> bool:
+    """Whether the client wrote `part` in another message than the part before it."""
+    return ITEM in part.extra or at.partition(".content")[0] != before.partition(".content")[0]
+
+
+def _counted(result: ToolResult) -> list[tuple[int, Part]]:
+    return list(enumerate(result.content))
+
+
+def _mark_failed(output: JSON) -> JSON:
+    if isinstance(output, str):
+        return TOOL_FAILED + output
+    if output[0].get("type") == "input_text":
+        return [output[0] | {"text": TOOL_FAILED + output[0]["text"]}, *output[1:]]
+    return [{"type": "input_text", "text": TOOL_FAILED}, *output]
+
+
+def _call_id(id: str) -> str:
+    """Longer ones are refused: the same one each time in its place."""
+    return id if len(id) <= _MOST_CALL_ID else mint("call_", id)

@@ -11,12 +11,21 @@ from typing import Any
 
 from dragoman.conversation import Message, Object, Request, Text
 from dragoman.dialects.openai_chat.request import decode_sampling
-from dragoman.dialects.openai_responses.items import decode_items, given_items
-from dragoman.dialects.openai_responses.settings import decode_format, decode_include, decode_reasoning, decode_text
-from dragoman.dialects.openai_responses.tools import decode_choice, decode_tools
+from dragoman.dialects.openai_responses.items import decode_items, encode_items, given_items
+from dragoman.dialects.openai_responses.settings import (
+    decode_format,
+    decode_include,
+    decode_reasoning,
+    decode_text,
+    encode_include,
+    encode_reasoning,
+    encode_text,
+)
+from dragoman.dialects.openai_responses.tools import decode_choice, decode_tools, encode_choice, encode_tools
 from dragoman.dialects.openai_responses.vocabulary import NAME, SUMMARY
-from dragoman.dialects.reading import need, objects, path, take
+from dragoman.dialects.reading import laid_over, need, objects, path, take
 from dragoman.errors import invalid
+from dragoman.losses import Losses
 
 # Members that say nothing: nobody is told of the loss of nothing.
 _SAYS_NOTHING: tuple[tuple[str, tuple[Any, ...]], ...] = (
@@ -102,3 +111,55 @@ def _checked(body: Object) -> Object:
         options.pop("include_obfuscation", None)  # nothing here is ever padded
     nothing = dict(_SAYS_NOTHING)
     return {key: value for key, value in body.items() if value is not None and value not in nothing.get(key, ())}
+
+
+# --- encode -------------------------------------------------------------------------------------
+
+_LEAST_TOKENS = 16
+
+# What nothing on this wire stands for; servers that know one of them all the same get it from clients of this dialect.
+_UNKNOWN = ("top_k", "min_p", "seed", "frequency_penalty", "presence_penalty", "stop")
+
+# The gateway keeps what its clients want kept: no server is asked to, or to know what another one keeps.
+_NOT_SENT = frozenset({"store", "previous_response_id", "conversation", "background", "background_options", SUMMARY})
+
+
+def encode_request(request: Request, losses: Losses) -> Object:
+    """The request for a Responses server that keeps nothing, `input` last."""
+    own = request.origin == NAME
+    body: Object = {"model": request.model, "store": False, "include": encode_include(request)}
+    body["max_output_tokens"] = _encode_limit(request.max_tokens, losses)
+    for key in ("temperature", "top_p", "top_logprobs", "user"):
+        body[key] = getattr(request, key)
+    for key in _UNKNOWN:
+        if (value := getattr(request, key)) in (None, []):
+            continue
+        if own:
+            body[key] = value
+        else:
+            losses.drop(key, "the Responses API has no such member")
+    body["reasoning"] = encode_reasoning(request, losses)
+    body["text"] = encode_text(request)
+    body |= encode_choice(request)
+    if own:
+        body = laid_over(body, _own_members(request))
+    elif request.cache:
+        losses.emulate("cache", "the server keeps prompts by rules of its own")
+    if request.stream:
+        body["stream"] = True
+    body["tools"] = encode_tools(request, losses) or None
+    body["instructions"], body["input"] = encode_items(request, losses)
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def _own_members(request: Request) -> Object:
+    """What only this dialect knows; who gave two names for the user has both."""
+    members = {key: value for key, value in request.extra.items() if key not in _NOT_SENT and key != "include"}
+    return members | {"safety_identifier": request.user} if "user" in members else members
+
+
+def _encode_limit(limit: int | None, losses: Losses) -> int | None:
+    if limit is None or limit >= _LEAST_TOKENS:
+        return limit
+    losses.emulate("max_tokens", f"a Responses server writes {_LEAST_TOKENS} tokens at least")
+    return _LEAST_TOKENS

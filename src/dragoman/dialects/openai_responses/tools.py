@@ -61,6 +61,14 @@ def namespaces(request: Request) -> dict[str, Object]:
     }
 
 
+def sent_names(request: Request) -> dict[str, Object]:
+    """The same of those tools that a server of this dialect is given in their namespaces."""
+    if request.origin != NAME:
+        return {}
+    sent = {tool.name for tool in request.tools if not tool.hosted and _sent_in_namespace(tool)}
+    return {name: pair for name, pair in namespaces(request).items() if name in sent}
+
+
 # --- tools --------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,304 @@
+"""Responses and their items, kept so that a client can ask for them again, and go on from them by their id alone.
+
+A response and all that were continued from it are a chain.  A chain expires as a whole, some time after it was used
+last: a history with holes would be worse than none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, select, text, update
+
+from dragoman.errors import GatewayError
+from dragoman.store import conversations
+from dragoman.store.chains import chain_of, history
+from dragoman.store.database import Database
+from dragoman.store.items import Item, Mint, batches, missing, page, pack, plain, prepared, unpack
+from dragoman.store.schema import CHAINS, CONVERSATION_ITEMS, CONVERSATIONS, RESPONSE_ITEMS, RESPONSES
+
+LEASE = 90.0
+"""How long (seconds) after its last sign of life a response that runs is given up."""
+
+RUNNING = ("queued", "in_progress")
+
+# How often (seconds) what has expired is looked for, and how much of it goes at once.
+_SWEEP = 60.0
+_SWEPT = 200
+
+# Sides of a response.
+_INPUT, _OUTPUT = 0, 1
+# States that leave nothing to be remembered by a conversation.
+_VOID = ("failed", "cancelled")
+
+_LOST = {"code": "server_error", "message": "the gateway that made this response stopped before it was done"}
+
+_ITEM = RESPONSE_ITEMS.c
+
+
+class _Limits(NamedTuple):
+    ttl: float
+    most_bytes: int
+
+
+class Responses:
+    """Each belongs to an `owner` (`durable.owner_of`), and is not there for any other.
+
+    All methods raise GatewayError: not_found, invalid_request, too_large, conflict, or overloaded when the store does
+    not work.  With a `ttl` (seconds) of 0 nothing is kept.
+    """
+
+    def __init__(self, database: Database, mint: Mint, ttl: float, most_bytes: int) -> None:
+        self._database = database
+        self._mint = mint
+        self._limits = _Limits(ttl, most_bytes)
+        self._next_sweep = 0.0
+
+    async def put(
+        self,
+        owner: str,
+        response: Mapping[str, Any],
+        items: Iterable[Mapping[str, Any]],
+        *,
+        previous: str | None = None,
+        conversation: str | None = None,
+    ) -> None:
+        """Keep a Response object, running or done, and its own input `items` (not those of `previous`, nor of
+        `conversation`, to which a response that is done adds its input and output).
+
+        Nothing is kept of one that says `"store": false`.  Raises invalid_request, code previous_response_not_found.
+        """
+        if response.get("store") is False or not self._limits.ttl:
+            return
+        own, came = prepared(items, self._mint), _Kept.of(response, self._mint)
+
+        def work(connection: Connection) -> None:
+            now = self._database.clock()
+            if conversation is not None:
+                conversations.exists(connection, owner, conversation)
+            chain = _join(connection, owner, came.id, previous, now, self._limits)
+            row = {
+                "id": came.id,
+                "owner": owner,
+                "chain_id": chain,
+                "previous_id": previous,
+                "conversation_id": conversation,
+                "status": came.status,
+                "lease": came.lease(now),
+                "body": came.body,
+            }
+            connection.execute(insert(RESPONSES).values(row))
+            _put_items(connection, came.id, _INPUT, own)
+            _put_output(connection, came, conversation)
+
+        await self._database.write(work)
+        self._sweep_in_time()
+
+    async def update(self, owner: str, response: Mapping[str, Any]) -> bool:
+        """What became of a response that runs: its state, its output so far or in the end.
+
+        False, and nothing changes, when it runs no more: it was cancelled, deleted, given up, or never kept.
+        """
+        came = _Kept.of(response, self._mint)
+
+        def work(connection: Connection) -> bool:
+            now = self._database.clock()
+            own = (RESPONSES.c.id == came.id, RESPONSES.c.owner == owner, RESPONSES.c.lease > 0)
+            changed = {"status": came.status, "lease": came.lease(now), "body": came.body}
+            if not connection.execute(update(RESPONSES).where(*own).values(changed)).rowcount:
+                return False
+            row = connection.execute(select(RESPONSES.c.chain_id, RESPONSES.c.conversation_id).where(own[0])).one()
+            connection.execute(update(CHAINS).where(CHAINS.c.id == row.chain_id).values(used_at=now))
+            connection.execute(delete(RESPONSE_ITEMS).where(_ITEM.response_id == came.id, _ITEM.side == _OUTPUT))
+            _put_output(connection, came, row.conversation_id)
+            return True
+
+        return await self._database.write(work) if plain(came.id) else False
+
+    async def get(self, owner: str, id: str) -> dict[str, Any]:
+        """The Response object as it is now.  One whose maker is gone has failed."""
+        found = await self._database.read(lambda connection: self._found(connection, owner, id))
+        if found is None:  # nobody makes it any more
+            return await self._database.write(lambda connection: self._ended(connection, owner, id, "failed"))
+        return found
+
+    async def cancel(self, owner: str, id: str) -> dict[str, Any]:
+        """Have it run no more; the Response object.  One that was done stays as it is."""
+        return await self._database.write(lambda connection: self._ended(connection, owner, id, "cancelled"))
+
+    async def renew(self, ids: Sequence[str]) -> set[str]:
+        """A sign of life for responses that this process makes, at least each `LEASE` / 3 seconds.
+
+        Those that are still wanted; the others were cancelled or deleted, here or by another process.
+        """
+
+        def work(connection: Connection) -> set[str]:
+            now = self._database.clock()
+            going: set[str] = set()
+            for some in batches(ids):
+                running = (RESPONSES.c.id.in_(some), RESPONSES.c.lease > 0)
+                connection.execute(update(RESPONSES).where(*running).values(lease=now + LEASE))
+                going.update(connection.scalars(select(RESPONSES.c.id).where(*running)))
+                chains = select(RESPONSES.c.chain_id).where(*running)
+                connection.execute(update(CHAINS).where(CHAINS.c.id.in_(chains)).values(used_at=now))
+            return going
+
+        return await self._database.write(work) if ids else set()
+
+    async def delete(self, owner: str, id: str) -> None:
+        """With its items.  What was continued from it cannot be continued any more."""
+
+        def work(connection: Connection) -> None:
+            self._row(connection, owner, id)
+            connection.execute(delete(RESPONSES).where(RESPONSES.c.id == id))
+
+        await self._database.write(work)
+
+    async def input_items(
+        self, owner: str, id: str, *, after: str | None = None, limit: int = 20, order: str = "desc"
+    ) -> dict[str, Any]:
+        """Its own input, at most `limit` (1 to 100) items: `{object, data, first_id, last_id, has_more}`."""
+
+        def work(connection: Connection) -> dict[str, Any]:
+            self._row(connection, owner, id)
+            return page(connection, RESPONSE_ITEMS, _side(id, _INPUT), after, limit, order)
+
+        return await self._database.read(work)
+
+    async def chain(self, owner: str, id: str) -> list[dict[str, Any]]:
+        """Input and output of response `id` and of all before it, the oldest first: what goes before a new input.
+
+        Raises invalid_request, code previous_response_not_found, when it or any before it is not there; too_large
+        beyond `most_bytes`.
+        """
+        limits = self._limits
+
+        def work(connection: Connection) -> list[bytes]:
+            return history(connection, owner, id, self._oldest(), limits.most_bytes)
+
+        return [unpack(body) for body in await self._database.read(work)]
+
+    async def item(self, owner: str, id: str) -> dict[str, Any] | None:
+        """The item of this id, of any of the owner's responses or conversations: what an `item_reference` names."""
+
+        def work(connection: Connection) -> dict[str, Any] | None:
+            responses = select(_ITEM.body).join(RESPONSES).join(CHAINS).where(_ITEM.item_id == id, *self._own(owner))
+            named = select(CONVERSATION_ITEMS.c.body).join(CONVERSATIONS)
+            named = named.where(CONVERSATION_ITEMS.c.item_id == id, CONVERSATIONS.c.owner == owner)
+            body = connection.scalar(responses.limit(1)) or connection.scalar(named.limit(1))
+            return None if body is None else unpack(body)
+
+        return await self._database.read(work) if plain(id) else None
+
+    async def sweep(self) -> int:
+        """Remove what has expired, no more than some hundred at once; how many responses that were."""
+        return await self._database.write(self._sweep)
+
+    # --- in the thread ---
+
+    def _oldest(self) -> float:
+        """What was used before is expired."""
+        return self._database.clock() - self._limits.ttl
+
+    def _own(self, owner: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        return RESPONSES.c.owner == owner, CHAINS.c.used_at > self._oldest()
+
+    def _row(self, connection: Connection, owner: str, id: str) -> Row[Any]:
+        own = select(RESPONSES).join(CHAINS).where(RESPONSES.c.id == id, *self._own(owner))
+        row = connection.execute(own).one_or_none() if plain(id) else None
+        if row is None:
+            raise missing("Response", id)
+        return row
+
+    def _found(self, connection: Connection, owner: str, id: str) -> dict[str, Any] | None:
+        """The Response; None for one that runs only on paper."""
+        row = self._row(connection, owner, id)
+        return None if 0 < row.lease < self._database.clock() else _whole(connection, row)
+
+    def _ended(self, connection: Connection, owner: str, id: str, status: str) -> dict[str, Any]:
+        row = self._row(connection, owner, id)
+        whole = _whole(connection, row)
+        now = self._database.clock()
+        if not row.lease or (status == "failed" and row.lease >= now):
+            return whole  # somebody was quicker
+        changed = {**whole, "status": status, **({"error": _LOST} if status == "failed" else {})}
+        values = {"status": status, "lease": 0.0, "body": pack({**changed, "output": []})}
+        gone = connection.execute(update(RESPONSES).where(RESPONSES.c.id == id, RESPONSES.c.lease > 0).values(values))
+        return changed if gone.rowcount else _whole(connection, self._row(connection, owner, id))
+
+    def _sweep_in_time(self) -> None:
+        if (now := self._database.clock()) >= self._next_sweep:
+            self._next_sweep = now + _SWEEP
+            self._database.write_later(self._sweep)
+
+    def _sweep(self, connection: Connection) -> int:
+        expired = CHAINS.c.used_at <= self._oldest()
+        ids = list(connection.scalars(select(RESPONSES.c.id).join(CHAINS).where(expired).limit(_SWEPT)))
+        if ids:
+            connection.execute(delete(RESPONSES).where(RESPONSES.c.id.in_(ids)))
+        empty = select(CHAINS.c.id).where(expired, ~exists().where(RESPONSES.c.chain_id == CHAINS.c.id)).limit(_SWEPT)
+        chains = list(connection.scalars(empty))
+        if chains:
+            connection.execute(delete(CHAINS).where(CHAINS.c.id.in_(chains)))
+        if ids and connection.dialect.name == "sqlite":
+            connection.execute(text("PRAGMA incremental_vacuum(2000)")).all()  # pages, for the disk to have back
+        if len(ids) == _SWEPT:
+            self._next_sweep = 0.0  # there is more
+        return len(ids)
+
+
+class _Kept(NamedTuple):
+    """A Response as it is kept: without its output, which is kept as items."""
+
+    id: str
+    status: str
+    body: bytes
+    output: list[Item]
+
+    @classmethod
+    def of(cls, response: Mapping[str, Any], mint: Mint) -> _Kept:
+        body = pack({**response, "output": []})
+        return cls(response["id"], response["status"], body, prepared(response.get("output") or (), mint))
+
+    def lease(self, now: float) -> float:
+        return now + LEASE if self.status in RUNNING else 0.0
+
+
+def _join(connection: Connection, owner: str, id: str, previous: str | None, now: float, limits: _Limits) -> str:
+    """The chain of a new response: its predecessor's, or one of its own."""
+    if previous is None:
+        connection.execute(insert(CHAINS).values(id=id, used_at=now))
+        return id
+    chain = chain_of(connection, owner, previous, now - limits.ttl)
+    connection.execute(update(CHAINS).where(CHAINS.c.id == chain).values(used_at=now))
+    return chain
+
+
+def _side(id: str, side: int) -> ColumnElement[bool]:
+    return (_ITEM.response_id == id) & (_ITEM.side == side)
+
+
+def _whole(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    outputs = select(_ITEM.body).where(_side(row.id, _OUTPUT)).order_by(_ITEM.position)
+    return {**unpack(row.body), "output": [unpack(body) for body in connection.scalars(outputs)]}
+
+
+def _put_items(connection: Connection, id: str, side: int, items: Sequence[Item]) -> None:
+    rows = [
+        {"response_id": id, "side": side, "position": i, "item_id": item.id, "body": item.body}
+        for i, item in enumerate(items)
+    ]
+    if rows:
+        connection.execute(insert(RESPONSE_ITEMS), rows)
+
+
+def _put_output(connection: Connection, came: _Kept, conversation: str | None) -> None:
+    """The output, and once the response is done what its conversation remembers of it."""
+    _put_items(connection, came.id, _OUTPUT, came.output)
+    if conversation is not None and came.status not in (*RUNNING, *_VOID):
+        order = (_ITEM.side, _ITEM.position)
+        rows = connection.execute(
+            select(_ITEM.item_id, _ITEM.body).where(_ITEM.response_id == came.id).order_by(*order)
+        )
+        conversations.append(connection, conversation, [Item(*row) for row in rows])
