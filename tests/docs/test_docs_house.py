@@ -111,7 +111,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "models": _LEAVES,
     "translation": ("dialects", "models", *_LEAVES),
     "config": _LEAVES,
-    "store": (),
+    "store": _LEAVES,
     "relay": ("translation", "dialects", "models", "config", "store", *_LEAVES),
     "simulator": ("models", *_LEAVES),
     "surfaces": ("relay", "translation", "dialects", "models", "config", "simulator", *_LEAVES),

@@ -401,6 +401,21 @@ def test_pictures_of_a_request_with_many_are_smaller() -> None:
     within(work, scale_images=True)
 
 
+def test_thinking_that_is_bound_to_old_pictures_is_not_lost_by_a_new_one() -> None:
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture(size=(2400, 1200))}"}}
+    small = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture()}"}}
+
+    binding = replace(CLAUDE, thinking_prefix_check=True)
+
+    async def work(carrier: Carrier) -> None:
+        for count in (1, 21):
+            body = {"model": "m", "messages": [{"role": "user", "content": [image, *[small] * (count - 1)]}]}
+            found = await made(carrier, "openai_chat", body, binding)
+            assert found.losses.emulated == {"messages[0].content[0]": "scaled from 2400x1200 to 2000x1000"}
+
+    within(work, scale_images=True)
+
+
 def test_the_pictures_of_one_request_are_scaled_together() -> None:
     image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{LARGE}"}}
     other = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture(size=(8800, 44))}"}}

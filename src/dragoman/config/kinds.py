@@ -31,11 +31,12 @@ class UnprintableError(ValueError):
 
 
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-_SPANS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
+_SPANS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _MEASURE = re.compile(r"(\d+(?:\.\d*)?)\s*([a-z]*)", re.IGNORECASE)
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.*-]*://[^\s/?#]+", re.IGNORECASE)
 _STORES = ("redis", "rediss", "valkey", "valkeys")
+_DATABASES = ("postgresql", "postgres")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PREFIX = re.compile(r"[!-~]+")
@@ -97,6 +98,20 @@ def _store(value: Any) -> Secret:
         raise ValueError
     if find_spec("redis") is None:
         raise UnprintableError("needs the package redis, which is not installed: pip install 'dragoman[redis]'")
+    return Secret(text)
+
+
+def _database(value: Any) -> Secret:
+    text = _text(value)
+    parts = urlsplit(text)
+    if text == "memory":
+        return Secret(text)
+    if parts.scheme not in _DATABASES or not parts.hostname or parts.fragment or parts.port == 0:
+        raise ValueError
+    if any(c.isspace() for c in text) or not re.fullmatch(r"/[^/]+", parts.path):
+        raise ValueError
+    if find_spec("psycopg") is None:
+        raise UnprintableError("needs the package psycopg, which is not installed: pip install 'dragoman[postgres]'")
     return Secret(text)
 
 
@@ -227,6 +242,9 @@ STORE = Kind(
     "a redis://, rediss://, valkey:// or valkeys:// address such as redis://user:password@host:6379/0",
     _store,
     secret=True,
+)
+DATABASE = Kind(
+    'a postgresql:// address such as postgresql://user:password@host:5432/name, or "memory"', _database, secret=True
 )
 OLLAMA = Kind('an address such as "localhost:11434", or an http:// or https:// URL without query', _ollama)
 NAME = Kind("a name of letters, digits, dots, dashes and underscores", _name)

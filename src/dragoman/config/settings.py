@@ -142,6 +142,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     `fetch`: remote images and documents are fetched for a server that cannot; `fetch_private` allows that from private
     addresses too.  `scale_images`: pictures that are too large for a server are scaled, and not refused.  `store`
     is the address of a Redis or Valkey server that several gateways share.
+    `data_dir` is the directory of what outlives the process ("": there is none, it is kept in memory), `database` where
+    it is instead; `response_ttl` is how long responses are kept after they were used last (0: none is).
     """
 
     host: str = "0.0.0.0"  # noqa: S104  a gateway serves its network; the README says how to keep it to one machine
@@ -176,6 +178,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     fetch_max: int = 20 * 1024 * 1024
     scale_images: bool = False
     store: Secret | None = None
+    data_dir: str = ""
+    database: Secret | None = None
+    response_ttl: float = 30 * 86400.0
 
     def hides(self, name: str) -> bool:
         """Whether `name` is left out of the lists.  It can be called all the same."""

@@ -94,6 +94,7 @@ def load(
         flavors,
     )
     settings["api_keys"] = _api_keys(values, said, top, files)
+    settings["data_dir"] = _data_dir(environ, said, written, top)
     settings["aliases"] = top.named("aliases", kinds.TEXT)
     settings["overrides"] = {name: _override(section) for name, section in top.tables("models").items()}
     settings["routes"] = routes(top, settings["aliases"], servers, demo=demo)
@@ -194,6 +195,26 @@ def _api_keys(
     elif name := values.get("api_keys_file"):
         keys += files.keys(top.beside(name), top.where("api_keys_file"))
     return tuple(dict.fromkeys(keys))
+
+
+def _data_dir(environ: Mapping[str, str], said: Mapping[str, Any], written: Mapping[str, Any], top: Section) -> str:
+    """Where things are stored; "" where nobody says so and there is no home.
+
+    https://specifications.freedesktop.org/basedir-spec/latest/
+    """
+    if name := said["data_dir"]:
+        return str(_from_home(name, environ))
+    if name := written["data_dir"]:
+        return str(top.beside(str(_from_home(name, environ))))
+    state = environ.get("XDG_STATE_HOME", "")
+    if not Path(state).is_absolute():
+        state = f"{environ['HOME']}/.local/state" if environ.get("HOME") else ""
+    return str(Path(state) / "dragoman") if state else ""
+
+
+def _from_home(name: str, environ: Mapping[str, str]) -> Path:
+    home = environ.get("HOME")
+    return Path(home) / name[2:] if home and name.startswith("~/") else Path(name)
 
 
 def _unknown_variables(environ: Mapping[str, str], problems: list[str]) -> None:

@@ -169,6 +169,25 @@ ROWS: tuple[Row, ...] = (
         kinds.STORE,
         "Redis or Valkey server on which several gateways remember together: `redis://`, `rediss://`, `valkey://`",
     ),
+    Row(
+        "data_dir",
+        ("DRAGOMAN_DATA",),
+        kinds.TEXT,
+        "directory for what is stored; else `$XDG_STATE_HOME/dragoman`, which is `~/.local/state/dragoman`",
+        "",
+    ),
+    Row(
+        "database",
+        ("DRAGOMAN_DATABASE",),
+        kinds.DATABASE,
+        "PostgreSQL database for it instead, `postgresql://user:password@host/name`; `memory`: it ends with the process",
+    ),
+    Row(
+        "response_ttl",
+        ("DRAGOMAN_RESPONSE_TTL",),
+        kinds.SPAN,
+        "how long stored responses are kept after they were used last; 0: none is stored",
+    ),
     Row("log_format", ("DRAGOMAN_LOG_FORMAT",), kinds.one_of("console", "json"), "how log lines look"),
     Row("log_calls", ("DRAGOMAN_LOG_CALLS",), kinds.FLAG, "one line in the log for each call: tokens, cost, times"),
     Row("hide", (), kinds.TEXTS, 'models left out of the lists, by name or pattern (`"claude-3*"`)'),
@@ -258,6 +277,8 @@ def default_of(row: Row) -> str:
             return str(value).lower()
         case int() if row.kind is kinds.SIZE:
             return f"{value // 2**20}MiB"
+        case float() if value and value % 86400 == 0:
+            return f"{value / 86400:g}d"
         case float() | int():
             return f"{value:g}"
         case () | None:

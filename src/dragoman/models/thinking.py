@@ -65,6 +65,8 @@ def _on(request: Request, asked: Reasoning, card: Card, losses: Losses) -> Reque
     if "enabled" in card.thinking.types:
         return _manual(request, asked, card, losses)
     losses.drop("reasoning", f"{card.id} does not think")
+    if asked.effort is not None:
+        losses.drop("reasoning.effort", f"{card.id} does not think, with whatever effort")
     return replace(request, reasoning=None)
 
 
@@ -82,6 +84,8 @@ def _manual(request: Request, asked: Reasoning, card: Card, losses: Losses) -> R
     if asked.budget is not None and budget != asked.budget:
         losses.emulate("reasoning.budget", f"{budget} tokens, which leaves room for an answer")
     effort = nearest_level(asked.effort, card, Losses()) if card.effort.levels else None
+    if asked.effort is not None and asked.budget is not None and effort is None:
+        losses.emulate("reasoning.effort", "the thinking budget that was asked for stands for the effort")
     visible = asked.visible if asked.visible is not (card.thinking.default_display == "summarized") else None
     reasoning = Reasoning(enabled=True, effort=effort, budget=budget, visible=visible, mode="enabled")
     return replace(request, reasoning=reasoning)
@@ -110,10 +114,14 @@ def _off(request: Request, asked: Reasoning, card: Card, losses: Losses, *, quie
     """Not thinking, or as little as this model can.  `quiet`: the client did not ask for it, we do."""
     types = card.thinking.types
     effort = asked.effort
+    if asked.mode == "between_tools" not in types:
+        losses.drop("reasoning", f"{card.id} does not know to think between calls of tools only")
     if "disabled" in types or "between_tools" in types or not card.thinking.default_on:
         mode = "" if not card.thinking.default_on else "disabled" if "disabled" in types else "between_tools"
         ceiling = card.thinking.max_effort_when_off
         level = _at_most(nearest_level(effort, card, Losses() if quiet else losses), ceiling, card) if effort else None
+        if effort is not None and level is not None and ceiling == level != effort and not quiet:
+            losses.emulate("reasoning.effort", f"effort {effort} is sent as {level}, the most it has without thinking")
         reasoning = Reasoning(effort=level, mode=mode) if mode or level else None
         return replace(request, reasoning=reasoning)
     if not quiet:
@@ -143,12 +151,12 @@ def nearest_level(effort: Effort | None, card: Card, losses: Losses) -> Effort |
     levels = card.effort.levels
     if effort is None or not levels:
         if effort is not None:
-            losses.emulate("reasoning", f"{card.id} has no effort levels")
+            losses.emulate("reasoning.effort", f"{card.id} has no effort levels")
         return None
     order = ("minimal", "low", "medium", "high", "xhigh", "max")
     fitting = [level for level in levels if order.index(level) <= order.index(effort)] or levels[:1]
     if fitting[-1] != effort:
-        losses.emulate("reasoning", f"effort {effort} is sent as {fitting[-1]}")
+        losses.emulate("reasoning.effort", f"effort {effort} is sent as {fitting[-1]}")
     return fitting[-1]  # type: ignore[return-value]
 
 

@@ -148,8 +148,21 @@ def _placed(request: Request, messages: list[tuple[int, Message]], card: Card, l
                 message = spoken_by_user(message)
                 at = place(request.messages, request.origin, index)
                 losses.emulate(at, "a late instruction is passed on in the user's turn")
+                _report_unspoken(request, index, card, losses)
         placed.append(message)
     return placed
+
+
+def _report_unspoken(request: Request, index: int, card: Card, losses: Losses) -> None:
+    """What only this dialect says of a text has no place in the words that the user says instead."""
+    if request.origin != card.dialect:
+        return  # it is reported as what that dialect alone knows
+    content = request.messages[index].content
+    for part, at in zip(content, part_places(request.messages, request.origin, index), strict=True):
+        if isinstance(part, Text):
+            for name in (*part.extra, *(["citations"] if part.citations else [])):
+                if name != "cache_control":
+                    losses.drop(f"{at}.{name}", "a late instruction is passed on in the user's turn, as plain text")
 
 
 def spoken_by_user(message: Message) -> Message:
@@ -169,8 +182,9 @@ def merged(messages: list[Message]) -> list[Message]:
         role: Role = "system" if message.role == "developer" else message.role
         if turns and turns[-1].role == role and turns[-1].name == message.name and role != "system":
             if not joined:
-                turns[-1] = replace(turns[-1], content=list(turns[-1].content))
+                turns[-1] = replace(turns[-1], content=list(turns[-1].content), extra=dict(turns[-1].extra))
             turns[-1].content.extend(message.content)
+            turns[-1].extra |= message.extra
             joined = True
         else:
             turns.append(message if message.role == role else replace(message, role=role))

@@ -32,7 +32,7 @@ from dragoman.models.contents import by_content, family, text_of
 from dragoman.models.open.places import inner_places, part_places
 from dragoman.relay.documents import Documents, Page, Pictures, parts_of
 from dragoman.relay.fetching import Fetcher
-from dragoman.relay.scaling import Scaler, needs_scaling
+from dragoman.relay.scaling import Scaler, counted, needs_scaling
 
 Pages = Literal["auto", "text", "images"]
 
@@ -71,7 +71,7 @@ def needs_inlining(
 def wants_scaling(request: Request, card: Card) -> bool:
     """Whether there is a picture that is too large for the model of `card`, or of a kind it does not read."""
     found = _all_media(request)
-    images = sum(part.kind == "image" for part in found)
+    images = counted(card, sum(part.kind == "image" for part in found))
     return any(needs_scaling(part, card, images) for part in found)
 
 
@@ -268,7 +268,7 @@ class _Work:
         """Scale the pictures that are too large.  Whether there were any."""
         if self._scaler is None:
             return False
-        images = images_in([(each.part, each.at) for each in self._sent])
+        images = counted(self._card, images_in([(each.part, each.at) for each in self._sent]))
         # One picture that stands in several places is scaled once.
         large = {each.part.data: each for each in reversed(self._sent) if needs_scaling(each.part, self._card, images)}
         work = (self._scaler.scaled(part, self._card.media, images, at) for part, at, _ in large.values())

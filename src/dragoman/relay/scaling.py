@@ -61,6 +61,15 @@ def needs_scaling(part: Media, card: Card, images: int) -> bool:
     return (kind in CONVERTIBLE and kind not in card.image_types) or bool(excess(part, card.media, images, ""))
 
 
+def counted(card: Card, images: int) -> int:
+    """As how many a request's pictures count.
+
+    Among many, each has to be smaller.  A model that binds its thinking to what came before would lose it when old
+    pictures are scaled anew, so there they are among many from the first.
+    """
+    return max(images, card.media.many + 1) if card.thinking_prefix_check and card.media.many else images
+
+
 class Scaler:
     """Scales pictures, and remembers them.  `clock` gives monotonic seconds, `worker` is the worker's file."""
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from dragoman.errors import GatewayError
 from dragoman.store.items import batches, bytes_of, plain
@@ -20,7 +18,7 @@ def chain_of(connection: Connection, owner: str, id: str, oldest: float) -> str:
     """The chain of response `id`, if it was used after `oldest` (seconds).  Raises previous_response_not_found."""
     own = select(RESPONSES.c.chain_id).join(CHAINS)
     own = own.where(RESPONSES.c.id == id, RESPONSES.c.owner == owner, CHAINS.c.used_at > oldest)
-    chain = connection.scalar(own) if plain(id) else None
+    chain: str | None = connection.scalar(own) if plain(id) else None
     if chain is None:
         raise _not_found(f"Previous response with id '{id}' not found.")
     return chain
@@ -50,11 +48,9 @@ def history(connection: Connection, owner: str, id: str, oldest: float, most_byt
 
 def _path(connection: Connection, id: str, chain: str) -> list[str]:
     """The ids from the first response of the chain to this one; branches that do not lead here are left out."""
-    columns = (RESPONSES.c.id, RESPONSES.c.previous_id, RESPONSES.c.lease)
-    rows: dict[str, Row[Any]] = {
-        row.id: row for row in connection.execute(select(*columns).where(RESPONSES.c.chain_id == chain))
-    }
-    if rows[id].lease:
+    own = select(RESPONSES.c.id, RESPONSES.c.previous_id, RESPONSES.c.lease).where(RESPONSES.c.chain_id == chain)
+    rows = {found: (previous, lease) for found, previous, lease in connection.execute(own)}
+    if rows[id][1]:
         raise GatewayError("invalid_request", f"Previous response with id '{id}' is still in progress.", param=_PARAM)
     path: list[str] = []
     step: str | None = id
@@ -64,7 +60,7 @@ def _path(connection: Connection, id: str, chain: str) -> list[str]:
         path.append(step)
         if len(path) > MOST:
             raise GatewayError("too_large", f"more than {MOST} responses stand before this one", param=_PARAM)
-        step = rows[step].previous_id
+        step = rows[step][0]
     return path[::-1]
 
 

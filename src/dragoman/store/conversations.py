@@ -12,7 +12,20 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from dragoman.errors import GatewayError, invalid
 from dragoman.store.database import Database
-from dragoman.store.items import Item, Mint, batches, bytes_of, listed, missing, page, pack, plain, prepared, unpack
+from dragoman.store.items import (
+    Cut,
+    Item,
+    Mint,
+    batches,
+    bytes_of,
+    listed,
+    missing,
+    pack,
+    page,
+    plain,
+    prepared,
+    unpack,
+)
 from dragoman.store.schema import CONVERSATION_ITEMS, CONVERSATIONS
 
 _ITEM = CONVERSATION_ITEMS.c
@@ -86,7 +99,7 @@ class Conversations:
 
         def work(connection: Connection) -> dict[str, Any]:
             _found(connection, owner, id)
-            return page(connection, CONVERSATION_ITEMS, _ITEM.conversation_id == id, after, limit, order)
+            return page(connection, CONVERSATION_ITEMS, _ITEM.conversation_id == id, Cut(after, limit, order))
 
         return await self._database.read(work)
 

@@ -1,4 +1,4 @@
-"""Derived models: a name of the gateway's own, and the JSON of what it stands for.  They belong to nobody in particular."""
+"""Derived models: a name of the gateway's own, and the JSON of what it stands for.  They are everybody's."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class DerivedModels:
 
         def work(connection: Connection) -> Derived | None:
             row = connection.execute(select(DERIVED).where(DERIVED.c.name == name)).one_or_none()
-            return row and _read(row)
+            return None if row is None else _read(row)
 
         return await self._database.read(work)
 
@@ -90,9 +90,15 @@ def _insert(connection: Connection, row: dict[str, Any], *, replace: bool) -> In
     changed = {"spec": row["spec"], "modified_at": row["modified_at"]}
     if connection.dialect.name == "postgresql":
         theirs = postgresql.insert(DERIVED).values(row)
-        return theirs.on_conflict_do_update(["name"], set_=changed) if replace else theirs.on_conflict_do_nothing()
+        return (
+            theirs.on_conflict_do_update(index_elements=["name"], set_=changed)
+            if replace
+            else theirs.on_conflict_do_nothing()
+        )
     ours = sqlite.insert(DERIVED).values(row)
-    return ours.on_conflict_do_update(["name"], set_=changed) if replace else ours.on_conflict_do_nothing()
+    return (
+        ours.on_conflict_do_update(index_elements=["name"], set_=changed) if replace else ours.on_conflict_do_nothing()
+    )
 
 
 def _read(row: Row[Any]) -> Derived:

@@ -42,6 +42,14 @@ class Item(NamedTuple):
     body: bytes
 
 
+class Cut(NamedTuple):
+    """Which part of a list: what follows the item `after`, no more than `limit`, "asc" or "desc"."""
+
+    after: str | None
+    limit: int
+    order: str
+
+
 def pack(value: Mapping[str, Any]) -> bytes:
     """JSON, also of text that UTF-8 has no bytes for."""
     try:
@@ -77,19 +85,18 @@ def prepared(items: Iterable[Mapping[str, Any]], mint: Mint) -> list[Item]:
     return ready
 
 
-def page(
-    connection: Connection, table: Table, scope: ColumnElement[bool], after: str | None, limit: int, order: str
-) -> dict[str, Any]:
+def page(connection: Connection, table: Table, scope: ColumnElement[bool], cut: Cut) -> dict[str, Any]:
     """One page of a list, in OpenAI's words.  https://platform.openai.com/docs/api-reference/responses/input-items"""
-    rows = select(table.c.item_id, table.c.body).where(scope).limit(max(1, min(limit, _MOST)) + 1)
-    rows = rows.order_by(table.c.position if order == "asc" else table.c.position.desc())
-    if after is not None:
-        place = select(func.min(table.c.position)).where(scope, table.c.item_id == after)
-        position = connection.scalar(place) if plain(after) else None
+    upwards, limit = cut.order == "asc", max(1, min(cut.limit, _MOST))
+    rows = select(table.c.item_id, table.c.body).where(scope).limit(limit + 1)
+    rows = rows.order_by(table.c.position if upwards else table.c.position.desc())
+    if cut.after is not None:
+        place = select(func.min(table.c.position)).where(scope, table.c.item_id == cut.after)
+        position = connection.scalar(place) if plain(cut.after) else None
         if position is None:
-            raise invalid(f"Item with id '{after}' not found.", "after")
-        rows = rows.where(table.c.position > position if order == "asc" else table.c.position < position)
-    return listed([Item(*row) for row in connection.execute(rows)], max(1, min(limit, _MOST)))
+            raise invalid(f"Item with id '{cut.after}' not found.", "after")
+        rows = rows.where(table.c.position > position if upwards else table.c.position < position)
+    return listed([Item(*row) for row in connection.execute(rows)], limit)
 
 
 def listed(items: Sequence[Item], limit: int) -> dict[str, Any]:

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, select, text, update
 
-from dragoman.errors import GatewayError
 from dragoman.store import conversations
 from dragoman.store.chains import chain_of, history
 from dragoman.store.database import Database
-from dragoman.store.items import Item, Mint, batches, missing, page, pack, plain, prepared, unpack
+from dragoman.store.items import Cut, Item, Mint, batches, missing, pack, page, plain, prepared, unpack
 from dragoman.store.schema import CHAINS, CONVERSATION_ITEMS, CONVERSATIONS, RESPONSE_ITEMS, RESPONSES
 
 LEASE = 90.0
@@ -37,11 +36,6 @@ _LOST = {"code": "server_error", "message": "the gateway that made this response
 _ITEM = RESPONSE_ITEMS.c
 
 
-class _Limits(NamedTuple):
-    ttl: float
-    most_bytes: int
-
-
 class Responses:
     """Each belongs to an `owner` (`durable.owner_of`), and is not there for any other.
 
@@ -52,7 +46,8 @@ class Responses:
     def __init__(self, database: Database, mint: Mint, ttl: float, most_bytes: int) -> None:
         self._database = database
         self._mint = mint
-        self._limits = _Limits(ttl, most_bytes)
+        self._ttl = ttl
+        self._most_bytes = most_bytes
         self._next_sweep = 0.0
 
     async def put(
@@ -69,7 +64,7 @@ class Responses:
 
         Nothing is kept of one that says `"store": false`.  Raises invalid_request, code previous_response_not_found.
         """
-        if response.get("store") is False or not self._limits.ttl:
+        if response.get("store") is False or not self._ttl:
             return
         own, came = prepared(items, self._mint), _Kept.of(response, self._mint)
 
@@ -77,7 +72,8 @@ class Responses:
             now = self._database.clock()
             if conversation is not None:
                 conversations.exists(connection, owner, conversation)
-            chain = _join(connection, owner, came.id, previous, now, self._limits)
+            chain = came.id if previous is None else chain_of(connection, owner, previous, self._oldest())
+            _use(connection, chain, now, new=previous is None)
             row = {
                 "id": came.id,
                 "owner": owner,
@@ -109,7 +105,7 @@ class Responses:
             if not connection.execute(update(RESPONSES).where(*own).values(changed)).rowcount:
                 return False
             row = connection.execute(select(RESPONSES.c.chain_id, RESPONSES.c.conversation_id).where(own[0])).one()
-            connection.execute(update(CHAINS).where(CHAINS.c.id == row.chain_id).values(used_at=now))
+            _use(connection, row.chain_id, now, new=False)
             connection.execute(delete(RESPONSE_ITEMS).where(_ITEM.response_id == came.id, _ITEM.side == _OUTPUT))
             _put_output(connection, came, row.conversation_id)
             return True
@@ -162,7 +158,7 @@ class Responses:
 
         def work(connection: Connection) -> dict[str, Any]:
             self._row(connection, owner, id)
-            return page(connection, RESPONSE_ITEMS, _side(id, _INPUT), after, limit, order)
+            return page(connection, RESPONSE_ITEMS, _side(id, _INPUT), Cut(after, limit, order))
 
         return await self._database.read(work)
 
@@ -172,10 +168,9 @@ class Responses:
         Raises invalid_request, code previous_response_not_found, when it or any before it is not there; too_large
         beyond `most_bytes`.
         """
-        limits = self._limits
 
         def work(connection: Connection) -> list[bytes]:
-            return history(connection, owner, id, self._oldest(), limits.most_bytes)
+            return history(connection, owner, id, self._oldest(), self._most_bytes)
 
         return [unpack(body) for body in await self._database.read(work)]
 
@@ -199,7 +194,7 @@ class Responses:
 
     def _oldest(self) -> float:
         """What was used before is expired."""
-        return self._database.clock() - self._limits.ttl
+        return self._database.clock() - self._ttl
 
     def _own(self, owner: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         return RESPONSES.c.owner == owner, CHAINS.c.used_at > self._oldest()
@@ -265,14 +260,12 @@ class _Kept(NamedTuple):
         return now + LEASE if self.status in RUNNING else 0.0
 
 
-def _join(connection: Connection, owner: str, id: str, previous: str | None, now: float, limits: _Limits) -> str:
-    """The chain of a new response: its predecessor's, or one of its own."""
-    if previous is None:
-        connection.execute(insert(CHAINS).values(id=id, used_at=now))
-        return id
-    chain = chain_of(connection, owner, previous, now - limits.ttl)
-    connection.execute(update(CHAINS).where(CHAINS.c.id == chain).values(used_at=now))
-    return chain
+def _use(connection: Connection, chain: str, now: float, *, new: bool) -> None:
+    """The chain is used, or begins."""
+    if new:
+        connection.execute(insert(CHAINS).values(id=chain, used_at=now))
+    else:
+        connection.execute(update(CHAINS).where(CHAINS.c.id == chain).values(used_at=now))
 
 
 def _side(id: str, side: int) -> ColumnElement[bool]:

@@ -70,6 +70,9 @@ def make_server(
     return _Server(config, lambda: started(url), again, signals=signals), listener
 
 
+_STORED = ("data_dir", "database", "response_ttl")
+
+
 class _Reload:
     """The configuration read again, and applied if it is good.  Calls under way do not notice."""
 
@@ -84,7 +87,7 @@ class _Reload:
         except ConfigError as error:
             log.error("the configuration is not read again, for it is wrong: %s", error)
             return
-        for name in ("host", "port", "demo", "log_format", "keep_alive", "store"):
+        for name in ("host", "port", "demo", "log_format", "keep_alive", "store", *_STORED):
             if getattr(settings, name) != getattr(self._settings, name):
                 log.warning("a change of %s needs a restart", name)
         _set_levels(settings)

@@ -85,7 +85,9 @@ def test_the_sdk_adds_up_the_same(name: str, ask: Ask, stamp: Stamp, accumulate:
     events, response = accumulate(data)
     assert response.id == "resp_1"
     assert response.status == ending["status"]
-    kept = [item.model_dump(exclude_unset=True, by_alias=True, exclude={"parsed_arguments"}) for item in response.output]
+    kept = [
+        item.model_dump(exclude_unset=True, by_alias=True, exclude={"parsed_arguments"}) for item in response.output
+    ]
     for item in kept:
         for part in item.get("content") or ():
             part.pop("parsed", None)
@@ -121,9 +123,7 @@ def items(data: bytes) -> list[Object]:
         ({"store": False}, True),
     ],
 )
-def test_proofs_for_who_asks_and_for_who_keeps(
-    members: Any, sealed: bool, ask: Ask, stamp: Stamp
-) -> None:
+def test_proofs_for_who_asks_and_for_who_keeps(members: Any, sealed: bool, ask: Ask, stamp: Stamp) -> None:
     encoder = Encoder(ask(**members), stamp)
     data = encoder.feed([START, *thought(0, "Hm.", seal="c2VhbA=="), Finish("stop")])
     assert ("encrypted_content" in items(data)[0]) is sealed
@@ -165,7 +165,14 @@ def test_log_probabilities_of_the_text(ask: Ask, stamp: Stamp) -> None:
     ]
     request = ask(include=["message.output_text.logprobs"], top_logprobs=1)
     assert (request.logprobs, request.top_logprobs) == (True, 1)
-    events = [START, PartStart(0, Text(text="")), TextDelta(0, "é", tokens), TextDelta(0, "!"), PartEnd(0), Finish("stop")]
+    events = [
+        START,
+        PartStart(0, Text(text="")),
+        TextDelta(0, "é", tokens),
+        TextDelta(0, "!"),
+        PartEnd(0),
+        Finish("stop"),
+    ]
     data = encode(events, request, stamp)
     check_stream(parse(data))
     (scored,) = items(data)[0]["content"][0]["logprobs"]

@@ -162,12 +162,10 @@ def encode_request(request: Request, losses: Losses) -> Object:
     while lead < len(request.messages) and request.messages[lead].role in ("system", "developer"):
         lead += 1
     if request.origin == NAME:
-        body |= {k: v for k, v in request.extra.items() if k not in _NESTED and k not in body}
-        for name in _NESTED:
-            if (rest := request.extra.get(name)) and (name in body or name in _OPEN):
-                body[name] = laid_over(body.get(name, {}), rest)
+        body |= _own_members(request, body, losses)
     if request.cache:
-        body["cache_control"] = encode_cache(request.cache)
+        said = request.extra.get("cache_control") if request.origin == NAME else None
+        body["cache_control"] = laid_over(said or {}, encode_cache(request.cache))
     if request.tools:
         body["tools"] = [t for tool in request.tools if (t := _encode_tool(tool, request.origin, losses))]
     system = [b for i, m in enumerate(request.messages[:lead]) for b in _encode_message(m, i, request.origin, losses)]
@@ -177,15 +175,29 @@ def encode_request(request: Request, losses: Losses) -> Object:
     return body
 
 
+def _own_members(request: Request, body: Object, losses: Losses) -> Object:
+    """What only this dialect knows, and what is left of objects of which `body` has the rest."""
+    own = {k: v for k, v in request.extra.items() if k not in (*_NESTED, "cache_control") and k not in body}
+    for name in _NESTED:
+        rest = request.extra.get(name)
+        if rest and (name in body or name in _OPEN):
+            own[name] = laid_over(body.get(name, {}), rest)
+        else:
+            for key in rest or ():
+                losses.drop(f"{name}.{key}", "the model is sent nothing that it would be a part of")
+    return own
+
+
 def _encode_messages(request: Request, lead: int, losses: Losses) -> list[Object]:
     merged: list[Object] = []
     for index, message in enumerate(request.messages[lead:], lead):
         role = "system" if message.role == "developer" else message.role
         content = _encode_message(message, index, request.origin, losses)
-        if merged and merged[-1]["role"] == role:
-            merged[-1]["content"] += content
-        else:
-            merged.append({"role": role, "content": content})
+        if not merged or merged[-1]["role"] != role:
+            merged.append({"role": role, "content": []})
+        merged[-1]["content"] += content
+        if request.origin == NAME:
+            merged[-1] |= message.extra
     for turn in merged:
         if turn["role"] == "user":
             # A turn's tool results stand before everything else in it; the sort is stable.

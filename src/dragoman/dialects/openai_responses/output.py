@@ -1,4 +1,4 @@
-"""The items of an answer, as they begin and as they end.
+"""The items of an answer: as they begin and as they end, and as any server sends them.
 
 https://platform.openai.com/docs/api-reference/responses/object
 """
@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dragoman.conversation import JSON, Citation, Object, Thinking, ToolCall
-from dragoman.dialects.openai_responses.sealed import enclose
+from dragoman.arguments import json_text
+from dragoman.conversation import JSON, Citation, Foreign, Object, Part, Refusal, Seal, Text, Thinking, ToolCall
+from dragoman.dialects.logprobs import decode_logprobs
+from dragoman.dialects.openai_responses.sealed import enclose, kept_seal
+from dragoman.dialects.openai_responses.tools import flat_name
+from dragoman.dialects.openai_responses.vocabulary import ITEM, NAME
 from dragoman.dialects.sources import is_address
+from dragoman.dialects.untold import NOTHING, note
 from dragoman.ids import mint
 
 _FILES = frozenset({"file_citation", "container_file_citation", "file_path"})
@@ -102,3 +107,161 @@ def _scored(token: Object) -> Object:
 
 def _bytes(word: JSON) -> list[int]:
     return list(str(word).encode("utf-8", "replace"))
+
+
+# --- what servers send ----------------------------------------------------------------------------
+
+CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
+"""Calls of the client's tools, and where the words of the model are in each."""
+GAP = "\n\n"
+"""Between two parts of a summary."""
+
+_KNOWN = {
+    "message": frozenset({"id", "type", "status", "role", "content"}),
+    "reasoning": frozenset({"id", "type", "status", "summary", "content", "encrypted_content"}),
+    "function_call": frozenset({"id", "type", "status", "call_id", "namespace", "name", "arguments", "async"}),
+    "custom_tool_call": frozenset({"id", "type", "status", "call_id", "namespace", "name", "input"}),
+}
+
+
+def decode_output(value: JSON, seed: str, skipped: list[str]) -> list[Part]:
+    """The parts in an `output`; what cannot be read is noted in `skipped`.  `seed` makes ids where there are none."""
+    parts: list[Part] = []
+    for number, item in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(item, dict):
+            parts += decode_item(item, f"{seed}:{number}", skipped)
+        else:
+            note(skipped, "output")
+    return parts
+
+
+def decode_item(item: Object, seed: str, skipped: list[str]) -> list[Part]:
+    """One whole item.  What only this wire knows of it stays with its first part, as in a request."""
+    kind = kind_of(item)
+    match kind:
+        case "message":
+            parts = [part for each in listed(item.get("content")) for part in decode_said(each, skipped)]
+            if parts and (rest := item_rest(item)):
+                parts[0].extra[ITEM] = rest
+            return parts
+        case "reasoning":
+            thought = decode_thought(item)
+            return [] if thought is None else [thought]
+        case "function_call" | "custom_tool_call":
+            if (call := decode_call(item, seed)) is not None:
+                return [call]
+            note(skipped, f"{kind} without a name")
+            return []
+        case "":
+            note(skipped, "an item without a type")
+            return []
+        case _:
+            return [Foreign(origin=NAME, extra=item)]
+
+
+def kind_of(item: Object) -> str:
+    """The type of an item; a message may lack it."""
+    kind = item.get("type")
+    return kind if isinstance(kind, str) else "message" if "role" in item else ""
+
+
+def item_rest(item: Object) -> Object:
+    """What only this wire knows of an item; its id is as good as any, its status said elsewhere."""
+    known = _KNOWN.get(kind_of(item), frozenset())
+    return {name: value for name, value in item.items() if name not in known and value not in NOTHING}
+
+
+def listed(content: JSON) -> list[JSON]:
+    """The parts of a content; a string is one of them."""
+    if isinstance(content, list):
+        return content
+    return [content] if isinstance(content, str | dict) else []
+
+
+def decode_said(part: JSON, skipped: list[str]) -> list[Part]:
+    """One part of a message: a text or a refusal, if there is anything in it."""
+    match part:
+        case str():
+            part = {"type": "output_text", "text": part}
+        case {"type": "refusal", "refusal": str(text)}:
+            return [Refusal(text=text)] if text else []
+        case _:
+            pass
+    match part:
+        case {"text": str(text)}:
+            citations = decode_annotations(part.get("annotations"), skipped)
+            tokens = decode_logprobs(part.get("logprobs"))
+            return [Text(text=text, citations=citations, logprobs=tokens)] if text else []
+        case {"type": str(kind)}:
+            note(skipped, f"message.content ({kind})")
+        case _:
+            note(skipped, "message.content")
+    return []
+
+
+def decode_thought(item: Object) -> Thinking | None:
+    """The words of `content`, where a model shows them, else those of the summary, and the proof."""
+    told, summary = words(item.get("content")), words(item.get("summary"))
+    text = "".join(told) or GAP.join(summary)
+    seal = seal_of(item, plain=bool(told))
+    if not text and seal is None:
+        return None
+    extra = item_rest(item) | ({"summary": item["summary"]} if told and summary else {})
+    return Thinking(text=text, seal=seal, redacted=not text, extra=extra)
+
+
+def words(value: JSON) -> list[str]:
+    """The texts in a list of parts."""
+    found = [part.get("text") if isinstance(part, dict) else part for part in listed(value)]
+    return [text for text in found if isinstance(text, str) and text]
+
+
+def seal_of(item: Object, *, plain: bool) -> Seal | None:
+    """What a server wants back with its reasoning; one that seals nothing and tells all (`plain`), the item itself."""
+    sealed, known = item.get("encrypted_content"), item.get("id")
+    known = known if isinstance(known, str) else ""
+    if isinstance(sealed, str) and sealed:
+        return kept_seal(known, sealed)
+    return kept_seal(known, "") if plain else None
+
+
+def decode_call(item: Object, seed: str) -> ToolCall | None:
+    """A call under the flat name of its tool; None without a name."""
+    name, space = item.get("name"), item.get("namespace")
+    if not isinstance(name, str) or not name:
+        return None
+    kind = kind_of(item)
+    text = item.get(CALLS[kind])
+    text = json_text(text) if isinstance(text, dict | list) else text if isinstance(text, str) else ""
+    freeform = kind == "custom_tool_call"
+    ids = (value for key in ("call_id", "id") if isinstance(value := item.get(key), str) and value)
+    return ToolCall(
+        id=next(ids, None) or mint("call_", seed, name),
+        name=flat_name(space, name) if isinstance(space, str) else name,
+        arguments=text if freeform or text.strip() else "{}",
+        freeform=freeform,
+        extra=item_rest(item),
+    )
+
+
+def decode_annotations(value: JSON, skipped: list[str]) -> list[Citation]:
+    """What a text cites: pages by their address, files by their name."""
+    found = []
+    for annotation in value if isinstance(value, list) else ():
+        if (citation := decode_annotation(annotation)) is not None:
+            found.append(citation)
+        else:
+            note(skipped, "annotations")
+    return found
+
+
+def decode_annotation(annotation: JSON) -> Citation | None:
+    """One of them; None when it is no object."""
+    if not isinstance(annotation, dict):
+        return None
+    inner = annotation.get("url_citation")
+    place = inner if isinstance(inner, dict) else annotation
+    url, title = place.get("url"), place.get("title") or place.get("filename")
+    return Citation(
+        url=url if isinstance(url, str) else "", title=title if isinstance(title, str) else "", extra=annotation
+    )

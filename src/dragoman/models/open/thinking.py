@@ -24,11 +24,13 @@ def fit_thinking(request: Request, card: Card, losses: Losses) -> Request:
         case True:
             losses.drop("reasoning", f"{card.id} does not think")
         case False if thinks:
+            if asked.effort is not None:
+                losses.drop("reasoning.effort", "it says how much to think, and the model is asked not to")
             return replace(request, reasoning=_off(card, losses))
         case None if thinks:
             return replace(request, reasoning=_unasked(request.max_tokens, asked, card, losses))
-        case None if asked.effort is not None:
-            losses.drop("reasoning.effort", f"{card.id} does not think, with whatever effort")
+    if asked.effort is not None:
+        losses.drop("reasoning.effort", f"{card.id} does not think, with whatever effort")
     return replace(request, reasoning=None)
 
 

@@ -1,0 +1,100 @@
+"""`encrypted_content`, out and back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dragoman.conversation import Seal, Thinking
+from dragoman.dialects.openai_responses.sealed import (
+    MOST,
+    PREFIX,
+    UNREADABLE,
+    Opened,
+    disclose,
+    disclose_summary,
+    enclose,
+    enclose_summary,
+    kept_members,
+    kept_seal,
+)
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+many = st.builds(lambda text, times: text * times, words, st.integers(1, 60))
+
+
+@settings(max_examples=100, deadline=None)
+@given(value=many.filter(bool), text=many, redacted=st.booleans(), shown=st.booleans())
+def test_out_and_back(value: str, text: str, redacted: bool, shown: bool) -> None:
+    seal = Seal("anthropic", value)
+    envelope = enclose(Thinking(text=text, seal=seal, redacted=redacted), shown=shown)
+    assert envelope is not None
+    assert envelope.startswith(PREFIX)
+    assert disclose(envelope) == Opened(seal, redacted, text if text and not shown else None)
+
+
+def test_without_a_seal_there_is_nothing_to_keep() -> None:
+    assert enclose(Thinking(text="a"), shown=False) is None
+    assert disclose("") == Opened()
+
+
+def test_what_openai_sealed_goes_back_byte_for_byte() -> None:
+    opened = disclose("gAAAA-their own", "rs_1")
+    assert opened.seal is not None
+    assert opened.seal.origin == "openai_responses"
+    assert kept_members(opened.seal) == {"id": "rs_1", "encrypted_content": "gAAAA-their own"}
+    assert enclose(Thinking(text="", seal=opened.seal), shown=True) == "gAAAA-their own"
+
+
+def test_an_envelope_is_the_same_every_time() -> None:
+    thought = Thinking(text="a" * 9999, seal=Seal("anthropic", "b" * 9999))
+    assert enclose(thought, shown=False) == enclose(thought, shown=False)
+
+
+def test_it_never_grows_out_of_bounds() -> None:
+    import random  # noqa: PLC0415
+
+    noise = random.Random(1).randbytes(80_000).hex()
+    long_text = Thinking(text=noise, seal=Seal("anthropic", "s"))
+    envelope = enclose(long_text, shown=False)
+    assert envelope is not None
+    assert len(envelope) < MOST
+    assert disclose(envelope) == Opened(Seal("anthropic", "s"), False, None)
+    assert enclose(Thinking(text="", seal=Seal("anthropic", noise * 2)), shown=True) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dragoman.",
+        "dragoman.2.abc",
+        "dragoman.1.",
+        "dragoman.1.!!!",
+        "dragoman.1.e30",
+        "dragoman.1.W10",
+        "dragoman.1z.AAAA",
+        "dragoman.1z.e30",
+        "dragoman.1.eyJvIjoib3BlbmFpX3Jlc3BvbnNlcyIsInYiOiJ4In0",
+    ],
+)
+def test_what_is_ours_and_unreadable_is_nobodys(text: str) -> None:
+    assert disclose(text) == Opened(Seal(UNREADABLE, text))
+    assert disclose_summary(text) is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(max_size=40), version=st.sampled_from(["", "dragoman.1.", "dragoman.1z."]))
+def test_garbage_is_never_an_error(text: str, version: str) -> None:
+    disclose(version + text)
+    disclose_summary(version + text)
+
+
+def test_a_seal_that_is_no_object_has_no_members() -> None:
+    assert kept_members(Seal("openai_responses", "[]")) == {}
+    assert kept_members(kept_seal("", "x")) == {"id": "", "encrypted_content": "x"}
+
+
+def test_a_summary() -> None:
+    assert disclose_summary(enclose_summary("We met.")) == "We met."
+    assert disclose_summary("gAAAA") is None
