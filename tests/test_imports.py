@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -224,7 +225,21 @@ def test_what_a_start_imports() -> None:
     dependencies = {"PIL", "click", "httptools", "jsonschema_rs", "msgspec", "pypdfium2", "rich", "starlette"}
     dependencies |= {"uvicorn", "uvloop"}
     names = {found.imported.split(".")[0] for found in IMPORTS} - set(sys.stdlib_module_names) - {"dragoman"}
-    assert names <= dependencies | {"redis"}
+    assert names <= dependencies | {"redis", "sqlalchemy"}
     assert {found.importer for found in IMPORTS if found.imported.split(".")[0] == "redis"} == {"dragoman.store.redis"}
     optional = [found for found in IMPORTS if found.imported == "dragoman.store.redis"]
     assert [found.importer for found in optional] == ["dragoman.store"], "it is imported where it is configured only"
+
+
+def test_the_durable_store_is_imported_when_it_is_used() -> None:
+    """SQLAlchemy takes a while and 20 MB: who never stores anything does not load it."""
+    sql = {found.importer for found in IMPORTS if found.imported.split(".")[0] == "sqlalchemy"}
+    assert sql and {part(name) for name in sql} == {"store"}
+    code = """
+import sys
+import dragoman.cli, dragoman.surfaces.server, dragoman.store.durable as d
+assert d.Durable("memory", float, ttl=1.0).empty
+print("sqlalchemy" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

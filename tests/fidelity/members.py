@@ -31,6 +31,8 @@ import openai.types.completion_create_params as openai_completions
 from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
+from tests.fidelity import unofficial
+
 _DISCRIMINATORS = ("type", "role", "name", "command")
 _MAX_DEPTH = 14
 
@@ -92,10 +94,20 @@ ROOTS: dict[str, tuple[type, ...]] = {
 """Each client dialect's request, in the types of its vendor's SDK."""
 
 
+UNOFFICIAL: dict[str, tuple[type, ...]] = {
+    "anthropic": (unofficial.Messages,),
+    "openai_chat": (unofficial.Chat,),
+    "openai_completions": (unofficial.Completions,),
+    "ollama": (unofficial.OllamaChat,),
+    "ollama_generate": (unofficial.OllamaGenerate,),
+}
+"""And what programs say besides."""
+
+
 @cache
 def root(dialect: str) -> Record:
     """The request of `dialect` as one object: what any of its types has."""
-    shapes = [_record(kind, ()) for kind in ROOTS[dialect]]
+    shapes = [_record(kind, ()) for kind in (*ROOTS[dialect], *UNOFFICIAL.get(dialect, ()))]
     return _united(shapes)
 
 

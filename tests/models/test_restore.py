@@ -59,6 +59,8 @@ def test_one_json_value_is_passed_on(text: str, value: str, data: st.DataObject)
 ROOTS: list[tuple[Root, str, str]] = [
     ("object", 'As in [1] and {name}, { x: {"a":[1,2]} or {"b":1}', '{"a":[1,2]}'),
     ("object", "[1]", "[1]"),
+    ("object", '[{"a":1},{"b":"]"}]', '[{"a":1},{"b":"]"}]'),
+    ("object", 'as in [{"a":[1]}]: {"b":"]"}.', '{"b":"]"}'),
     ("object", '{"cut": "off', '{"cut": "off'),
     ("object", "{}", "{}"),
     ("object", "{ not", "{ not"),

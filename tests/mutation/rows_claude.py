@@ -109,8 +109,7 @@ _THINKING = [
         MESSAGES,
         asked(max_tokens=9, output_config={"effort": "low"}),
         PLAIN,
-        emulated="thinking",
-        ours="thinking",
+        emulated="output_config.effort",
     ),
     row("an effort that is not there", CHAT, asked(reasoning_effort="xhigh"), BOTH, emulated="reasoning_effort"),
 ]

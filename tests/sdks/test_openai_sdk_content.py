@@ -179,10 +179,10 @@ def test_a_schema_of_a_list(ask: Asking) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_json_mode_gives_one_value_and_nothing_around_it(other_gateway: GatewayMaker, mode: str) -> None:
-    said = "Here you are:\n\n```json\n[1, [2, {}], 3]\n```\n\nAnything else? [4]"
-    gateway = other_gateway("prose", simulator=simulate(scenario=f'text text="{said}"'))
+    said = 'Here you are:\n\n```json\n{"a": [2, {}]}\n```\n\nAnything else? [4]'
+    gateway = other_gateway("prose", simulator=simulate(scenario=f"text text='{said}'"))
     answer = Asking(gateway.url, mode)("Numbers, please", response_format={"type": "json_object"})
-    assert answer.text == "[1, [2, {}], 3]"
+    assert answer.text == '{"a": [2, {}]}'
     assert "JSON object only" in gateway.simulator.requests[-1].body["system"][0]["text"]
 
 

@@ -53,6 +53,7 @@ class Talk:
         call = self.bench.call(dialect, body)
         sent = self.bench.carried(call, server, self.carrier)
         sent, answer = self.bench.taken(call, server, sent, scenario)
+        call.sent = sent
         upstream = registry()[server.card.dialect]
         if sent.streamed:
             decoder, fold = upstream.Decoder(), Fold(server.card.dialect)

@@ -180,7 +180,7 @@ ROWS: tuple[Row, ...] = (
         "database",
         ("DRAGOMAN_DATABASE",),
         kinds.DATABASE,
-        "PostgreSQL database for it instead, `postgresql://user:password@host/name`; `memory`: it ends with the process",
+        "PostgreSQL database for it instead: `postgresql://user:password@host/name`; `memory`: in this process only",
     ),
     Row(
         "response_ttl",

@@ -7,6 +7,7 @@ https://platform.openai.com/docs/api-reference/chat/create
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -161,6 +162,8 @@ def _choice(body: Object, server: Server, losses: Losses) -> None:
         if _understands(choice, server):
             return
         body["tools"] = [tool for tool in tools if _tool_name(tool) in wanted] or tools
+        for name in _unsaid(choice):
+            losses.drop(f"tool_choice.{name}", f"{server.name} is told of the choice by the tools there are")
         body["tool_choice"] = choice = _force(choice)
         losses.emulate("tool_choice", "only the tools that may be called were sent")
     if choice in ("required", "any"):
@@ -184,6 +187,22 @@ def _wanted(choice: Any) -> set[str]:
             return {name}
         case _:
             return set()
+
+
+def _unsaid(choice: Any, at: str = "") -> Iterator[str]:
+    """What an object in `tool_choice` says besides the names of tools."""
+    if isinstance(choice, list):
+        for index, item in enumerate(choice):
+            yield from _unsaid(item, f"{at}[{index}]")
+    elif isinstance(choice, dict):
+        for key, value in choice.items():
+            where = f"{at}.{key}" if at else key
+            if key not in _CHOICE:
+                yield where
+            yield from _unsaid(value, where) if key in _CHOICE else ()
+
+
+_CHOICE = ("type", "allowed_tools", "mode", "tools", "function", "custom", "name")
 
 
 def _understands(choice: Object, server: Server) -> bool:
@@ -218,9 +237,13 @@ def _tools(body: Object, server: Server, losses: Losses, own: bool) -> None:
         tool = _marked_as(tool, server, losses, own)
         kept.append(tool)
     body["tools"] = kept
+    choice = body.get("tool_choice")
+    if not kept or not _wanted(choice) <= {_tool_name(tool) for tool in kept}:
+        body.pop("tool_choice", None)
+        if choice not in (None, "auto", "none"):
+            losses.drop("tool_choice", f"{server.name} is not sent the tool that is to be called")
     if not kept:
         body.pop("tools")
-        body.pop("tool_choice", None)
 
 
 def _loosened(tool: Object, at: str, server: Server, losses: Losses) -> Object:

@@ -12,7 +12,7 @@ _decode = msgspec.json.Decoder().decode
 Root = Literal["json", "object", "array"]
 
 # How an object or an array goes on, and how far that may be undecided yet: prose has brackets, too.
-_OPENERS = {"json": re.compile(r"[{\[]"), "object": re.compile(r"\{"), "array": re.compile(r"\[")}
+_OPENERS = {"json": re.compile(r"[{\[]"), "object": re.compile(r"[{\[]"), "array": re.compile(r"\[")}
 _GOES_ON = {
     "{": re.compile(r'\{\s*["}]'),
     "[": re.compile(r'\[\s*(?:[\]\[{"0-9-]|(?:true|false|null)[\s,\]])'),
@@ -22,67 +22,18 @@ _STRUCTURE = re.compile(r'["{}\[\]]')
 _IN_STRING = re.compile(r'["\\]')
 
 
-class OneValue:
-    """Passes on the first JSON object or array of a text and nothing around it.
+class _Nesting:
+    """Reads one value from its first bracket or quotation mark to its last, in pieces."""
 
-    `root` says which of the two is wanted, where that is known.  A text that never opens one is passed on whole at the
-    end, out of its fence where it is another value: a wrong answer is the client's to see.
-    """
-
-    def __init__(self, root: Root = "json") -> None:
-        self._opener = _OPENERS[root]
-        self._scalars = root == "json"
-        self._before: list[str] = []
-        self._pending = ""  # what may be a beginning
-        self._started = False
+    def __init__(self) -> None:
         self._depth = 0
         self._in_string = False
         self._escaped = False
-        self._done = False
 
-    def feed(self, text: str) -> str:
-        if self._done:
-            return ""
-        if self._started:
-            return self._inside(text)
-        if self._scalars and not self._pending and (inside := self._string(text)) is not None:
-            return inside
-        text, self._pending = self._pending + text, ""
-        place = self._beginning(text)
-        if place is None:
-            return ""
-        self._started = True
-        return self._inside(text[place:])
-
-    def close(self) -> str:
-        return "" if self._started else _bare("".join([*self._before, self._pending]))
-
-    def _string(self, text: str) -> str | None:
-        """A text that begins with a quotation mark is a string, whatever stands in it."""
-        if any(map(str.strip, self._before)) or not text.lstrip().startswith('"'):
-            return None
-        self._started = True
-        return self._inside(text.lstrip())
-
-    def _beginning(self, text: str) -> int | None:
-        """Where the value begins.  None: not in here, or not to be told yet."""
-        at = 0
-        while (match := self._opener.search(text, at)) is not None:
-            at = match.start()
-            if _GOES_ON[match[0]].match(text, at):
-                return at
-            if _UNDECIDED.fullmatch(text, at):
-                self._before.append(text[:at])
-                self._pending = text[at:]
-                return None
-            at += 1
-        self._before.append(text)
-        return None
-
-    def _inside(self, text: str) -> str:
-        place = 0
-        if self._escaped and text:
-            self._escaped, place = False, 1
+    def end(self, text: str, place: int = 0) -> int | None:
+        """Where in `text`, read from `place`, the value is over; None: not in here."""
+        if self._escaped and place < len(text):
+            self._escaped, place = False, place + 1
         while (match := (_IN_STRING if self._in_string else _STRUCTURE).search(text, place)) is not None:
             place = match.end()
             match match[0]:
@@ -96,9 +47,80 @@ class OneValue:
                 case _:
                     self._depth -= 1
             if self._depth == 0 and not self._in_string:
-                self._done = True
-                return text[:place]
-        return text
+                return place
+        return None
+
+
+class OneValue:
+    """Passes on the first JSON object or array of a text and nothing around it.
+
+    `root` says which of the two is wanted, where that is known: an object inside an array is not it.  A text that never
+    opens one is passed on whole at the end, out of its fence where it is another value: a wrong answer is the client's
+    to see.
+    """
+
+    def __init__(self, root: Root = "json") -> None:
+        self._root = root
+        self._before: list[str] = []
+        self._pending = ""  # what may be a beginning
+        self._skipped: _Nesting | None = None
+        self._value: _Nesting | None = None
+        self._done = False
+
+    def feed(self, text: str) -> str:
+        if self._done:
+            return ""
+        if self._value is not None:
+            return self._inside(text, self._value)
+        if self._root == "json" and not self._pending and (inside := self._string(text)) is not None:
+            return inside
+        text, self._pending = self._pending + text, ""
+        place = self._beginning(text)
+        if place is None:
+            return ""
+        self._value = _Nesting()
+        return self._inside(text[place:], self._value)
+
+    def close(self) -> str:
+        return "" if self._value is not None else _bare("".join([*self._before, self._pending]))
+
+    def _string(self, text: str) -> str | None:
+        """A text that begins with a quotation mark is a string, whatever stands in it."""
+        if any(map(str.strip, self._before)) or not text.lstrip().startswith('"'):
+            return None
+        self._value = _Nesting()
+        return self._inside(text.lstrip(), self._value)
+
+    def _beginning(self, text: str) -> int | None:
+        """Where the value begins.  None: not in here, or not to be told yet."""
+        at = 0
+        while True:
+            if self._skipped is not None:
+                end = self._skipped.end(text, at)
+                if end is None:
+                    break
+                self._skipped, at = None, end
+            match = _OPENERS[self._root].search(text, at)
+            if match is None:
+                break
+            at = match.start()
+            if _GOES_ON[match[0]].match(text, at):
+                if self._root != "object" or match[0] == "{":
+                    return at
+                self._skipped = _Nesting()
+            elif _UNDECIDED.fullmatch(text, at):
+                self._before.append(text[:at])
+                self._pending = text[at:]
+                return None
+            else:
+                at += 1
+        self._before.append(text)
+        return None
+
+    def _inside(self, text: str, value: _Nesting) -> str:
+        end = value.end(text)
+        self._done = end is not None
+        return text[:end]
 
 
 def _bare(text: str) -> str:

@@ -114,7 +114,7 @@ def _off(request: Request, asked: Reasoning, card: Card, losses: Losses, *, quie
     """Not thinking, or as little as this model can.  `quiet`: the client did not ask for it, we do."""
     types = card.thinking.types
     effort = asked.effort
-    if asked.mode == "between_tools" not in types:
+    if asked.mode == "between_tools" and asked.mode not in types:
         losses.drop("reasoning", f"{card.id} does not know to think between calls of tools only")
     if "disabled" in types or "between_tools" in types or not card.thinking.default_on:
         mode = "" if not card.thinking.default_on else "disabled" if "disabled" in types else "between_tools"

@@ -35,6 +35,7 @@ from dragoman.relay.rounds import Once, Rounds, Won
 from dragoman.relay.stream import Stream, known_kind
 from dragoman.relay.tally import Tally
 from dragoman.relay.upstreams import UpstreamServer
+from dragoman.store.durable import Durable, url_of
 
 log = logging.getLogger("dragoman.relay")
 
@@ -57,6 +58,8 @@ class Relay:
     ) -> None:
         self.directory = Directory(settings, catalogue, servers)
         self.carrier = Carrier(settings, time.monotonic)
+        where = url_of(settings.database.reveal() if settings.database else None, settings.data_dir)
+        self.durable = Durable(where, time.time, ttl=settings.response_ttl)
         self.tally = Tally()
         self._known = Known()
         self._rounds = Rounds(self.server, self.tally)

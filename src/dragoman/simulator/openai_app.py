@@ -15,7 +15,7 @@ import msgspec
 from dragoman.conversation import Object
 from dragoman.ids import fresh
 from dragoman.models.cards import Card, bundled
-from dragoman.simulator import connection, delivery, openai_completions, openai_other, openai_quirks
+from dragoman.simulator import connection, delivery, openai_completions, openai_other, openai_quirks, openai_responses
 from dragoman.simulator import openai_answer as answers
 from dragoman.simulator.answer import cut
 from dragoman.simulator.books import MOST_KEPT, Books, headers_of, lifespan
@@ -25,6 +25,8 @@ from dragoman.simulator.openai_flavors import Does, Flavor, Model
 from dragoman.simulator.openai_flavors import flavor as flavor_of
 from dragoman.simulator.openai_prompt import decode_prompt, prompt_tokens, token_ids, view
 from dragoman.simulator.openai_refused import SHAPES, Refusal, as_refusal, html, inside, missing_model, too_long, wrong
+from dragoman.simulator.openai_responses_prompt import as_chat, check_responses, searches
+from dragoman.simulator.openai_responses_quirks import apply, frames
 from dragoman.simulator.openai_rules import check_chat, check_proofs, check_replay
 from dragoman.simulator.openai_scenario import TABLE, failure, inner_shape, manner, marked, shape, stream_error
 from dragoman.simulator.openai_wire import COMPLETION
@@ -118,6 +120,9 @@ class OpenAISimulator(Books):
             case "POST", "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings":
                 self._admit(headers)
                 await self._post(path, headers, _object(raw, body), receive, send)
+            case "POST", "/v1/responses" if self._flavor.responses:
+                self._admit(headers)
+                await self._post(path, headers, _object(raw, body), receive, send)
             case "POST", "/tokenize" | "/apply-template" if own:
                 self._admit(headers)
                 await self._count(path, _object(raw, body), send)
@@ -169,6 +174,8 @@ class OpenAISimulator(Books):
                 await self._refuse(send, refusal, shape(scenario, self._flavor.error))
             elif path.endswith("chat/completions"):
                 await self._chat(body, scenario, send)
+            elif path.endswith("responses"):
+                await self._respond(body, scenario, send)
             elif path.endswith("embeddings"):
                 model = self._model(body, "embeddings")
                 openai_other.check_embedding(body, self._flavor, model)
@@ -220,6 +227,38 @@ class OpenAISimulator(Books):
         reply = answers.completion(made)
         openai_quirks.apply_reply(how.quirks, reply)
         await self._whole(send, reply, scenario)
+
+    async def _respond(self, body: Object, scenario: Scenario, send: Send) -> None:
+        body = {name: value for name, value in body.items() if value is not None}
+        model = self._model(body, "chat")
+        check_responses(body, self._flavor, model)
+        chat = as_chat(body)
+        check_chat(chat, self._flavor, model)
+        seen, prompt = view(chat, self._flavor, model), prompt_tokens(chat)
+        if searches(body) and self._flavor.responses != "llamacpp" and body.get("tool_choice") != "none":
+            seen.body.setdefault("tools", []).append({"type": "web_search_20250305", "name": "web_search"})
+        if prompt > model.context:
+            raise too_long(prompt, model.context)
+        shown = not self._flavor.strict or bool((body.get("reasoning") or {}).get("summary"))
+        answer = perform(seen, scenario, self._card(model), shown=shown)
+        cut(answer, int(body.get("max_output_tokens") or model.context), [], model.context - prompt)
+        reply_id, now = fresh("resp_"), int(time.time())
+        made = openai_responses.Responded(answer, body, self._flavor, model, prompt, reply_id, now, seen.freeform)
+        if not body.get("stream"):
+            late = scenario.name == "error_event"
+            told = openai_responses.failed(made, stream_error(scenario)) if late else openai_responses.response(made)
+            await delivery.whole(send, _json(told), scenario, headers=self._headers(_JSON))
+            return
+        quirks = manner(scenario, self._flavor).quirks
+        events = apply(quirks, openai_responses.events(made))
+        error = b""
+        if scenario.name == "error_event":
+            asked, after = scenario.params.get("shape", "failed"), scenario.count("after", 3)
+            ending = openai_responses.error_events(made, stream_error(scenario), asked, after)
+            error = b"".join(frames(quirks, [(event["type"], _json(event)) for event in ending]))
+        written = frames(quirks, [(event["type"], _json(event)) for event in events])
+        headers = self._headers(b"text/event-stream; charset=utf-8")
+        await delivery.stream(send, written, scenario, headers=headers, pace=self._pace, error=error)
 
     async def _complete(self, body: Object, scenario: Scenario, send: Send) -> None:
         body = {name: value for name, value in body.items() if value is not None and name not in self._flavor.ignores}

@@ -46,8 +46,9 @@ class Flavor(Struct, frozen=True, forbid_unknown_fields=True):
 
     What it answers: `error`, `stream_error` and `late_error` (unstreamed, after the status was sent) are shapes of
     `openai_refused`; `reasoning` is the member that tells it; `usage` says when it is told in a stream; `overflow`
-    what a stream does at the end of the context; `quirks` are those of `openai_quirks`; `telling_headers` are OpenAI's
-    rate limits and `x-should-retry`; the rest are members of its own.
+    what a stream does at the end of the context; `quirks` are those of `openai_quirks`; `responses` is whose way it has
+    of the Responses API ("": none); `telling_headers` are OpenAI's rate limits and `x-should-retry`; the rest are
+    members of its own.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Flavor(Struct, frozen=True, forbid_unknown_fields=True):
     error: str = "openai"
     stream_error: str = ""
     late_error: str = ""
+    responses: Literal["", "openai", "llamacpp"] = ""
     unknown_path: str = ""
     reasoning: Form = ""
     usage: Usage = "asked"

@@ -12,6 +12,7 @@ from dragoman.conversation import Object
 from dragoman.simulator.openai_flavors import Flavor, Form, Usage
 from dragoman.simulator.openai_quirks import FRAMING, QUIRKS
 from dragoman.simulator.openai_refused import INSIDE, SHAPES, Refusal, kind_of, wrong
+from dragoman.simulator.openai_responses_quirks import FRAMES, RESPONSES_QUIRKS
 from dragoman.simulator.openai_rules import texts
 from dragoman.simulator.scenario import BREAKS, Scenario, Table
 
@@ -84,7 +85,7 @@ def manner(scenario: Scenario, flavor: Flavor) -> Manner:
     params = scenario.params
     asked = [name.replace("-", "_") for name in params.get("quirk", "").split(",") if name]
     for name in asked:
-        _known("quirk", name, (*QUIRKS, *FRAMING))
+        _known("quirk", name, (*QUIRKS, *FRAMING, *RESPONSES_QUIRKS, *FRAMES))
     own = ["unknown"] if scenario.name == "unknown_event" else []
     usage, reasoning = params.get("usage", flavor.usage), params.get("reasoning", flavor.reasoning)
     _known("usage", usage, get_args(Usage))
@@ -156,6 +157,10 @@ def inner_shape(scenario: Scenario, flavor: Flavor) -> str:
 
 def marked(body: Object) -> Object:
     """Where markers may stand, whatever the body is: user messages and a system prompt."""
+    given = body.get("input")
+    if isinstance(given, list) and any(isinstance(item, dict) for item in given):  # the Responses API
+        turns = [item for item in given if isinstance(item, dict) and "role" in item]
+        body = {"messages": [{"role": "system", "content": body.get("instructions") or ""}, *turns]}
     for name in ("prompt", "input"):
         value = body.get(name)
         said = " ".join(item for item in value if isinstance(item, str)) if isinstance(value, list) else value

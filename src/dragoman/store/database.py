@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from dragoman.errors import GatewayError
@@ -58,7 +59,7 @@ class Database:
         self._steps = steps
         self._engine: Engine | None = None
         self._told = False
-        self._trouble: GatewayError | None = None
+        self._trouble = _Trouble("")
         self._until = 0.0
 
     @classmethod
@@ -124,23 +125,23 @@ class Database:
 
     def _guarded(self, work: Callable[[], T]) -> T:
         began = time.monotonic()
-        if self._trouble is not None and began < self._until:
-            raise self._trouble
+        if began < self._until:
+            raise self._trouble.error()
         try:
             result = work()
         except IntegrityError as error:
             raise GatewayError("conflict", "something of this id is stored already") from error
-        except (SQLAlchemyError, sqlite3.Error, OSError, ImportError, NewerSchemaError) as error:
+        except (DBAPIError, PoolTimeoutError, sqlite3.Error, OSError, ImportError, NewerSchemaError) as error:
             self._trouble = self._failed(error)
             now = time.monotonic()
             self._until = now + (now - began if now - began > _LONG else 0.0)
-            raise self._trouble from error
+            raise self._trouble.error() from error
         if self._told:
             log.warning("the store can be used again")
             self._told = False
         return result
 
-    def _failed(self, error: Exception) -> GatewayError:
+    def _failed(self, error: Exception) -> _Trouble:
         cause = error.orig if isinstance(error, DBAPIError) else error
         words = " ".join(str(cause).split())
         if not self._told:
@@ -150,18 +151,23 @@ class Database:
             self._let_go()
         # Other words may name the database's address, which is no business of a client's.
         reason = next((told for sign, told in _REASONS if sign in words.lower()), "its log says why")
-        busy = 1.0 if "locked" in words else None
-        return GatewayError(
-            "overloaded",
-            f"what this gateway stores cannot be had: {reason}",
-            code="store_unavailable",
-            retry_after=busy,
-        )
+        return _Trouble(reason, 1.0 if "locked" in words else None)
 
     def _let_go(self) -> None:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.dispose()
+
+
+class _Trouble(NamedTuple):
+    """Why the store cannot be used, and after how long (seconds) it is worth another try, if that is known."""
+
+    reason: str
+    retry_after: float | None = None
+
+    def error(self) -> GatewayError:
+        message = f"what this gateway stores cannot be had: {self.reason}"
+        return GatewayError("overloaded", message, code="store_unavailable", retry_after=self.retry_after)
 
 
 def _engine(url: URL, busy: float) -> Engine:
@@ -225,6 +231,13 @@ def _write_ahead(connection: sqlite3.Connection, until: float) -> None:
             if "locked" not in str(error) or time.monotonic() > until:
                 raise
         time.sleep(0.02)
+
+
+def give_back(connection: Connection, pages: int) -> None:
+    """Have SQLite return so many free pages to the disk.  PostgreSQL does so by itself."""
+    driver = connection.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
+        driver.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()  # a page for each row that is fetched
 
 
 def _begin(connection: Connection) -> None:

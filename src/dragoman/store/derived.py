@@ -79,7 +79,8 @@ class DerivedModels:
 
 def _put(connection: Connection, name: str, packed: bytes, now: float) -> bool:
     row = {"name": name, "spec": packed, "created_at": now, "modified_at": now}
-    if connection.execute(_insert(connection, row, replace=False)).rowcount > 0:
+    options = {"preserve_rowcount": True}  # which psycopg's is not without it
+    if connection.execute(_insert(connection, row, replace=False), execution_options=options).rowcount > 0:
         return True
     connection.execute(_insert(connection, row, replace=True))
     return False

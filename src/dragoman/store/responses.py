@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, select, update
 
 from dragoman.store import conversations
 from dragoman.store.chains import chain_of, history
-from dragoman.store.database import Database
+from dragoman.store.database import Database, give_back
 from dragoman.store.items import Cut, Item, Mint, batches, missing, pack, page, plain, prepared, unpack
 from dragoman.store.schema import CHAINS, CONVERSATION_ITEMS, CONVERSATIONS, RESPONSE_ITEMS, RESPONSES
 
@@ -25,6 +25,7 @@ RUNNING = ("queued", "in_progress")
 # How often (seconds) what has expired is looked for, and how much of it goes at once.
 _SWEEP = 60.0
 _SWEPT = 200
+_PAGES = 4000
 
 # Sides of a response.
 _INPUT, _OUTPUT = 0, 1
@@ -178,8 +179,9 @@ class Responses:
         """The item of this id, of any of the owner's responses or conversations: what an `item_reference` names."""
 
         def work(connection: Connection) -> dict[str, Any] | None:
-            responses = select(_ITEM.body).join(RESPONSES).join(CHAINS).where(_ITEM.item_id == id, *self._own(owner))
-            named = select(CONVERSATION_ITEMS.c.body).join(CONVERSATIONS)
+            responses = select(_ITEM.body).select_from(RESPONSE_ITEMS.join(RESPONSES).join(CHAINS))
+            responses = responses.where(_ITEM.item_id == id, *self._own(owner))
+            named = select(CONVERSATION_ITEMS.c.body).select_from(CONVERSATION_ITEMS.join(CONVERSATIONS))
             named = named.where(CONVERSATION_ITEMS.c.item_id == id, CONVERSATIONS.c.owner == owner)
             body = connection.scalar(responses.limit(1)) or connection.scalar(named.limit(1))
             return None if body is None else unpack(body)
@@ -236,8 +238,8 @@ class Responses:
         chains = list(connection.scalars(empty))
         if chains:
             connection.execute(delete(CHAINS).where(CHAINS.c.id.in_(chains)))
-        if ids and connection.dialect.name == "sqlite":
-            connection.execute(text("PRAGMA incremental_vacuum(2000)")).all()  # pages, for the disk to have back
+        if ids:
+            give_back(connection, _PAGES)
         if len(ids) == _SWEPT:
             self._next_sweep = 0.0  # there is more
         return len(ids)

@@ -124,6 +124,7 @@ async def _lifespan(relay: Relay) -> AsyncIterator[None]:
             for server in relay.servers.values():
                 server.close()
             await relay.carrier.recall.close()
+            await relay.durable.close()
 
 
 @asynccontextmanager

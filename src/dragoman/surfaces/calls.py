@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
+from typing import Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from dragoman.dialects.untold import Untold, of_reply
 from dragoman.errors import GatewayError, invalid
 from dragoman.ids import fresh
 from dragoman.models.catalogue import Resolution
-from dragoman.relay.call import Answer, Call, Plan, Way
+from dragoman.relay.call import Answer, Call, Passage, Plan, Way
 from dragoman.relay.passthrough import Peek, peek, request_headers, with_model
 from dragoman.relay.relay import Relay
 from dragoman.relay.stream import Stream
@@ -148,21 +149,36 @@ def who_answers(resolution: Resolution) -> list[Header]:
 # --- the answer ----------------------------------------------------------------------------------
 
 
-async def answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp) -> None:
+class Keeper(Protocol):
+    """What else is done with an answer, before its client is told that it is complete."""
+
+    async def whole(self, reply: Reply, document: Object) -> Object:
+        """The document of an unstreamed answer, as the client gets it."""
+
+    async def streamed(self, encoder: StreamEncoder) -> None:
+        """The encoder has had the last event."""
+
+    async def passed(self, exchange: Exchange, passage: Passage) -> None:
+        """Pass an answer on."""
+
+
+async def answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp, keeper: Keeper | None = None) -> None:
     """One call, one answer: passed through, or in the dialect of the exchange."""
     account = Account(exchange, call, mark.id, mark.started)
     try:
-        await exchange.watched(_answer(exchange, relay, call, mark, account))
+        await exchange.watched(_answer(exchange, relay, call, mark, account, keeper))
     except BaseException as error:
         account.close(error)
         raise
     account.close()
 
 
-async def _answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp, account: Account) -> None:
+async def _answer(
+    exchange: Exchange, relay: Relay, call: Call, mark: Stamp, account: Account, keeper: Keeper | None
+) -> None:
     if exchange.dialect.NAME != "anthropic" or call.sent.way is not None or not call.request.stream:
         async with relay.answer(call) as got:
-            await _deliver(exchange, call, got, mark, account=account)
+            await _deliver(exchange, call, got, mark, account=account, keeper=keeper)
         return
     async with pulse(exchange, encode_ping(), relay.settings.timeouts.ping) as beat:
         try:
@@ -182,29 +198,44 @@ async def _answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp, acc
 
 
 async def _deliver(
-    exchange: Exchange, call: Call, got: Answer, mark: Stamp, *, account: Account, beat: Pulse | None = None
+    exchange: Exchange,
+    call: Call,
+    got: Answer,
+    mark: Stamp,
+    *,
+    account: Account,
+    beat: Pulse | None = None,
+    keeper: Keeper | None = None,
 ) -> None:
     account.answered(got)
     if isinstance(got, Stream):
         encoder: StreamEncoder = exchange.dialect.Encoder(call.request, mark)
         if beat is not None:
             encoder = Shown(encoder, call.sent.size, beat.quiet)
-        await flow(exchange, call, got, encoder, account)
+        await flow(exchange, call, got, encoder, account, keeper)
     elif isinstance(got, Reply):
         settle_reply(got, call.sent)
         exchange.extra += cost_header(got.usage, call.sent.card)
         if exchange.dialect.NAME == "anthropic" and not got.usage.input:
             got = replace(got, usage=replace(got.usage, input=call.sent.size))
         of_reply(got, exchange.dialect.SAYS).report(call.losses)
-        await exchange.reply(exchange.dialect.encode_reply(got, call.request, mark))
+        document = exchange.dialect.encode_reply(got, call.request, mark)
+        await exchange.reply(document if keeper is None else await keeper.whole(got, document))
     else:
         if not got.streamed:  # its counts are known when the headers are asked for
             told = exchange.report
             exchange.report = lambda: [*told(), *cost_header(got.tap.usage, call.sent.card)]
-        await pass_on(exchange, got)
+        await (pass_on(exchange, got) if keeper is None else keeper.passed(exchange, got))
 
 
-async def flow(exchange: Exchange, call: Call, upstream: Stream, encoder: StreamEncoder, account: Account) -> None:
+async def flow(
+    exchange: Exchange,
+    call: Call,
+    upstream: Stream,
+    encoder: StreamEncoder,
+    account: Account,
+    keeper: Keeper | None = None,
+) -> None:
     """The answer as it comes: one read upstream, at most one write to the client."""
     write, feed = exchange.write_now, encoder.feed
 
@@ -213,6 +244,8 @@ async def flow(exchange: Exchange, call: Call, upstream: Stream, encoder: Stream
             settle_events(events, call.sent)
             account.seen(events)
         data = feed(events)
+        if keeper is not None and events and type(events[-1]) in LAST:
+            return _kept(keeper, encoder, exchange, data)
         return write(data) if data else None
 
     if not exchange.started:
@@ -226,6 +259,12 @@ async def flow(exchange: Exchange, call: Call, upstream: Stream, encoder: Stream
         await exchange.write(feed([Fault("internal", f"internal error; its id in the log is {exchange.id}")]))
     log_untold(exchange, encoder.untold)
     await exchange.end_stream()
+
+
+async def _kept(keeper: Keeper, encoder: StreamEncoder, exchange: Exchange, data: bytes) -> None:
+    await keeper.streamed(encoder)
+    if (rest := exchange.write_now(data)) is not None:
+        await rest
 
 
 def log_untold(exchange: Exchange, untold: Untold) -> None:

@@ -49,7 +49,10 @@ def dialect_of(path: str) -> ClientDialect:
     """The dialect in which a path's errors are told."""
     if path.startswith(("/v1/messages", "/v1/files", "/v1/v1/")):
         return anthropic
-    return openai_chat if path.startswith(("/v1", "/chat", "/completions", "/models", "/embeddings")) else ollama
+    return openai_chat if path.startswith(_OPENAI) else ollama
+
+
+_OPENAI = ("/v1", "/chat", "/completions", "/models", "/embeddings", "/responses", "/conversations")
 
 
 class Guard:
@@ -105,6 +108,12 @@ class Guard:
         digests = [hashlib.sha256(candidate).digest() for candidate in candidates]
         # Every pair is compared, so that the time taken says nothing about which one fitted.
         return sum(hmac.compare_digest(digest, key) for digest in digests for key in self._keys) > 0
+
+
+def sent_keys(scope: Scope) -> list[bytes]:
+    """Every key that a client sent, or what may be one."""
+    values = [value for name in _CREDENTIALS for header, value in scope["headers"] if header == name]
+    return [key for value in values for key in _candidates(value) if key]
 
 
 # Some programs send a key of their own in one of them, whatever their user has put into the other.

@@ -50,7 +50,7 @@ def _check_items(events: list[Object]) -> list[Object]:
     """The finished items: each announced, filled and finished before the next."""
     done: list[Object] = []
     item: Object | None = None
-    opened: tuple[str, int] | None = None
+    opened: tuple[str, Any] | None = None
     text, annotations = "", 0
     for event in events:
         kind = event["type"].removeprefix("response.")

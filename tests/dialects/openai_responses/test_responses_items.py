@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from dragoman.conversation import (
     ToolCall,
     ToolResult,
 )
+from dragoman.dialects import anthropic, openai_responses
 from dragoman.dialects.openai_responses import decode_request, enclose_summary
 from dragoman.dialects.openai_responses.sealed import kept_seal
 from dragoman.errors import GatewayError
@@ -228,10 +230,12 @@ def test_a_result_without_an_id_is_found_by_the_name() -> None:
 def test_what_only_openai_understands_stands_where_it_stood() -> None:
     search = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search"}}
     agent = {"type": "agent_message", "text": "psst"}
-    user, turn = messages(agent, CALL, search, {"role": "assistant", "content": "so"})
-    assert user.content == [Foreign(origin="openai_responses", extra=agent)]
-    assert turn.content[1] == Foreign(origin="openai_responses", extra=search)
-    assert turn.places == ["input[1]", "input[2]", "input[3].content"]
+    (turn,) = messages(agent, CALL, search, {"role": "assistant", "content": "so"})
+    assert turn.content[0] == Foreign(origin="openai_responses", extra=agent)
+    assert turn.content[2] == Foreign(origin="openai_responses", extra=search)
+    assert turn.places == ["input[0]", "input[1]", "input[2]", "input[3].content"]
+    (alone,) = messages(agent)
+    assert (alone.role, alone.content) == ("user", [Foreign(origin="openai_responses", extra=agent)])
 
 
 def test_a_result_of_a_tool_that_openai_runs_is_no_error() -> None:
@@ -297,15 +301,10 @@ def test_what_is_wrong_is_named(body: Object, param: str) -> None:
 
 
 def lost(body: Object) -> Losses:
-    from dragoman.dialects import anthropic, openai_responses  # noqa: PLC0415
-
-    card = catalogue.build().find("claude-sonnet-4-5") if hasattr(catalogue.Catalogue, "find") else None
+    asked = msgspec.json.encode({"model": "claude-sonnet-4-5", **body})
+    request = decode_request(msgspec.json.decode(asked))
+    card = catalogue.build().resolve(request.model, date(2026, 1, 1)).card
     losses = Losses(openai_responses.SPELLING)
-    request = decode_request({"model": "claude-sonnet-4-5", **body})
-    if card is None:
-        from datetime import date  # noqa: PLC0415
-
-        card = catalogue.build().resolve(request.model, date(2026, 1, 1)).card
     carry(request, openai_responses, anthropic, card, losses)
     return losses
 
@@ -321,7 +320,7 @@ def test_every_loss_is_told_in_the_clients_own_words() -> None:
                 },
                 {"type": "message", "role": "assistant", "phase": "commentary", "content": "Well."},
                 {**CALL, "caller": {"type": "program", "caller_id": "p"}},
-                {"type": "function_call_output", "call_id": "call_1", "output": [{"type": "mystery"}]},
+                {"type": "function_call_output", "call_id": "call_1", "output": "x", "caller": {"type": "direct"}},
             ],
             "tools": [
                 {
@@ -348,9 +347,9 @@ def test_every_loss_is_told_in_the_clients_own_words() -> None:
         "input[1].content[0].detail",
         "input[2].phase",
         "input[3].caller",
-        "input[4].output[0]",
+        "input[4].caller",
         "tools[0].output_schema",
-        "tools[2]",
+        "tools.file_search",
         "text.verbosity",
         "truncation",
         "max_tool_calls",
@@ -358,6 +357,11 @@ def test_every_loss_is_told_in_the_clients_own_words() -> None:
         "top_logprobs",
     }
     assert "prompt_cache_key" in told.emulated
+
+
+def test_what_is_in_a_result_has_its_place() -> None:
+    result = {"type": "function_call_output", "call_id": "call_1", "output": [{"type": "mystery"}, "x"]}
+    assert "input[1].output[0]" in lost({"input": [CALL, result]}).dropped
 
 
 def test_citations_that_come_back_are_told_as_a_list() -> None:
@@ -376,14 +380,12 @@ def test_citations_that_come_back_are_told_as_a_list() -> None:
 
 
 def test_places_of_a_turn_that_was_remembered_are_its_item() -> None:
-    request = decode_request({"model": "m", "input": [CALL]})
+    request = decode_request({"model": "m", "input": [dict(CALL)]})
     request.messages[0].content.insert(0, Thinking(text="remembered"))
     assert part_places(request.messages, "openai_responses", 0) == ["input[0]", "input[0]"]
 
 
 def test_nothing_is_lost_on_a_server_of_this_wire() -> None:
-    from dragoman.dialects import openai_responses  # noqa: PLC0415
-
     class Same:
         NAME = "openai_responses"
 

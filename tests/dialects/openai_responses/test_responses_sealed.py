@@ -18,6 +18,7 @@ from dragoman.dialects.openai_responses.sealed import (
     enclose_summary,
     kept_members,
     kept_seal,
+    without_envelopes,
 )
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -44,7 +45,12 @@ def test_what_openai_sealed_goes_back_byte_for_byte() -> None:
     assert opened.seal is not None
     assert opened.seal.origin == "openai_responses"
     assert kept_members(opened.seal) == {"id": "rs_1", "encrypted_content": "gAAAA-their own"}
-    assert enclose(Thinking(text="", seal=opened.seal), shown=True) == "gAAAA-their own"
+    thought = Thinking(text="", seal=opened.seal)
+    assert enclose(thought, shown=True, item_id="rs_1") == "gAAAA-their own"
+    wrapped = enclose(thought, shown=True, item_id="rs_2")
+    assert wrapped is not None
+    assert wrapped.startswith(PREFIX)
+    assert disclose(wrapped, "rs_2") == opened
 
 
 def test_an_envelope_is_the_same_every_time() -> None:
@@ -75,7 +81,6 @@ def test_it_never_grows_out_of_bounds() -> None:
         "dragoman.1.W10",
         "dragoman.1z.AAAA",
         "dragoman.1z.e30",
-        "dragoman.1.eyJvIjoib3BlbmFpX3Jlc3BvbnNlcyIsInYiOiJ4In0",
     ],
 )
 def test_what_is_ours_and_unreadable_is_nobodys(text: str) -> None:
@@ -93,6 +98,37 @@ def test_garbage_is_never_an_error(text: str, version: str) -> None:
 def test_a_seal_that_is_no_object_has_no_members() -> None:
     assert kept_members(Seal("openai_responses", "[]")) == {}
     assert kept_members(kept_seal("", "x")) == {"id": "", "encrypted_content": "x"}
+
+
+def test_what_goes_on_as_it_is_has_nothing_of_ours() -> None:
+    theirs, anthropics = kept_seal("rs_1", "gAAAA"), Seal("anthropic", "s")
+    said = {"role": "user", "content": "hi"}
+    untouched = {"type": "reasoning", "id": "rs_0", "summary": [], "encrypted_content": "gAAAA-0"}
+    ours, others = (enclose(Thinking(text="", seal=seal), shown=True) for seal in (theirs, anthropics))
+    body = {
+        "input": [
+            said,
+            untouched,
+            {"type": "reasoning", "id": "a", "encrypted_content": ours},
+            {"type": "reasoning", "id": "b", "encrypted_content": others},
+            {"type": "compaction", "encrypted_content": enclose_summary("We met.")},
+            {"type": "reasoning", "id": "c", "encrypted_content": "dragoman.9.x"},
+            "strange",
+        ]
+    }
+    assert without_envelopes(body) == {"thinking"}
+    assert body["input"] == [
+        said,
+        untouched,
+        {"type": "reasoning", "id": "rs_1", "encrypted_content": "gAAAA"},
+        {"type": "message", "role": "user", "content": "What was said before, in short:\n\nWe met."},
+        "strange",
+    ]
+    assert without_envelopes({"input": "hi"}) == set()
+
+
+def test_a_seal_that_was_tampered_with_has_no_members() -> None:
+    assert kept_members(Seal("openai_responses", "not json")) == {}
 
 
 def test_a_summary() -> None:

@@ -9,13 +9,25 @@ import httpx2
 import openai
 import pytest
 
-from dragoman.conversation import Fault, Finish, Object, PartEnd, PartStart, Request, Start, Text, TextDelta, Usage
+from dragoman.conversation import (
+    Event,
+    Fault,
+    Finish,
+    Object,
+    PartEnd,
+    PartStart,
+    Request,
+    Start,
+    Text,
+    TextDelta,
+    Usage,
+)
 from dragoman.dialects import openai_responses
 from dragoman.dialects.contract import Stamp
 from dragoman.dialects.openai_responses import Encoder, encode_reply, output_items
 from dragoman.folding import Fold
-from tests.dialects.openai_responses.strict import check_response
 from tests.dialects.openai_responses.streams import check_stream, encode, parse
+from tests.dialects.openai_responses.strict import check_response
 from tests.dialects.openai_responses.told import ANSWERS, SEALED, START, USAGE, text, thought
 
 Ask = Callable[..., Request]
@@ -69,7 +81,8 @@ def accumulate() -> Iterator[Accumulate]:
 
         def run(data: bytes) -> tuple[list[Any], Any]:
             served.append(data)
-            with client.responses.stream(model="m", input="hi") as stream:
+            responses: Any = client.responses
+            with responses.stream(model="m", input="hi") as stream:
                 events = list(stream)
                 ended = events[-1].type == "response.completed"
                 return events, stream.get_final_response() if ended else events[-1].response
@@ -165,7 +178,7 @@ def test_log_probabilities_of_the_text(ask: Ask, stamp: Stamp) -> None:
     ]
     request = ask(include=["message.output_text.logprobs"], top_logprobs=1)
     assert (request.logprobs, request.top_logprobs) == (True, 1)
-    events = [
+    events: list[Event] = [
         START,
         PartStart(0, Text(text="")),
         TextDelta(0, "é", tokens),

@@ -25,15 +25,19 @@ from dragoman.conversation import (
 )
 
 USAGE = Usage(input=10, output=7, cache_read=4, thinking=3)
-FUNCTION = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
-CUSTOM = {"type": "custom", "name": "sql", "format": {"type": "grammar", "syntax": "lark", "definition": "start: /./"}}
-SPACE = {
+FUNCTION: dict[str, Any] = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}}
+CUSTOM: dict[str, Any] = {
+    "type": "custom",
+    "name": "sql",
+    "format": {"type": "grammar", "syntax": "lark", "definition": "start: /./"},
+}
+SPACE: dict[str, Any] = {
     "type": "namespace",
     "name": "multi_agent_v1",
     "description": "Other agents.",
     "tools": [{"type": "function", "name": "spawn_agent", "description": "Start one.", "parameters": {}}],
 }
-SEALED = {"include": ["reasoning.encrypted_content"], "store": False, "reasoning": {"summary": "auto"}}
+SEALED: dict[str, Any] = {"include": ["reasoning.encrypted_content"], "store": False, "reasoning": {"summary": "auto"}}
 
 
 def text(index: int, *pieces: str) -> list[Event]:

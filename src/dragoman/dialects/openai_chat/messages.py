@@ -142,8 +142,11 @@ def _encode_message(message: Message, placed: _Placed, own: bool, losses: Losses
         return body | {"content": encode_content(placed, own, losses)} | (message.extra if own else {})
     calls = [part for part, _ in placed if isinstance(part, ToolCall)]
     thoughts = [part for part, _ in placed if isinstance(part, Thinking)]
-    refusals = [part.text for part, _ in placed if isinstance(part, Refusal)]
-    said = [(part, at) for part, at in placed if not isinstance(part, ToolCall | Thinking | Refusal)]
+    # One that says more than its words is a part of the content.
+    plain = [p for p, _ in placed if isinstance(p, Refusal) and not (own and (p.extra or p.cache))]
+    refusals = [part.text for part in plain]
+    aside = {id(part) for part in (*calls, *thoughts, *plain)}
+    said = [(part, at) for part, at in placed if id(part) not in aside]
     content = encode_content(said, own, losses)
     body["content"] = content if content or not (calls or refusals) else None
     body |= encode_reasoning(thoughts)

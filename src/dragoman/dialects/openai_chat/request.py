@@ -14,7 +14,7 @@ from dragoman.dialects.hosted import decode_web_search, encode_web_search
 from dragoman.dialects.openai_chat.messages import decode_messages, encode_messages
 from dragoman.dialects.openai_chat.parts import decode_content
 from dragoman.dialects.openai_chat.tools import decode_choice, decode_tools, encode_choice, encode_tools
-from dragoman.dialects.openai_chat.vocabulary import EFFORTS, NAME
+from dragoman.dialects.openai_chat.vocabulary import EFFORTS, EMULATED, NAME
 from dragoman.dialects.reading import choose, keep, laid_over, need, path, strings, take
 from dragoman.errors import invalid
 from dragoman.losses import Losses
@@ -80,7 +80,7 @@ def encode_request(request: Request, losses: Losses) -> Object:
     body["web_search_options"] = encode_web_search(request.web_search, own=own, losses=losses)
     body |= encode_choice(request)
     if own:
-        body = laid_over(body, _own_members(request))
+        body = laid_over(body, _own_members(request, losses))
     elif request.cache:
         body["cache_control"] = {"type": "ephemeral"} | ({"ttl": "1h"} if request.cache == "1h" else {})
     if request.stream:
@@ -91,12 +91,21 @@ def encode_request(request: Request, losses: Losses) -> Object:
     return {key: value for key, value in body.items() if value is not None}
 
 
-def _own_members(request: Request) -> Object:
+def _own_members(request: Request, losses: Losses) -> Object:
     """What only this dialect knows.  One call gives one reply; who gave two names for the user has both."""
-    members = {key: value for key, value in request.extra.items() if key != "n"}
-    if request.format is None and isinstance(rest := members.get("response_format"), dict):
-        members["response_format"] = {"type": "text", **rest}
+    members = {key: value for key, value in request.extra.items() if key not in ("n", _OLD_LIMIT)}
+    if _OLD_LIMIT in request.extra:
+        losses.emulate(_OLD_LIMIT, EMULATED[_OLD_LIMIT])
+    if isinstance(rest := members.get("response_format"), dict):
+        if request.format is None:
+            members["response_format"] = {"type": "text", **rest}
+        elif request.format.kind == "json" and "json_schema" in rest:  # one without a schema
+            members["response_format"] = {"type": "json_schema", **rest}
     return members | {"safety_identifier": request.user} if "user" in members else members
+
+
+_OLD_LIMIT = "max_tokens"
+"""In `extra` where both names of the limit were used for different ones: the newer name counts."""
 
 
 # --- members shared with the legacy completions -------------------------------------------------
@@ -105,7 +114,10 @@ def _own_members(request: Request) -> Object:
 def decode_sampling(body: Object, request: Request) -> None:
     """Pop what steers sampling and length, checked against the documented ranges, into `request`."""
     limits = [take(body, key, int) for key in ("max_completion_tokens", "max_tokens")]
-    request.max_tokens = next((limit for limit in limits if limit is not None and limit > 0), None)
+    said = [limit for limit in limits if limit is not None and limit > 0]
+    request.max_tokens = said[0] if said else None
+    if len({*said}) > 1:
+        body[_OLD_LIMIT] = said[1]
     request.temperature = _number(body, "temperature", 0, 2)
     request.top_p = _number(body, "top_p", 0, 1)
     request.frequency_penalty = _number(body, "frequency_penalty", -2, 2) or None
@@ -260,10 +272,14 @@ def _decode_format(body: Object) -> Format | None:
         description=take(named, "description", str, where) or "",
         strict=take(named, "strict", bool, where),
     )
+    if not wanted.schema:
+        said = {"name": wanted.name, "description": wanted.description, "strict": wanted.strict}
+        named |= {key: value for key, value in said.items() if value}
+        wanted = Format(kind="json")
     if named is not asked:
         keep(asked, "json_schema", named)
     keep(body, at, asked)
-    return wanted if wanted.schema else Format(kind="json")
+    return wanted
 
 
 def _encode_format(asked: Format | None) -> Object | None:

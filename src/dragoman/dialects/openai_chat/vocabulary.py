@@ -34,6 +34,7 @@ HANDLED = frozenset({"n", "stream_options", "cache_control", DEPRECATED})
 
 EMULATED: Mapping[str, str] = MappingProxyType(
     {
+        "max_tokens": "max_completion_tokens, the newer name of the same limit, counts",
         "prompt_cache_key": "what is cached is found by the prompt itself",
         "prompt_cache_options": "what is cached, and for how long, follows the marks and the server's own rules",
         "prompt_cache_retention": "a prompt is kept for as long as the server can: by Claude for an hour at most",

@@ -295,7 +295,7 @@ class Encoder:
         out = self._close_part()
         sealed: Object = {}
         if isinstance(thought, Thinking):
-            sealed = items.reasoning_members(replace(thought, text=text), shown=self._shows)
+            sealed = items.reasoning_members(replace(thought, text=text), item, shown=self._shows)
         if item.get("status") == "in_progress":
             item["status"] = status
         self.kept.append(item | sealed)

@@ -23,7 +23,7 @@ from dragoman.conversation import (
     ToolResult,
 )
 from dragoman.dialects.openai_responses.parts import decode_content, encode_content
-from dragoman.dialects.openai_responses.sealed import disclose, disclose_summary, kept_members
+from dragoman.dialects.openai_responses.sealed import SUMMED_UP, disclose, disclose_summary, kept_members
 from dragoman.dialects.openai_responses.tools import Names, sent_names
 from dragoman.dialects.openai_responses.vocabulary import ITEM, NAME
 from dragoman.dialects.reading import check, objects, path, take
@@ -36,7 +36,6 @@ _Placed = list[tuple[Part, str]]
 NOT_SAID = frozenset({"additional_tools", "configuration_update"})
 """Items that change the request and are no part of the conversation; see `request`."""
 
-_SUMMARY = "What was said before, in short:\n\n"
 _ROLES: dict[str, Role] = {"user": "user", "system": "system", "developer": "developer", "assistant": "assistant"}
 
 
@@ -59,7 +58,7 @@ def decode_items(items: list[tuple[Object, str]], names: Names) -> list[Message]
     reader = _Reader(names)
     for item, at in items:
         reader.read(item, at)
-    return reader.messages
+    return reader.done()
 
 
 class _Reader:
@@ -67,6 +66,7 @@ class _Reader:
         self.messages: list[Message] = []
         self._names = names
         self._calls: dict[str, ToolCall | None] = {}
+        self._first: _Placed = []
 
     def read(self, item: Object, at: str) -> None:
         kind = take(item, "type", str, at) or ("message" if "role" in item else None)
@@ -85,9 +85,15 @@ class _Reader:
             case "function_call_output" | "custom_tool_call_output":
                 self._result(item, at, freeform=kind == "custom_tool_call_output")
             case "compaction" if (text := _summary(item)) is not None:
-                self._say("user", [(Text(text=_SUMMARY + text), at)])
+                self._say("user", [(Text(text=SUMMED_UP + text), at)])
             case _ if kind not in NOT_SAID:
                 self._strange({"type": kind, **item}, at)
+
+    def done(self) -> list[Message]:
+        """The messages, when everything is read."""
+        if self._first:
+            self._say("user", [])
+        return self.messages
 
     def _message(self, item: Object, at: str) -> None:
         role = take(item, "role", str, at) or ""
@@ -127,14 +133,14 @@ class _Reader:
             self._say("user", [(result, at)])
 
     def _strange(self, item: Object, at: str) -> None:
-        """In the turn it stands in; by itself where nobody has spoken yet."""
+        """In the turn it stands in, or before the first one."""
         if isinstance(call_id := item.get("call_id"), str) and not str(item["type"]).endswith("_output"):
             self._calls[call_id] = None
-        block = Foreign(origin=NAME, extra=item)
-        if self.messages and self.messages[-1].role in ("user", "assistant"):
+        block: Part = Foreign(origin=NAME, extra=item)
+        if self.messages:
             _extend(self.messages[-1], [(block, at)])
         else:
-            self._say("user", [(block, at)])
+            self._first.append((block, at))
 
     def _add(self, role: Role, placed: _Placed) -> None:
         """To the turn of `role` that is going on, or to a new one."""
@@ -145,7 +151,8 @@ class _Reader:
 
     def _say(self, role: Role, placed: _Placed) -> None:
         message = Message(role=role, content=[])
-        _extend(message, placed)
+        _extend(message, [*self._first, *placed])
+        self._first = []
         self.messages.append(message)
 
 
@@ -180,8 +187,8 @@ def _decode_reasoning(item: Object, at: str) -> Thinking | None:
 def _words(value: JSON, at: str) -> list[str]:
     if isinstance(value, str):
         return [value] if value else []
-    found = [take(part, "text", str, where) for part, where in objects(value or [], at)]
-    return [text for text in found if text]
+    found = ((part.get("text"), path(where, "text")) for part, where in objects(value or [], at))
+    return [check(text, str, where) for text, where in found if text]
 
 
 def _decode_call(item: Object, at: str, names: Names, *, freeform: bool) -> ToolCall:

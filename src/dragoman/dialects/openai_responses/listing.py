@@ -9,6 +9,7 @@ from dragoman.arguments import json_text
 from dragoman.conversation import JSON, Object
 from dragoman.dialects.openai_responses.items import given_items
 from dragoman.dialects.openai_responses.output import item_id
+from dragoman.dialects.reading import check, path
 
 _OUTPUTS = frozenset({"function_call_output", "custom_tool_call_output"})
 _CALLS = {"function_call": "arguments", "custom_tool_call": "input"}
@@ -20,13 +21,13 @@ def input_items(body: Object, seed: str = "") -> list[Object]:
     An item without an id gets one minted from `seed` (the id of the response) and its place.  Raises `GatewayError` for
     an input that is no list of items.
     """
-    return [_normal(item, seed, index) for index, (item, _) in enumerate(given_items(dict(body)))]
+    return [_normal(item, at, seed, index) for index, (item, at) in enumerate(given_items(dict(body)))]
 
 
-def _normal(item: Object, seed: str, index: int) -> Object:
-    kind = item.get("type") or "message"
+def _normal(item: Object, at: str, seed: str, index: int) -> Object:
+    kind = check(item.get("type") or "message", str, path(at, "type"))
     known = item.get("id")
-    head: Object = {"id": known if isinstance(known, str) and known else item_id(str(kind), f"in {seed}", index)}
+    head: Object = {"id": known if isinstance(known, str) and known else item_id(kind, f"in {seed}", index)}
     head["type"] = kind
     said = {key: value for key, value in item.items() if value is not None and key not in ("id", "type")}
     if kind == "message":

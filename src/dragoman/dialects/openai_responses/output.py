@@ -61,9 +61,9 @@ def new_call(id: str, call: ToolCall, names: dict[str, Object]) -> Object:
     return {"id": id, "type": kind, "status": "in_progress", "call_id": call.id, **called, words: ""}
 
 
-def reasoning_members(thought: Thinking, *, shown: bool) -> Object:
+def reasoning_members(thought: Thinking, item: Object, *, shown: bool) -> Object:
     """What the end of a reasoning item has and its beginning has not: the proof."""
-    sealed = enclose(thought, shown=shown)
+    sealed = enclose(thought, shown=shown, item_id=item["id"])
     return {} if sealed is None else {"encrypted_content": sealed}
 
 
@@ -140,7 +140,7 @@ def decode_item(item: Object, seed: str, skipped: list[str]) -> list[Part]:
     kind = kind_of(item)
     match kind:
         case "message":
-            parts = [part for each in listed(item.get("content")) for part in decode_said(each, skipped)]
+            parts: list[Part] = [part for each in listed(item.get("content")) for part in decode_said(each, skipped)]
             if parts and (rest := item_rest(item)):
                 parts[0].extra[ITEM] = rest
             return parts
@@ -178,7 +178,7 @@ def listed(content: JSON) -> list[JSON]:
     return [content] if isinstance(content, str | dict) else []
 
 
-def decode_said(part: JSON, skipped: list[str]) -> list[Part]:
+def decode_said(part: JSON, skipped: list[str]) -> list[Text | Refusal]:
     """One part of a message: a text or a refusal, if there is anything in it."""
     match part:
         case str():

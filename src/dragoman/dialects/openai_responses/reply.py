@@ -5,10 +5,9 @@ https://platform.openai.com/docs/api-reference/responses/object
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from dragoman.conversation import JSON, Object, Part, Reason, Refusal, Reply, Request, Text, ToolCall
+from dragoman.conversation import Object, Part, Reason, Refusal, Reply, Request, Text, ToolCall
 from dragoman.dialects.contract import Stamp
+from dragoman.dialects.echoed import each, inner, word
 from dragoman.dialects.openai_responses.encoder import Encoder
 from dragoman.dialects.openai_responses.failure import find_failure
 from dragoman.dialects.openai_responses.output import decode_output
@@ -67,7 +66,7 @@ def decode_reply(body: Object) -> Reply:
         id=reply_id,
         model=word(body, "model"),
         content=content,
-        reason=end_reason(body, content, skipped),
+        reason=end_reason(body, frozenset(map(type, content)), skipped),
         usage=decode_usage(body.get("usage")),
         dropped=decode_dropped(body),
         tier=decode_tier(body),
@@ -86,18 +85,16 @@ def failed(body: Object) -> GatewayError | None:
     return None
 
 
-def end_reason(body: Object, content: Sequence[Part], skipped: list[str]) -> Reason:
-    """Why the answer ended.  A reason nobody knows is noted in `skipped`."""
-    details = body.get("incomplete_details")
-    why = details.get("reason") if isinstance(details, dict) else None
+def end_reason(body: Object, said: frozenset[type[Part]], skipped: list[str]) -> Reason:
+    """Why an answer with parts of the kinds `said` ended.  A reason nobody knows is noted in `skipped`."""
+    why = inner(body, "incomplete_details").get("reason")
     if why is not None or body.get("status") == "incomplete":
         if why not in _REASONS:
             note(skipped, "incomplete_details.reason")
         return _REASONS.get(str(why), "other")
-    if any(isinstance(part, ToolCall) for part in content):
+    if ToolCall in said:
         return "tool_calls"
-    refused = any(isinstance(part, Refusal) for part in content)
-    return "refusal" if refused and not any(isinstance(part, Text) for part in content) else "stop"
+    return "refusal" if Refusal in said and Text not in said else "stop"
 
 
 _REASONS: dict[str, Reason] = {"max_output_tokens": "length", "max_tokens": "length", "content_filter": "refusal"}
@@ -110,25 +107,16 @@ def decode_tier(body: Object) -> str:
 
 
 def decode_dropped(body: Object) -> dict[str, str]:
-    """Reasoning that the server left out of the request."""
-    dropped = {}
-    removed = body.get("input_transformations")
-    for each in removed if isinstance(removed, list) else ():
-        match each:
-            case {"type": str(kind), "action": "removed", "id": str(item)}:
-                dropped[f"input ({kind} {item})"] = str(each.get("reason") or "the upstream left it out")
-            case _:
-                pass
-    return dropped
+    """What the server left out of the request: reasoning that is not the model's own."""
+    removed = [item for item in each(body.get("input_transformations")) if item.get("action") == "removed"]
+    names = {"reasoning": "thinking"}
+    return {
+        names.get(kind := str(item.get("type")), kind): word(item, "reason") or "the model's server left it out"
+        for item in reversed(removed)
+    }
 
 
 def reply_rest(body: Object) -> Object:
     """What only this wire knows of an answer, in the shape of `Reply.extra`."""
     rest = {name: value for name, value in body.items() if name not in _ECHOED and value not in NOTHING}
     return rest | ({"usage": counted} if (counted := usage_rest(body.get("usage"))) else {})
-
-
-def word(owner: JSON, key: str) -> str:
-    """The text in the member `key`, or ""."""
-    value = owner.get(key) if isinstance(owner, dict) else None
-    return value if isinstance(value, str) else ""

@@ -121,7 +121,9 @@ _LEAST_TOKENS = 16
 _UNKNOWN = ("top_k", "min_p", "seed", "frequency_penalty", "presence_penalty", "stop")
 
 # The gateway keeps what its clients want kept: no server is asked to, or to know what another one keeps.
-_NOT_SENT = frozenset({"store", "previous_response_id", "conversation", "background", "background_options", SUMMARY})
+_NOT_SENT = frozenset({"store", "previous_response_id", "conversation", "background", "background_options"})
+# What is put into words of its own; see `settings` and `tools`.
+_SAID = frozenset({SUMMARY, "include", "tool_choice"})
 
 
 def encode_request(request: Request, losses: Losses) -> Object:
@@ -154,7 +156,7 @@ def encode_request(request: Request, losses: Losses) -> Object:
 
 def _own_members(request: Request) -> Object:
     """What only this dialect knows; who gave two names for the user has both."""
-    members = {key: value for key, value in request.extra.items() if key not in _NOT_SENT and key != "include"}
+    members = {key: value for key, value in request.extra.items() if key not in _NOT_SENT | _SAID}
     return members | {"safety_identifier": request.user} if "user" in members else members
 
 

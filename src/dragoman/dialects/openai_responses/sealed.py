@@ -5,7 +5,8 @@ What another dialect's server sealed goes out as `dragoman.1.` and base64url of 
 are deflated, under `dragoman.1z.`.  A summary of a conversation (`compaction` items) is `{"s": text}`.
 
 What came from elsewhere is the business of who made it: it is kept, with the `id` of its item, as a seal of this
-dialect, and only a server of this dialect sees it again.
+dialect, and only a server of this dialect sees it again.  Where our item has another id it goes out in an envelope,
+too, so that the two stay together.
 """
 
 from __future__ import annotations
@@ -42,13 +43,15 @@ class Opened(Struct, frozen=True):
     text: str | None = None
 
 
-def enclose(thought: Thinking, *, shown: bool) -> str | None:
-    """The `encrypted_content` for a thought whose text the client can read (`shown`) or not; None without a seal."""
+def enclose(thought: Thinking, *, shown: bool, item_id: str = "") -> str | None:
+    """The `encrypted_content` of the item with this id, for a thought whose text the client can read (`shown`) or not;
+    None without a seal."""
     seal = thought.seal
     if seal is None:
         return None
-    if seal.origin == NAME:
-        return str(kept_members(seal).get("encrypted_content") or "") or None
+    kept = kept_members(seal)
+    if kept.get("id") == item_id and isinstance(theirs := kept.get("encrypted_content"), str) and theirs:
+        return theirs
     said: Object = {"o": seal.origin, "v": seal.value} | ({"r": True} if thought.redacted else {})
     whole = said if shown or not thought.text else said | {"t": thought.text}
     return next((text for text in map(_pack, (whole, said)) if len(text) < MOST), None)
@@ -61,7 +64,7 @@ def disclose(text: str, item_id: str = "") -> Opened:
     if not text.startswith(PREFIX):
         return Opened(kept_seal(item_id, text))
     match _unpack(text):
-        case {"o": str(origin), "v": str(value)} as said if origin not in ("", NAME) and value:
+        case {"o": str(origin), "v": str(value)} as said if origin and value:
             words = said.get("t")
             return Opened(Seal(origin, value), said.get("r") is True, words if isinstance(words, str) else None)
         case _:
@@ -74,9 +77,41 @@ def kept_seal(item_id: str, encrypted: str) -> Seal:
 
 
 def kept_members(seal: Seal) -> Object:
-    """`id` and `encrypted_content` of such a seal."""
-    said = _decode(seal.value)
+    """`id` and `encrypted_content` of such a seal; nothing of one that is another dialect's, or was tampered with."""
+    try:
+        said = _decode(seal.value) if seal.origin == NAME else None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return {}
     return said if isinstance(said, dict) else {}
+
+
+def without_envelopes(body: Object) -> set[str]:
+    """Take what we told out of the `input` of a body that goes to a server of this dialect as it is.
+
+    Its own proofs come out of their envelopes, and reasoning that another dialect's server sealed leaves; our summary
+    of a conversation is said in words.  What left: "thinking".
+    """
+    found: set[str] = set()
+    given = body.get("input")
+    if not isinstance(given, list):
+        return found
+    kept = []
+    for item in given:
+        sealed = item.get("encrypted_content") if isinstance(item, dict) else None
+        if not isinstance(sealed, str) or not sealed.startswith(PREFIX):
+            kept.append(item)
+        elif (text := disclose_summary(sealed)) is not None:
+            kept.append({"type": "message", "role": "user", "content": SUMMED_UP + text})
+        elif (seal := disclose(sealed).seal) is not None and (theirs := kept_members(seal)).get("encrypted_content"):
+            kept.append(item | theirs)
+        else:
+            found.add("thinking")
+    body["input"] = kept
+    return found
+
+
+SUMMED_UP = "What was said before, in short:\n\n"
+"""What the summary of a conversation begins with, for a model that reads it."""
 
 
 def enclose_summary(text: str) -> str:

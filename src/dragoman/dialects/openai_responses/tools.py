@@ -158,21 +158,22 @@ def encode_tools(request: Request, losses: Losses) -> list[Object]:
             wire.append(tool.extra)
         elif tool.hosted:
             losses.drop(f"tools[{index}]", f"{tool.name} is run by the upstream it was written for")
-        elif (space := tool.extra.get(NAMESPACE) if own and _sent_in_namespace(tool) else None) is None:
+        elif not own or not _sent_in_namespace(tool):
             wire.append(_encode_tool(tool, own))
-        elif (open_space := spaces.get(space["name"])) is None:
-            about = {"name": space["name"], "description": space["description"]}
-            spaces[space["name"]] = {"type": NAMESPACE, **about, "tools": [_encode_tool(tool, own)]}
-            wire.append(spaces[space["name"]])
         else:
-            open_space["tools"].append(_encode_tool(tool, own))
+            inside = tool.extra[NAMESPACE]
+            if (space := spaces.get(inside["name"])) is None:
+                about = {"name": inside["name"], "description": inside["description"]}
+                space = spaces[inside["name"]] = {"type": NAMESPACE, **about, "tools": []}
+                wire.append(space)
+            space["tools"].append(_encode_tool(tool, own))
     return wire + _encode_search(request.web_search, own, losses)
 
 
 def _sent_in_namespace(tool: Tool) -> bool:
     """Whether a call of the tool can be told by its namespace: its flat name is the usual one."""
     inside = tool.extra.get(NAMESPACE)
-    return bool(inside) and tool.name == flat_name(inside["name"], inside["tool"]["name"])
+    return inside is not None and tool.name == flat_name(inside["name"], inside["tool"]["name"])
 
 
 def _encode_tool(tool: Tool, own: bool) -> Object:
@@ -336,16 +337,24 @@ def _chosen(choice: Object, at: str, names: Names) -> str:
 
 
 def encode_choice(request: Request) -> Object:
-    """`tool_choice` and `parallel_tool_calls`, where they were said."""
-    choice, own = request.tool_choice, request.origin == NAME
-    if choice is None:
-        return {}
+    """`tool_choice` and `parallel_tool_calls`, where they were said.
+
+    What a client of this wire said of servers' own tools is in its `extra`; see `decode_choice`.
+    """
+    choice, own = request.tool_choice or ToolChoice(), request.origin == NAME
     body: Object = {} if choice.parallel is None else {"parallel_tool_calls": choice.parallel}
     named = {tool.name: _encode_tool(tool, own) for tool in request.tools if not tool.hosted}
-    if choice.allowed and choice.mode != "none":
+    match request.extra.get("tool_choice") if own else None:
+        case {"tools": {"hosted": list(hosted)}}:
+            pass
+        case {"type": str()} as said:
+            return body | {"tool_choice": said}
+        case _:
+            hosted = []
+    if (choice.allowed or hosted) and choice.mode != "none":
         mode = "auto" if choice.mode == "auto" else "required"
         tools = [_named(name, named) for name in choice.allowed]
-        body["tool_choice"] = {"type": "allowed_tools", "mode": mode, "tools": tools}
+        body["tool_choice"] = {"type": "allowed_tools", "mode": mode, "tools": tools + hosted}
     elif choice.mode == "tool":
         body["tool_choice"] = _named(choice.name, named)
     elif choice.mode != "auto":

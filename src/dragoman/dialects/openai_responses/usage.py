@@ -54,7 +54,7 @@ def decode_usage(value: JSON) -> Usage:
         cache_read=_count(prompt, "cached_tokens"),
         cache_write=_count(prompt, "cache_write_tokens"),
         thinking=_count(answer, "reasoning_tokens"),
-        cost=float(cost) if type(cost) in (int, float) and 0 <= cost < 1e9 else None,
+        cost=float(cost) if isinstance(cost, int | float) and 0 <= cost < 1e9 else None,
     )
 
 

@@ -1,0 +1,132 @@
+"""A Responses server's answer, passed on with what the gateway knows better: which ids are whose, and what is kept.
+
+Only the events that carry the whole response are read; all others are the server's own bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+from dragoman.conversation import Object
+from dragoman.dialects.openai_responses import told_error
+from dragoman.errors import GatewayError
+from dragoman.framing import sse
+from dragoman.relay.call import Passage
+from dragoman.relay.passthrough import Passing, reply_headers
+from dragoman.surfaces.exchange import JSON_TYPE, Exchange
+from dragoman.surfaces.passing import pass_on
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+Keep = Callable[[Object], Awaitable[None]]
+
+_WHOLE = re.compile(rb'"type"\s*:\s*"response\.(?:created|queued|in_progress|completed|incomplete|failed|cancelled)"')
+_NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
+_LAST = frozenset({"completed", "incomplete", "failed", "cancelled"})
+_WAIT = (429, 503)
+
+
+class Amended:
+    """One response as it passes.  `members` are laid over it, wherever the whole of it is told.
+
+    `response` is the last that was told, and `ended` whether it was the last of all.
+    """
+
+    def __init__(self, members: Mapping[str, object]) -> None:
+        self.response: Object | None = None
+        self.ended = False
+        self._members = members
+        self._number = -1
+        self._begun = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The bytes of whole events, as the client gets them.  What is no whole event yet waits for its end."""
+        data = self._begun + data
+        end = max((data.rfind(mark) + len(mark) for mark in (b"\n\n", b"\r\n\r\n") if mark in data), default=0)
+        self._begun = data[end:]
+        if numbers := _NUMBER.findall(data[:end]):
+            self._number = int(numbers[-1])
+        if not _WHOLE.search(data, 0, end):
+            return data[:end]
+        return b"".join(map(self._frame, re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", data[:end])))
+
+    def rest(self) -> bytes:
+        """What came after the last whole event."""
+        rest, self._begun = self._begun, b""
+        return rest
+
+    def whole(self, document: Object) -> Object:
+        """A whole response, as the client gets it."""
+        self.response = document | dict(self._members)
+        self.ended = document.get("status") in _LAST
+        return self.response
+
+    def cut(self, error: GatewayError) -> bytes:
+        """The event that ends an answer which broke off: agents know no other end than that it failed."""
+        failed: Object = {"id": "", "object": "response", "output": [], "usage": None, **(self.response or {})}
+        self.response = failed | {"status": "failed", "error": told_error(error)}
+        self.ended = True
+        event = {"type": "response.failed", "response": self.response, "sequence_number": self._number + 1}
+        return sse(_encode(event), "response.failed")
+
+    def _frame(self, frame: bytes) -> bytes:
+        lines = [line.removeprefix(b"data:").strip() for line in frame.splitlines() if line.startswith(b"data:")]
+        if not lines or not _WHOLE.search(frame):
+            return frame
+        try:
+            event = _decode(b"\n".join(lines))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return frame
+        if not isinstance(event, dict) or not isinstance(event.get("response"), dict):
+            return frame
+        event["response"] = self.whole(event["response"])
+        self.ended = str(event.get("type")).removeprefix("response.") in _LAST
+        return sse(_encode(event), str(event["type"])) if self._members else frame
+
+
+async def pass_on_amended(exchange: Exchange, passage: Passage, amended: Amended, keep: Keep) -> None:
+    """As `passing.pass_on`; what ends the answer is passed on when it is kept."""
+    connection = passage.connection
+    if connection.status in _WAIT and "retry-after" not in connection.headers:
+        exchange.extra.append((b"retry-after", b"5"))  # without it some agents give up at once
+    if connection.status >= 400:
+        await pass_on(exchange, passage)
+    elif passage.streamed:
+        await exchange.begin(connection.status, reply_headers(connection.headers.items()))
+        await _stream(exchange, passage, amended, keep)
+    else:
+        data = passage.body if passage.body is not None else await passage.server.whole(connection)
+        passage.tap.feed(data)
+        document = _decode(data)
+        if isinstance(document, dict):
+            await keep(amended.whole(document))
+            data = _encode(amended.response)
+        headers = [each for each in reply_headers(connection.headers.items()) if each[0] != b"content-type"]
+        await exchange.relay(connection.status, [(b"content-type", JSON_TYPE), *headers], data)
+
+
+async def _stream(exchange: Exchange, passage: Passage, amended: Amended, keep: Keep) -> None:
+    def write(data: bytes) -> Awaitable[None] | None:
+        ended, told = amended.ended, amended.feed(data)
+        if amended.ended and not ended:
+            return _last(exchange, told, amended, keep)
+        return exchange.write_now(told) if told else None
+
+    passage.fault = await Passing(passage, write).run(passage.server.timeouts.idle)
+    if passage.fault is not None:
+        passage.fault.message = passage.server.hide(passage.fault.message)
+        amended.rest()
+        await _last(exchange, amended.cut(passage.fault), amended, keep)
+    elif rest := amended.rest():
+        await exchange.write(rest)
+    await exchange.end_stream()
+
+
+async def _last(exchange: Exchange, told: bytes, amended: Amended, keep: Keep) -> None:
+    if amended.response is not None:
+        await keep(amended.response)
+    await exchange.write(told)
