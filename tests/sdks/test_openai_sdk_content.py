@@ -179,11 +179,12 @@ def test_a_schema_of_a_list(ask: Asking) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_json_mode_gives_one_value_and_nothing_around_it(other_gateway: GatewayMaker, mode: str) -> None:
-    said = 'Here you are:\n\n```json\n{"a": [2, {}]}\n```\n\nAnything else? [4]'
-    gateway = other_gateway("prose", simulator=simulate(scenario=f"text text='{said}'"))
-    answer = Asking(gateway.url, mode)("Numbers, please", response_format={"type": "json_object"})
-    assert answer.text == '{"a": [2, {}]}'
-    assert "JSON object only" in gateway.simulator.requests[-1].body["system"][0]["text"]
+    gateway = other_gateway("prose", simulator=simulate(scenario="json form=prose"))
+    chat = Asking(gateway.url, mode)
+    answer = chat("Numbers, please", response_format={"type": "json_object"})
+    assert isinstance(json.loads(answer.text), dict)
+    assert chat("Numbers, please").text.startswith("As in [1] and {this}")
+    assert "JSON object only" in gateway.simulator.requests[0].body["system"][0]["text"]
 
 
 def test_json_mode_is_readable(ask: Asking) -> None:

@@ -12,24 +12,28 @@ from msgspec.structs import replace
 from dragoman.conversation import Object
 from dragoman.errors import GatewayError
 from dragoman.models.cards import Bundle, Card, bundled
+from dragoman.models.derived import Derived
 from dragoman.models.sources import Source, anthropic_source, bare, normal
 
 __all__ = ["Catalogue", "Entry", "Resolution", "Source", "anthropic_source", "build", "normal"]
 
 
 class Resolution(Struct, frozen=True):
-    """`card` answers for the name `asked`.  `substituted` says why it is not the model the name means, or is empty."""
+    """`card` answers for the name `asked`.  `substituted` says why it is not the model the name means, or is empty.
+    `derived` is the derived model that the name means, where it means one."""
 
     asked: str
     card: Card
     substituted: str = ""
+    derived: Derived | None = None
 
 
 class Entry(Struct, frozen=True):
-    """A name that can be called, and the model behind it."""
+    """A name that can be called, and the model behind it; `derived`: the name is a derived model's."""
 
     name: str
     card: Card
+    derived: Derived | None = None
 
 
 class Catalogue(Struct, frozen=True, kw_only=True):
@@ -37,7 +41,8 @@ class Catalogue(Struct, frozen=True, kw_only=True):
 
     Where two upstreams have a model of the same name, the one configured first answers to it; `upstream/model` always
     means that upstream's.  `default` is the name that answers for unknown names (None: an unknown name is an error).
-    `routes` are names with several models behind them, best first.
+    `routes` are names with several models behind them, best first.  `derived` are the derived models by normal name:
+    the configuration's own names come before them, and they before what the upstreams list.
     """
 
     sources: Mapping[str, Source]
@@ -50,6 +55,7 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     """What bare names mean: made from the sources, see `_merged`."""
     own: frozenset[str] = frozenset()
     """The aliases of the user's own, which hide models of the same name."""
+    derived: Mapping[str, Derived] = field(default_factory=dict)
 
     # --- names -------------------------------------------------------------------------------
 
@@ -62,6 +68,9 @@ class Catalogue(Struct, frozen=True, kw_only=True):
             key, plain = bare(name), normal(name)
             if plain in self.routes:
                 return next(iter(self.behind(name, today)), None)
+            if plain in self.derived and plain not in self.own:
+                name = self.derived[plain].spec.base
+                continue
             if plain not in self.own:
                 card = self.cards.get(plain)
                 if card is not None and key == plain:
@@ -74,6 +83,32 @@ class Catalogue(Struct, frozen=True, kw_only=True):
         if plain.startswith("claude-") and plain.endswith("-latest"):
             return self._newest(self.cards.values(), _line_of(plain), today)
         return next((card for source in self.sources.values() if (card := source.declared(name))), None)
+
+    def derived_of(self, name: str) -> Derived | None:
+        """The derived model a name means."""
+        for _ in range(8 if self.derived else 0):
+            plain = normal(name)
+            if plain in self.routes:
+                break
+            if plain not in self.own:
+                return self.derived.get(plain)
+            name = self.aliases[plain]
+        return None
+
+    def takes(self, name: str) -> bool:
+        """Whether a model of the configuration or of an upstream is called so: no derived one can be."""
+        plain = normal(name)
+        if plain in self.routes or plain in self.own:
+            return True
+        if plain in self.derived:
+            return False
+        line = _line_of(plain) if plain.startswith("claude-") and plain.endswith("-latest") else ""
+        return (
+            plain in self.cards
+            or plain in self.aliases
+            or name.partition("/")[0].lower() in self.sources
+            or any(line == card.line for card in self.cards.values() if line)
+        )
 
     def _precise(self, name: str, today: date) -> Card | None:
         """`upstream/model`."""
@@ -106,7 +141,13 @@ class Catalogue(Struct, frozen=True, kw_only=True):
         Raises `GatewayError` ("model_not_found") for a name that is unknown or whose model is retired, where the
         configuration says to refuse rather than to substitute.
         """
-        card = self.find(name, today)
+        card, derived = self.find(name, today), self.derived_of(name)
+        if card is None and derived is not None:
+            raise GatewayError(
+                "model_not_found",
+                f"model '{name}' not found: it is made from '{derived.spec.base}', which is not there",
+                param="model",
+            )
         if card is None:
             card = self.find(self.default, today) if self.default else None
             if card is None:
@@ -118,7 +159,7 @@ class Catalogue(Struct, frozen=True, kw_only=True):
             source = self.sources[card.upstream]
             successor = self._newest(source.cards.values(), card.line, today) if card.line else None
             if successor is None:
-                return Resolution(name, card, substituted)
+                return Resolution(name, card, substituted, derived)
             if self.retired == "refuse":
                 raise GatewayError(
                     "model_not_found",
@@ -126,7 +167,7 @@ class Catalogue(Struct, frozen=True, kw_only=True):
                     param="model",
                 )
             card, substituted = successor, substituted or f"{card.id} is retired"
-        return Resolution(name, card, substituted)
+        return Resolution(name, card, substituted, derived)
 
     # --- listings ----------------------------------------------------------------------------
 
@@ -139,7 +180,8 @@ class Catalogue(Struct, frozen=True, kw_only=True):
         return sorted(cards, key=lambda card: (card.released, card.id), reverse=True)
 
     def entries(self, today: date) -> list[Entry]:
-        """Every name that can really be called: routes, each model's own name, then the aliases that lead to one.
+        """Every name that can really be called: routes, derived models, each model's own name, then the aliases that
+        lead to one.
 
         A model whose name belongs to an earlier upstream is there as `upstream/model`; hidden ones are left out.
         """
@@ -147,6 +189,12 @@ class Catalogue(Struct, frozen=True, kw_only=True):
         for name in self.routes:
             if behind := self.behind(name, today):
                 found[name] = behind[0]
+        made = {}
+        for derived in sorted(self.derived.values(), key=lambda each: each.modified, reverse=True):
+            means = self.find(derived.name, today)
+            if means is not None and self.derived_of(derived.name) is derived:
+                made[derived.name] = derived
+                found[derived.name] = means
         listed = list(self._listed(today))
         for name, card in listed:
             found.setdefault(name, card)
@@ -158,7 +206,7 @@ class Catalogue(Struct, frozen=True, kw_only=True):
         for line in sorted({card.line for _, card in listed if card.line}):
             if (newest := self._newest(self.cards.values(), line, today)) is not None:
                 found.setdefault(f"claude-{line}-latest", newest)
-        return [Entry(name, card) for name, card in found.items()]
+        return [Entry(name, card, made.get(name)) for name, card in found.items()]
 
     def _listed(self, today: date) -> Iterator[tuple[str, Card]]:
         for source in self.sources.values():
@@ -177,6 +225,10 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     def with_source(self, source: Source) -> Catalogue:
         """This catalogue with the models an upstream has now."""
         return _merged(replace(self, sources={**self.sources, source.name: source}))
+
+    def with_derived(self, derived: Mapping[str, Derived]) -> Catalogue:
+        """This catalogue with these derived models, and no others."""
+        return _merged(replace(self, derived=derived))
 
     # --- lifecycle ---------------------------------------------------------------------------
 
@@ -223,7 +275,8 @@ def _merged(catalogue: Catalogue) -> Catalogue:
     for source in catalogue.sources.values():
         for card in source.cards.values():
             cards.setdefault(normal(source.prefix + card.id), card)
-    return replace(catalogue, cards={name: card for name, card in cards.items() if name not in catalogue.own})
+    hidden = catalogue.own | catalogue.derived.keys()
+    return replace(catalogue, cards={name: card for name, card in cards.items() if name not in hidden})
 
 
 def _line_of(name: str) -> str:

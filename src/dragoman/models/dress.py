@@ -59,9 +59,12 @@ def dress(body: Object, server: Server, losses: Losses, *, own: bool = False) ->
 
 def _drop_members(body: Object, server: Server, losses: Losses, own: bool) -> None:
     for key in sorted(server.refuses & body.keys()):
-        del body[key]
-        if key != "stream_options":  # only our wish for usage; such a server sends it unasked
-            losses.drop(_NAMES.get(key, "reasoning" if key == "reasoning_effort" else key), f"{server.name} refuses it")
+        value, why = body.pop(key), f"{server.name} refuses it"
+        if key == "reasoning" and isinstance(value, dict):  # the conversation has another meaning for the name
+            for name in value:
+                losses.drop(f"{key}.{name}", why)
+        elif key != "stream_options":  # only our wish for usage; such a server sends it unasked
+            losses.drop(_NAMES.get(key, "reasoning" if key == "reasoning_effort" else key), why)
     if own:
         return
     model = str(body.get("model")).lower()

@@ -159,10 +159,13 @@ def _report_unspoken(request: Request, index: int, card: Card, losses: Losses) -
         return  # it is reported as what that dialect alone knows
     content = request.messages[index].content
     for part, at in zip(content, part_places(request.messages, request.origin, index), strict=True):
-        if isinstance(part, Text):
-            for name in (*part.extra, *(["citations"] if part.citations else [])):
-                if name != "cache_control":
-                    losses.drop(f"{at}.{name}", "a late instruction is passed on in the user's turn, as plain text")
+        if not isinstance(part, Text):
+            continue
+        mark = part.extra.get("cache_control", {})
+        rest = [name for name in part.extra if name != "cache_control"]
+        rest += [f"cache_control.{name}" for name in mark if name not in ("type", "ttl")]
+        for name in [*rest, *(["citations"] if part.citations else [])]:
+            losses.drop(f"{at}.{name}", "a late instruction is passed on in the user's turn, as plain text")
 
 
 def spoken_by_user(message: Message) -> Message:

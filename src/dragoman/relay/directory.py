@@ -82,7 +82,7 @@ class Directory:
         else:
             upstreams = settings.upstreams
         servers = serve_all(upstreams, settings)
-        catalogue = catalogue_of(settings, upstreams)
+        catalogue = catalogue_of(settings, upstreams).with_derived(self.catalogue.derived)
         for name, server in self.servers.items():
             if name in servers and server.serves(servers[name].upstream, settings.timeouts):
                 servers[name] = server

@@ -14,7 +14,7 @@ from dragoman.errors import GatewayError
 from dragoman.models.catalogue import Catalogue, Resolution, normal
 from dragoman.models.local import with_override
 from dragoman.relay.call import Plan
-from dragoman.relay.defaults import find_override
+from dragoman.relay.defaults import override_of
 from dragoman.relay.order import plan, ready_first
 
 
@@ -31,7 +31,8 @@ def plan_for(
 
     `busy` says whether a server asked us to come later.  Raises `GatewayError` for a name nobody answers to.
     """
-    route = route_of(name, settings)
+    derived = catalogue.derived_of(name)
+    route = behind(name, catalogue, settings)
     if route is None:
         return Plan((_as_configured(catalogue.resolve(name, today), settings),))
     found = {}
@@ -45,7 +46,7 @@ def plan_for(
     if not targets:
         raise GatewayError("model_not_found", f"none of the models of the route '{name}' is known", param="model")
     ordered = ready_first(targets, lambda target: busy(found[target].card.upstream))
-    candidates = tuple(Resolution(name, found[target].card, found[target].substituted) for target in ordered)
+    candidates = tuple(replace(found[target], asked=name, derived=derived or found[target].derived) for target in ordered)
     return Plan(candidates, route.on_context, route.on_refusal)
 
 
@@ -78,7 +79,7 @@ def _as_configured(resolution: Resolution, settings: Settings) -> Resolution:
     if not settings.overrides:
         return resolution
     asked, card = resolution.asked, resolution.card
-    override = find_override(settings.overrides, asked, card)
+    override = override_of(settings.overrides, resolution)
     if override is None:
         return resolution
     if normal(asked) == normal(card.id):
@@ -86,6 +87,12 @@ def _as_configured(resolution: Resolution, settings: Settings) -> Resolution:
             return resolution
         override = Override(prices=override.prices)
     return replace(resolution, card=with_override(card, override))
+
+
+def behind(name: str, catalogue: Catalogue, settings: Settings) -> Route | None:
+    """The route of this name, or that of the route it is derived from."""
+    derived = catalogue.derived_of(name)
+    return route_of(name if derived is None else derived.spec.base, settings)
 
 
 def route_of(name: str, settings: Settings) -> Route | None:

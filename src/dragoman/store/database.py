@@ -36,6 +36,9 @@ _STATEMENT = 30
 # A failure that took longer than this (seconds) is not waited for by everybody who comes meanwhile.
 _LONG = 0.5
 
+# How many free pages (of 4 KiB) the disk gets back at once.
+_PAGES = 8192
+
 # What SQLite says, and what a client is told.
 _REASONS = (
     ("disk is full", "the disk is full"),
@@ -88,16 +91,20 @@ class Database:
         """What `work` gives, once all of it is on the disk; nothing of it when it raises."""
         return await self._worker.do(partial(self._transact, work, True))
 
-    def write_later(self, work: Callable[[Connection], object]) -> None:
+    async def sweep(self, work: Callable[[Connection], int]) -> int:
+        """How many rows `work` has removed; the disk has the room back."""
+        return await self._worker.do(partial(self._sweep, work))
+
+    def sweep_later(self, work: Callable[[Connection], int]) -> None:
         """The same without anybody to hear of it: what goes wrong is in the log."""
 
         def quietly() -> None:
             try:
-                self._transact(work, True)
+                self._sweep(work)
             except GatewayError:
                 pass  # it was logged
             except Exception:
-                log.exception("keeping the store in order")
+                log.exception("sweeping the store")
 
         self._worker.later(quietly)
 
@@ -114,6 +121,18 @@ class Database:
     def _work(self, engine: Engine, work: Callable[[Connection], T], writes: bool) -> T:
         with engine.connect().execution_options(writes=writes) as connection, connection.begin():
             return work(connection)
+
+    def _sweep(self, work: Callable[[Connection], int]) -> int:
+        if removed := self._transact(work, True):
+            self._guarded(self._give_back)
+        return removed
+
+    def _give_back(self) -> None:
+        """Of a file of SQLite's; PostgreSQL does it by itself."""
+        with self._ready().connect() as connection:
+            driver = connection.connection.driver_connection
+            if isinstance(driver, sqlite3.Connection):  # a page a step, and only a script takes all the steps
+                driver.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
 
     def _ready(self) -> Engine:
         """The engine, the first time and after trouble a new one."""
@@ -231,13 +250,6 @@ def _write_ahead(connection: sqlite3.Connection, until: float) -> None:
             if "locked" not in str(error) or time.monotonic() > until:
                 raise
         time.sleep(0.02)
-
-
-def give_back(connection: Connection, pages: int) -> None:
-    """Have SQLite return so many free pages to the disk.  PostgreSQL does so by itself."""
-    driver = connection.connection.driver_connection
-    if isinstance(driver, sqlite3.Connection):
-        driver.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()  # a page for each row that is fetched
 
 
 def _begin(connection: Connection) -> None:

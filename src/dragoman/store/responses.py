@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, s
 
 from dragoman.store import conversations
 from dragoman.store.chains import chain_of, history
-from dragoman.store.database import Database, give_back
+from dragoman.store.database import Database
 from dragoman.store.items import Cut, Item, Mint, batches, missing, pack, page, plain, prepared, unpack
 from dragoman.store.schema import CHAINS, CONVERSATION_ITEMS, CONVERSATIONS, RESPONSE_ITEMS, RESPONSES
 
@@ -25,7 +25,6 @@ RUNNING = ("queued", "in_progress")
 # How often (seconds) what has expired is looked for, and how much of it goes at once.
 _SWEEP = 60.0
 _SWEPT = 200
-_PAGES = 4000
 
 # Sides of a response.
 _INPUT, _OUTPUT = 0, 1
@@ -190,7 +189,7 @@ class Responses:
 
     async def sweep(self) -> int:
         """Remove what has expired, no more than some hundred at once; how many responses that were."""
-        return await self._database.write(self._sweep)
+        return await self._database.sweep(self._sweep)
 
     # --- in the thread ---
 
@@ -227,7 +226,7 @@ class Responses:
     def _sweep_in_time(self) -> None:
         if (now := self._database.clock()) >= self._next_sweep:
             self._next_sweep = now + _SWEEP
-            self._database.write_later(self._sweep)
+            self._database.sweep_later(self._sweep)
 
     def _sweep(self, connection: Connection) -> int:
         expired = CHAINS.c.used_at <= self._oldest()
@@ -238,8 +237,6 @@ class Responses:
         chains = list(connection.scalars(empty))
         if chains:
             connection.execute(delete(CHAINS).where(CHAINS.c.id.in_(chains)))
-        if ids:
-            give_back(connection, _PAGES)
         if len(ids) == _SWEPT:
             self._next_sweep = 0.0  # there is more
         return len(ids)

@@ -71,6 +71,8 @@ def _decode_message(message: Object, at: str, waiting: Waiting) -> Message:
         case "tool" | "function":
             call_id = take(message, "tool_call_id", str, at) or ""
             result = _decode_result(call_id, name, content, at, waiting)
+            if name not in ("", result.name):
+                message["name"] = name
             result.extra = _rest(message)
             return Message(role="user", content=[result])
         case _:
@@ -149,7 +151,7 @@ def _encode_message(message: Message, placed: _Placed, own: bool, losses: Losses
     said = [(part, at) for part, at in placed if id(part) not in aside]
     content = encode_content(said, own, losses)
     body["content"] = content if content or not (calls or refusals) else None
-    body |= encode_reasoning(thoughts)
+    body |= encode_reasoning(thoughts, own=own)
     if refusals:
         body["refusal"] = "".join(refusals)
     if calls:

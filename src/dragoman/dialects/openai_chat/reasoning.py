@@ -31,24 +31,46 @@ def decode_reasoning(message: Object, at: str, *, theirs: bool = False) -> list[
     blocks = objects(message.pop("thinking_blocks", None) or [], path(at, "thinking_blocks"))
     details = objects(message.pop("reasoning_details", None) or [], path(at, "reasoning_details"))
     texts = [take(message, key, str, at) for key in ("reasoning_content", "reasoning")]
-    thoughts: list[Thinking | None] = [decode_block(block, where) for block, where in blocks]
+    thoughts = [_placed(decode_block(block, where), where, at) for block, where in blocks]
     if not any(thoughts):
-        thoughts = [decode_detail(detail, where, theirs=theirs) for detail, where in details]
+        thoughts = [_placed(decode_detail(detail, where, theirs=theirs), where, at) for detail, where in details]
     if all(thought is None or thought.redacted for thought in thoughts):
         # Nothing of it can be read: what can is not in the richest member.
         thoughts = [next((Thinking(text=text) for text in texts if text), None), *thoughts]
     return [thought for thought in thoughts if thought]
 
 
-def encode_reasoning(thoughts: list[Thinking]) -> Object:
-    """`reasoning_content` for people, `reasoning_details` for the model; each only where there is something to say."""
+def _placed(thought: Thinking | None, where: str, at: str) -> Thinking | None:
+    """The thought with what is left of its element under the name of that."""
+    if thought is not None and thought.extra:
+        thought.extra = {where.removeprefix(f"{at}."): thought.extra}
+    return thought
+
+
+def encode_reasoning(thoughts: list[Thinking], *, own: bool = False) -> Object:
+    """`reasoning_content` for people, `reasoning_details` for the model; each only where there is something to say.
+
+    `own`: the thoughts came in this dialect, and what they say besides goes back.
+    """
     members: Object = {}
     if text := "".join(thought.text for thought in thoughts):
         members["reasoning_content"] = text
-    sealed = [(thought, thought.seal) for thought in thoughts if thought.seal]
-    if sealed:
-        members["reasoning_details"] = [encode_detail(*pair, index) for index, pair in enumerate(sealed)]
+    told = [thought for thought in thoughts if thought.seal or (own and thought.extra)]
+    if told:
+        members["reasoning_details"] = [_encode_told(thought, index, own) for index, thought in enumerate(told)]
     return members
+
+
+def _encode_told(thought: Thinking, index: int, own: bool) -> Object:
+    rest: Object = next(iter(thought.extra.values()), {}) if own else {}
+    if thought.seal:
+        return encode_detail(thought, thought.seal, index) | rest
+    key = "summary" if rest.get("type") == "reasoning.summary" else "text"
+    return {"type": "reasoning.text", key: thought.text, "index": index, **rest}
+
+
+def _left(element: Object, known: tuple[str, ...] = ()) -> Object:
+    return {key: value for key, value in element.items() if key not in known and value is not None}
 
 
 def decode_detail(detail: Object, at: str, *, theirs: bool = False) -> Thinking | None:
@@ -62,11 +84,12 @@ def decode_detail(detail: Object, at: str, *, theirs: bool = False) -> Thinking 
     text = take(detail, "text", str, at) or take(detail, "summary", str, at) or ""
     proof = detail.get("signature") or detail.get("data")
     if not isinstance(proof, str):
-        return Thinking(text=text) if text else None
+        return Thinking(text=text, extra={} if theirs else _left(detail)) if text else None
     form = take(detail, "format", str, at) or ANTHROPIC_FORMAT
     if not theirs and (form == ANTHROPIC_FORMAT or form.startswith(OURS)):
         origin = _SIGNER if form == ANTHROPIC_FORMAT else form.removeprefix(OURS)
-        return Thinking(text=text, seal=Seal(origin, proof), redacted="signature" not in detail)
+        sealed = "signature" not in detail
+        return Thinking(text=text, seal=Seal(origin, proof), redacted=sealed, extra=_left(detail, ("signature", "data")))
     detail["format"] = form
     return Thinking(text=text, seal=Seal(NAME, json_text(detail)), redacted=not text and "signature" not in detail)
 
@@ -116,8 +139,9 @@ def _is_ours(detail: JSON) -> bool:
 def decode_block(block: Object, at: str) -> Thinking | None:
     """One of Anthropic's own blocks, as LiteLLM hands them out in `thinking_blocks`; None when it is empty."""
     if data := take(block, "data", str, at):
-        return Thinking(text="", seal=Seal(_SIGNER, data), redacted=True)
+        return Thinking(text="", seal=Seal(_SIGNER, data), redacted=True, extra=_left(block, ("type",)))
     text, signature = take(block, "thinking", str, at) or "", take(block, "signature", str, at)
     if not text and not signature:
         return None
-    return Thinking(text=text, seal=Seal(_SIGNER, signature) if signature else None)
+    seal = Seal(_SIGNER, signature) if signature else None
+    return Thinking(text=text, seal=seal, extra=_left(block, ("type",)))

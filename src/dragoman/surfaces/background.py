@@ -1,0 +1,181 @@
+"""Responses that are made in the background: by a task of their own, whether their client waits or has left.
+
+The store knows them from the beginning.  Their events are kept in memory while they are made, and for a while after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+
+from starlette.types import Message, Scope
+
+from dragoman.conversation import Fault, Object, Request
+from dragoman.dialects import openai_responses
+from dragoman.dialects.contract import Stamp
+from dragoman.errors import GatewayError
+from dragoman.store.durable import Durable
+from dragoman.surfaces.exchange import Exchange
+from dragoman.surfaces.keeping import Memory
+
+log = logging.getLogger("dragoman.surfaces")
+
+Work = Callable[[Exchange], Awaitable[None]]
+
+# Seconds between two signs of life of what runs; the store believes them for three times as long.
+_RENEWAL = 30.0
+# How many that are done keep their events.
+_MOST_TAPES = 32
+
+
+class Tape:
+    """The events of one response, from the first: each is one frame, and its number is its place."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.frames: list[bytes] = []
+        self.ended = False
+        self._more = asyncio.Event()
+
+    def add(self, data: bytes) -> None:
+        """More events, in whole frames."""
+        self.frames += [frame + b"\n\n" for frame in data.split(b"\n\n") if frame.strip()]
+        self._woken()
+
+    def end(self) -> None:
+        """Nothing follows."""
+        self.ended = True
+        self._woken()
+
+    def _woken(self) -> None:
+        self._more.set()
+        self._more = asyncio.Event()
+
+    async def played(self, start: int) -> AsyncIterator[bytes]:
+        """The frames from number `start` on, as they come, until the last."""
+        while True:
+            if start < len(self.frames):
+                yield b"".join(self.frames[start:])
+                start = len(self.frames)
+            elif self.ended:
+                return
+            else:
+                await self._more.wait()
+
+
+class Running:
+    """One response on its way."""
+
+    def __init__(self, request: Request, mark: Stamp, memory: Memory, owner: str) -> None:
+        self.request = request
+        self.mark = mark
+        self.memory = memory
+        self.tape = Tape(owner)
+        self.task: asyncio.Task[None] | None = None
+        self.unwanted = False
+
+    def told(self, status: str, error: GatewayError | None = None) -> Object:
+        """The response as it stands."""
+        why = openai_responses.told_error(error) if error is not None else None
+        return openai_responses.response_object(self.request, self.mark, status, error=why)
+
+    async def failed(self, error: GatewayError) -> None:
+        """It is over, and this is why."""
+        if not self.tape.frames:
+            fault = Fault(error.kind, error.message, error.retry_after)
+            self.tape.add(openai_responses.Encoder(self.request, self.mark).feed([fault]))
+        await self.memory.keep(self.told("failed", error))
+
+
+class Background:
+    """All that run in this process, by id."""
+
+    def __init__(self, store: Durable) -> None:
+        self._store = store
+        self._running: dict[str, Running] = {}
+        self._tapes: OrderedDict[str, Tape] = OrderedDict()
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def start(self, running: Running, exchange: Exchange, work: Work) -> Object:
+        """Have `work` done on an exchange of its own; the response, which waits for its turn.  Raises `GatewayError`
+        when it cannot be kept: then nothing is done."""
+        queued, id = running.told("queued"), running.mark.id
+        await running.memory.begin(queued)
+        self._running[id] = running
+        self._tapes[id] = running.tape
+        running.task = asyncio.create_task(self._run(id, running, _detached(exchange, running.tape), work))
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renew())
+        return queued
+
+    def tape(self, owner: str, id: str) -> Tape | None:
+        """The events of a response, where this process has them."""
+        tape = self._tapes.get(id)
+        return tape if tape is not None and tape.owner == owner else None
+
+    def stop(self, id: str) -> None:
+        """Go on with it no more: it was cancelled, or deleted."""
+        running = self._running.get(id)
+        if running is not None and running.task is not None:
+            running.unwanted = True
+            running.task.cancel()
+
+    async def close(self) -> None:
+        """The process ends: what runs has failed."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+        tasks = [running.task for running in self._running.values() if running.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, id: str, running: Running, exchange: Exchange, work: Work) -> None:
+        try:
+            if await running.memory.keep(running.told("in_progress")):
+                await work(exchange)
+        except GatewayError as error:
+            log.info("%s in the background: %s: %s", id, error.kind, error.message)
+            await running.failed(error)
+        except asyncio.CancelledError:
+            if not running.unwanted:
+                await running.failed(GatewayError("internal", "the gateway was stopped before it was done"))
+            raise
+        except Exception:
+            log.exception("%s in the background: a fault of ours", id)
+            await running.failed(GatewayError("internal", f"internal error; its id in the log is {exchange.id}"))
+        finally:
+            running.tape.end()
+            self._running.pop(id, None)
+            while len(self._tapes) - len(self._running) > _MOST_TAPES:
+                self._tapes.pop(next(each for each in self._tapes if each not in self._running))
+
+    async def _renew(self) -> None:
+        """Say that they are alive, and stop those that another process was told to cancel."""
+        while True:
+            await asyncio.sleep(_RENEWAL)
+            ids = list(self._running)
+            with suppress(GatewayError):
+                wanted = await (await self._store.open()).responses.renew(ids) if ids else set()
+                for id in ids:
+                    if id not in wanted:
+                        self.stop(id)
+
+
+def _detached(exchange: Exchange, tape: Tape) -> Exchange:
+    """An exchange with the same question whose client never leaves, and whose answer goes to the tape."""
+
+    async def receive() -> Message:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        if body := message.get("body"):
+            tape.add(body)
+
+    scope: Scope = {name: value for name, value in exchange.scope.items() if name != "extensions"}
+    twin = Exchange(scope, receive, send, exchange.dialect)
+    twin.id = exchange.id
+    return twin
