@@ -21,7 +21,7 @@ CORE = frozenset({"arguments", "conversation", "errors", "folding", "framing", "
 
 # What each part of the house may import of the others, besides itself and the core.  The core imports the core.
 ALLOWED: Mapping[str, frozenset[str]] = {
-    "surfaces": frozenset({"relay", "dialects", "models", "config", "simulator"}),
+    "surfaces": frozenset({"relay", "dialects", "models", "config", "simulator", "store"}),
     "relay": frozenset({"dialects", "models", "config", "translation", "store"}),
     "store": frozenset(),
     "translation": frozenset({"dialects", "models"}),

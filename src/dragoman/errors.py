@@ -74,10 +74,11 @@ class GatewayError(Exception):
 
     `retry_after` is in seconds.  `param` is the path of the offending member in the client's own words.
     `code` refines the dialect's own code when the table's is too coarse.  `request_id` is by which the server that
-    answered so knows the call.
+    answered so knows the call; `again` is what it said of another try: "true", "false", or nothing.
     """
 
     request_id = ""
+    again = ""
 
     def __init__(
         self,
@@ -98,6 +99,13 @@ class GatewayError(Exception):
     @property
     def row(self) -> Row:
         return TABLE[self.kind]
+
+
+def placed(error: GatewayError) -> str:
+    """The message, with the place before it where it does not name it: for wires that have no other room for one."""
+    member = (error.param or "").rpartition(".")[2].partition("[")[0]
+    hidden = error.kind == "invalid_request" and member and member not in error.message
+    return f"{error.param}: {error.message}" if hidden else error.message
 
 
 def invalid(message: str, param: str | None = None) -> GatewayError:

@@ -40,11 +40,10 @@ class Translation(Struct, frozen=True):
 
 def sources() -> dict[str, ClientDialect]:
     """Every dialect a request can come in, by name."""
-    from dragoman.dialects import openai_completions, openai_responses, registry  # noqa: PLC0415
+    from dragoman.dialects import openai_completions, registry  # noqa: PLC0415
     from dragoman.dialects.ollama import generate  # noqa: PLC0415
 
-    others = {"ollama_generate": generate, "openai_completions": openai_completions}
-    return {**registry(), **others, openai_responses.NAME: openai_responses}
+    return {**registry(), "ollama_generate": generate, "openai_completions": openai_completions}
 
 
 def targets() -> dict[str, UpstreamDialect]:

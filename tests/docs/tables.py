@@ -19,7 +19,7 @@ from dragoman.models.cards import Card, bundled
 from dragoman.models.servers import GENERIC, Server, servers
 from dragoman.relay.patience import MEANING
 from tests.docs.pages import ROOT
-from tests.fidelity.matrix import DIALECTS, fidelity
+from tests.fidelity.matrix import AT_HOME, DIALECTS, fidelity
 from tests.fidelity.reply_matrix import answers_table
 from tests.fidelity.reply_probing import UPSTREAMS
 
@@ -144,6 +144,7 @@ PLACES: dict[str, tuple[str, Callable[[], str]]] = {
     "bounds": ("docs/translation.md", bounds),
     "failures": ("docs/routing.md", failures),
     **{f"fidelity of {dialect}": ("docs/fidelity.md", partial(fidelity, dialect)) for dialect in DIALECTS},
+    **{f"fidelity at home of {d}": ("docs/fidelity.md", partial(fidelity, d, own=True)) for d in AT_HOME},
     **{f"answers of {name}": ("docs/fidelity.md", partial(answers_table, name)) for name in UPSTREAMS},
 }
 """Marker, file, and what belongs after it."""

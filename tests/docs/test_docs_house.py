@@ -114,7 +114,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "store": _LEAVES,
     "relay": ("translation", "dialects", "models", "config", "store", *_LEAVES),
     "simulator": ("models", *_LEAVES),
-    "surfaces": ("relay", "translation", "dialects", "models", "config", "simulator", *_LEAVES),
+    "surfaces": ("relay", "translation", "dialects", "models", "store", "config", "simulator", *_LEAVES),
     "cli": ("surfaces", "relay", "translation", "dialects", "models", "config", "simulator", *_LEAVES),
     "__init__": ("translation", "errors"),
     "__main__": ("cli",),

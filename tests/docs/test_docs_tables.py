@@ -22,7 +22,9 @@ from dragoman.simulator.ollama_script import OLLAMA
 from dragoman.simulator.openai_flavors import flavors
 from dragoman.simulator.openai_quirks import FRAMING, QUIRKS
 from dragoman.simulator.openai_scenario import TABLE
+from dragoman.store.durable import Durable
 from dragoman.surfaces.app import all_routes
+from dragoman.surfaces.background import Background
 from tests.docs.pages import ROOT, codes, rows
 from tests.docs.tables import PLACES, placed
 
@@ -52,7 +54,7 @@ def test_aliases() -> None:
 
 
 def test_endpoints() -> None:
-    routes: Any = all_routes(Relay(Settings(demo=True), build(), {}))
+    routes: Any = all_routes(Relay(Settings(demo=True), build(), {}), Background(Durable("memory", float, ttl=1.0)))
     served = {(method, _plain(r.path)) for r in routes for method in (r.methods or set()) - {"HEAD"}}
     documented = {
         (method, path)

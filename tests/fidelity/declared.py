@@ -6,10 +6,16 @@ Keys are patterns of members' paths.  Every entry must be needed: one that no me
 from __future__ import annotations
 
 ALIASES: dict[str, str] = {
-    "thinking": r"^messages\[.*\b(thinking|redacted_thinking|reasoning\w*|thinking_blocks)\b",
+    "thinking": (
+        r"^thinking\[enabled\]\.budget_tokens$|^messages\[.*\b(thinking|redacted_thinking|reasoning\w*|thinking_blocks)\b"
+    ),
     "cache": r"cache_control|prompt_cache_breakpoint",
     "tool_choice": r"^function_call\b",
     "prompt_cache_options": r"^prompt_cache_options\.",
+    "reasoning_effort": r"^(thinking|reasoning)\b",
+    "reasoning.budget": r"^(thinking\[enabled\]\.budget_tokens|reasoning\.max_tokens)$",
+    "output_config.format": r"^output_format\b",
+    "output_config.format.newcomer": r"^output_format\b",
 }
 """Names in a report that are no paths, and the members they mean."""
 
@@ -17,14 +23,15 @@ EQUIVALENTS: dict[str, str] = {
     r"parallel_tool_calls$": r"disable_parallel_tool_use=True",
     r"disable_parallel_tool_use$": r"parallel_tool_calls=False",
     r"prompt_cache_breakpoint\.ttl$": r"^ttl=1h",
-    r"^(think|reasoning_effort|output_config\.effort)$|^thinking\[(enabled|adaptive|disabled)\]$": (
-        r"^(type=(adaptive|enabled|disabled)|effort=|reasoning_effort=|enable_thinking=|think=)"
+    r"^(think|reasoning_effort|output_config\.effort|include_reasoning|reasoning(\.\w+)?)$"
+    r"|^thinking\[(enabled|adaptive|disabled)\]$": (
+        r"^(type=(adaptive|enabled|disabled|between_tools)|effort=|reasoning_effort=|enable_thinking=|think=)"
     ),
     r"is_error$": r"It failed",
     r"\.active$": r"\(active\)",
     r"^tool_choice\[(none|any)\]$": r"^tool_choice=(none|required)",
     r"^response_format\[json_object\]$|^format$": r"^type=json_object|^format=json|JSON",
-    r"^function_call$": r"^type=none",
+    r"^function_call$": r"^(type|tool_choice)=none",
     r"grammar\.syntax$": r'"syntax":"regex"',
     r"^tool_choice$|allowed_tools\.mode$": r"^type=any|^tool_choice=required|must (answer|call)",
 }
@@ -32,7 +39,7 @@ EQUIVALENTS: dict[str, str] = {
 
 _RUNNER = (
     "num_ctx|num_keep|num_batch|num_gpu|main_gpu|num_thread|use_mmap|use_mlock|numa|low_vram|f16_kv|logits_all|"
-    "vocab_only|embedding_only"
+    "vocab_only|embedding_only|draft_num_predict"
 )
 _CACHING = r"^(Ollama|OpenAI|vLLM|others): .*"
 
@@ -51,7 +58,11 @@ NOTHING: dict[str, str] = {
     r"edits\[clear_thinking_20251015\]\.keep$": "all is kept anyway",
     r"^Ollama: tool_choice\[(any|tool)\]\.disable_parallel_tool_use$": "a forced call is one call",
     r"str_replace_result\]$": "says only that it was done",
-    r": thinking\[\w+\]\.display$": "done here",
+    r": thinking\[\w+\]\.display$|: reasoning\.exclude$": "done here",
+    r"^(OpenAI|vLLM|others): include_reasoning$": "done here",
+    r"^Claude Haiku 4\.5: thinking\[disabled\]$": "the default",
+    r": (truncate|shift)$": "nothing is cut there, ever",
+    r"reasoning_details\[[\w.]*\]\.(id|format)$": "says nothing by itself",
     r": response_format\[text\]$": "the default",
     r": tools\[custom\]\.custom\.format\[text\]$": "the default",
     r": tools\[\]\.type$": "there is one kind",
@@ -59,7 +70,9 @@ NOTHING: dict[str, str] = {
     r"user_location\[approximate\]$": "says nothing by itself",
     r"^Ollama: (user|safety_identifier|metadata\.user_id)$": "names nobody to a server without accounts",
     _CACHING + r"(cache_control|prompt_cache_breakpoint)": "these servers cache by themselves",
-    r"\[image\]\.source\[base64\]\.media_type$|\[(base64|text)\]\.media_type$": "told by the first bytes",
+    r"\[image\]\.source\[base64\]\.media_type$|\[(base64|text)\]\.media_type$|input_audio\.format$": (
+        "told by the first bytes"
+    ),
     r"\[tool_use\]\.caller\[direct\]$|caller\[direct\]$": "the default",
 }
 """Members that ask nothing of the server behind, by column and path, each with the reason."""

@@ -26,20 +26,23 @@ class Row(NamedTuple):
 
 
 @cache
-def matrix(dialect: str) -> tuple[Row, ...]:
-    """Every member of a request of `dialect`, in every column; a member of several kinds is what its worst kind is."""
+def matrix(dialect: str, *, own: bool = False) -> tuple[Row, ...]:
+    """Every member of a request of `dialect`, in every column; a member of several kinds is what its worst kind is.
+
+    `own`: in the columns of servers of that very dialect, to which a call is translated when more is to be changed
+    than the name of its model.
+    """
     bench = Bench()
     try:
-        return tuple(_rows(bench, dialect))
+        return tuple(_rows(bench, dialect, columns_of(dialect, own=own)))
     finally:
         bench.close()
 
 
-def _rows(bench: Bench, dialect: str) -> Iterable[Row]:
+def _rows(bench: Bench, dialect: str, columns: list[str]) -> Iterable[Row]:
     kinds: dict[str, list[Member]] = {}
     for member in members(dialect):
         kinds.setdefault(member.path, []).append(member)
-    columns = columns_of(dialect)
     for path, alike in kinds.items():
         each = [fates(bench, dialect, member, columns) for member in alike]
         worst = {
@@ -51,10 +54,16 @@ def _rows(bench: Bench, dialect: str) -> Iterable[Row]:
 # --- for people ----------------------------------------------------------------------------------
 
 
-def fidelity(dialect: str) -> str:
-    """The table of `dialect` in Markdown.  A row speaks for all that is inside its members, too, but for other rows."""
-    columns = columns_of(dialect)
-    rows = _joined([_Line(*_split(row.path), row.outcomes, _whys(row)) for row in _pruned(matrix(dialect))])
+def fidelity(dialect: str, *, own: bool = False) -> str:
+    """The table of `dialect` in Markdown.  A row speaks for all that is inside its members, too, but for other rows.
+
+    Among servers of its `own` dialect only what is not carried is worth a row.
+    """
+    columns = columns_of(dialect, own=own)
+    members = _pruned(matrix(dialect, own=own))
+    if own:
+        members = [row for row in members if not {*row.outcomes} <= {"carried", "nothing"}]
+    rows = _joined([_Line(*_split(row.path), row.outcomes, _whys(row)) for row in members])
     lines = [("where", "members", *columns, "why"), ("---",) * (len(columns) + 3)]
     for line in rows:
         cells = [_CELLS[outcome] for outcome in line.outcomes]
@@ -142,3 +151,5 @@ _FEW = 3
 
 
 DIALECTS = tuple(ROOTS)
+AT_HOME = tuple(dialect for dialect in DIALECTS if columns_of(dialect, own=True))
+"""Dialects that a server speaks, too."""

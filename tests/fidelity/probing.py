@@ -57,10 +57,11 @@ def columns() -> Mapping[str, Card]:
     }
 
 
-def columns_of(dialect: str) -> list[str]:
-    """The columns of a client dialect: those whose servers speak another one."""
-    own = {"ollama_generate": "ollama", "openai_completions": ""}.get(dialect, dialect)
-    return [name for name, card in columns().items() if card.dialect != own]
+def columns_of(dialect: str, *, own: bool = False) -> list[str]:
+    """The columns of a client dialect: those whose servers speak another one, or (`own`) that very one, where a call
+    is translated all the same."""
+    same = {"ollama_generate": "ollama", "openai_completions": ""}.get(dialect, dialect)
+    return [name for name, card in columns().items() if (card.dialect == same) == own]
 
 
 # --- what is sent ----------------------------------------------------------------------------------
@@ -144,7 +145,20 @@ def _is_new(tried: Probe, member: Member, sent: Carried, bare: Carried) -> bool:
     new = _leaves(sent.body) - _leaves(bare.body)
     if isinstance(tried.value, str) and len(tried.value) > _SHORT and tried.value in json.dumps(bare.body):
         new = Counter({leaf: count for leaf, count in new.items() if leaf[1] == tried.value})
-    return _is_found(tried, member, new) or _stands(member, new)
+    return _is_found(tried, member, new) or _stands(member, new) or _is_whole(tried, sent, bare)
+
+
+def _is_whole(tried: Probe, sent: Carried, bare: Carried) -> bool:
+    """Whether an object is sent as it is, once more than without it, if the request without it has no other."""
+    if not isinstance(tried.value, dict | list):
+        return False
+    here, there = _times(tried.value, sent.body), _times(tried.value, bare.body)
+    return here > there or bool(here and _times(tried.value, tried.bare))
+
+
+def _times(value: Any, body: Any) -> int:
+    inside = body.values() if isinstance(body, dict) else body if isinstance(body, list) else ()
+    return int(body == value) + sum(_times(value, inner) for inner in inside)
 
 
 def _asks_nothing(column: str, member: Member) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fidelity.declared import ALIASES, EQUIVALENTS, NOTHING
-from tests.fidelity.matrix import DIALECTS, matrix
+from tests.fidelity.matrix import AT_HOME, DIALECTS, Row, matrix
 from tests.fidelity.members import ROOTS, Leaf, Record, members, newcomers
-from tests.fidelity.probing import Bench, columns_of, fates
+from tests.fidelity.probing import Bench, columns, columns_of, fates
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +20,15 @@ def bench() -> Iterator[Bench]:
     made.close()
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_every_member_is_carried_or_told_of(dialect: str) -> None:
+PAIRS = [*((dialect, False) for dialect in DIALECTS), *((dialect, True) for dialect in AT_HOME)]
+_ROWS = [pytest.param(*pair, id=f"{pair[0]}{' at home' * pair[1]}") for pair in PAIRS]
+
+
+@pytest.mark.parametrize(("dialect", "own"), _ROWS)
+def test_every_member_is_carried_or_told_of(dialect: str, own: bool) -> None:
     lost = [
         f"{column}: {row.path}: {cell.why}"
-        for row in matrix(dialect)
+        for row in matrix(dialect, own=own)
         for column, cell in row.cells.items()
         if cell.outcome == "silent"
     ]
@@ -41,13 +45,14 @@ _ONE_OF_EACH = {
 }
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_member_nobody_knows_yet_is_told_of(dialect: str, bench: Bench) -> None:
+@pytest.mark.parametrize(("dialect", "own"), _ROWS)
+def test_a_member_nobody_knows_yet_is_told_of(dialect: str, own: bool, bench: Bench) -> None:
     """In every object of the request, so that a member an SDK learns tomorrow is not lost today."""
+    columns = columns_of(dialect, own=True) if own else _ONE_OF_EACH[dialect]
     lost = [
         f"{column}: {member.path}: {cell.why}"
         for member in newcomers(dialect)
-        for column, cell in fates(bench, dialect, member, _ONE_OF_EACH[dialect]).items()
+        for column, cell in fates(bench, dialect, member, columns).items()
         if cell.outcome == "silent"
     ]
     assert not lost, "\n".join(lost[:20])
@@ -80,13 +85,19 @@ def test_a_lost_member_is_noticed(bench: Bench, monkeypatch: pytest.MonkeyPatch)
         assert cell.outcome == "silent"
 
 
+def every() -> Iterator[Row]:
+    """The rows of all tables."""
+    for dialect, own in PAIRS:
+        yield from matrix(dialect, own=own)
+
+
 # --- declarations are not stale -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pattern", NOTHING)
 def test_what_asks_nothing_is_still_there(pattern: str) -> None:
-    places = (f"{column}: {row.path}" for d in DIALECTS for row in matrix(d) for column in row.cells)
-    cells = (cell for d in DIALECTS for row in matrix(d) for cell in row.cells.values())
+    places = (f"{column}: {row.path}" for row in every() for column in row.cells)
+    cells = (cell for row in every() for cell in row.cells.values())
     assert any(
         re.search(pattern, place) and cell.outcome == "nothing" for place, cell in zip(places, cells, strict=True)
     )
@@ -102,7 +113,7 @@ def test_what_is_declared_to_stand_for_a_member_is_needed(
         for dialect in DIALECTS
         for member in members(dialect)
         if re.search(pattern, member.path)
-        for cell in fates(bench, dialect, member, columns_of(dialect)).values()
+        for cell in fates(bench, dialect, member, [*columns()]).values()
     )
     assert any(cell.outcome == "silent" for cell in cells)
 

@@ -6,9 +6,7 @@ https://openrouter.ai/docs, https://api-docs.deepseek.com, https://docs.litellm.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
-
-from typing_extensions import Required
+from typing import Any, Literal, Required, TypedDict
 
 
 class _Mark(TypedDict, total=False):

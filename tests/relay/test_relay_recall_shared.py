@@ -17,6 +17,14 @@ from tests.store.resp import Mood, run_resp
 TRANSLATED = {CHECKS: Override(max_tokens=9000)}
 
 
+@pytest.fixture
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a loaded machine does not get done in time is no failure of the store."""
+    for name in ("patient.WAIT", "patient._WRITE", "redis._WAIT"):
+        monkeypatch.setattr(f"dragoman.store.{name}", 20.0)
+
+
+@pytest.mark.usefixtures("no_hurry")
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_one_gateway_goes_on_where_another_was(program: Callable[..., Program]) -> None:
     with (
@@ -34,6 +42,7 @@ def test_one_gateway_goes_on_where_another_was(program: Callable[..., Program]) 
         assert [len(sealed(body)) for body in sent] == list(range(8))
 
 
+@pytest.mark.usefixtures("no_hurry")
 def test_what_is_stored_shows_nothing() -> None:
     with run_resp() as resp, run_with_simulator(store=Secret(resp.url)) as gateway:
         it = Program(gateway.url, CHECKS)
@@ -46,6 +55,7 @@ def test_what_is_stored_shows_nothing() -> None:
     assert b"anthropic" not in stored and b"thinking" not in stored and b"looked" not in stored
 
 
+@pytest.mark.usefixtures("no_hurry")
 def test_what_is_not_ours_in_the_store_is_ignored() -> None:
     with (
         run_resp() as resp,

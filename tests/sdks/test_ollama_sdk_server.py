@@ -90,16 +90,16 @@ def test_pulling_a_model_that_is_not(ollama_client: ollama.Client) -> None:
         list(ollama_client.pull("llama3.2", stream=True))
 
 
-def test_what_is_not_here_is_said(ollama_client: ollama.Client) -> None:
-    calls: list[Callable[[], object]] = [
-        lambda: ollama_client.create("mine", from_="claude-haiku"),
-        lambda: ollama_client.copy("claude-haiku", "mine"),
-        lambda: ollama_client.delete("claude-haiku"),
-        lambda: ollama_client.push("claude-haiku"),
+def test_what_clients_may_not_do_is_said(ollama_client: ollama.Client) -> None:
+    calls: list[tuple[str, Callable[[], object]]] = [
+        ("stays", lambda: ollama_client.delete("claude-haiku")),
+        ("manage_models", lambda: ollama_client.push("claude-haiku")),
+        ("manage_models", lambda: ollama_client.create("mine", files={"a.gguf": "sha256:00"})),
     ]
-    for call in calls:
-        with pytest.raises(ollama.ResponseError, match="this gateway has no models of its own"):
+    for words, call in calls:
+        with pytest.raises(ollama.ResponseError, match=words) as refused:
             call()
+        assert refused.value.status_code == 403
 
 
 def test_embeddings_and_what_to_do_instead(ollama_client: ollama.Client) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,6 +23,7 @@ class Resp:
     values: dict[bytes, tuple[bytes, float]] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     connections: int = 0
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
     written: threading.Condition = field(default_factory=threading.Condition)
 
     @property
@@ -37,6 +38,7 @@ class Resp:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.writers.append(writer)
         admitted = not self.password
         try:
             while words := await _command(reader):
@@ -47,10 +49,12 @@ class Resp:
                     continue
                 writer.write(self._answer(name, words[1:]) if admitted else b"-NOAUTH Authentication required.\r\n")
                 await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     def _answer(self, name: str, words: list[bytes]) -> bytes:
         if self.mood == "garbage":
@@ -99,8 +103,12 @@ def run_resp(password: str = "", port: int = 0) -> Iterator[Resp]:
             resp.port = server.sockets[0].getsockname()[1]
             ready.set()
             await over.wait()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                task.cancel()
+            server.close()
+            await asyncio.sleep(0)  # who was accepted in this turn has a task by the next one
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for writer in resp.writers:
+                writer.transport.abort()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def run() -> None:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:

@@ -195,13 +195,14 @@ def test_a_disk_that_is_read_only_is_told(tmp_path: Path) -> None:
     asyncio.run(act())
 
 
-def test_no_directory_can_be_made(tmp_path: Path) -> None:
+def test_no_directory_can_be_made(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("x")
 
     async def act() -> None:
         durable = Durable(url_of(None, str(tmp_path / "file" / "state")), Clock(), ttl=TTL)
         for _ in range(2):
             assert str(tmp_path) not in (await failure(durable.open())).message
+        assert len(caplog.records) == 1, "told once"
         (tmp_path / "file").unlink()
         assert await (await durable.open()).derived.all() == []
         await durable.close()

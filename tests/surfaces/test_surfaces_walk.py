@@ -122,11 +122,11 @@ REFUSALS = (
     Refusal("POST", "/api/chat", CHAT | {"format": "yaml"}, 400, "format"),
     Refusal("POST", "/api/generate", {"prompt": "Hi"}, 404, "model '' not found"),
     Refusal("POST", "/api/generate", PROMPT | {"raw": True, "system": "x"}, 400, "raw mode"),
-    Refusal("POST", "/api/create", {"model": "x", "from": MODEL}, 501, "create"),
-    Refusal("POST", "/api/copy", {"source": "x", "destination": "y"}, 501, "copy"),
-    Refusal("DELETE", "/api/delete", {"model": "x"}, 501, "delete"),
-    Refusal("POST", "/api/push", {"model": "x"}, 501, "push"),
-    Refusal("POST", "/api/blobs/sha256:00", None, 501, "blobs"),
+    Refusal("POST", "/api/create", {"model": "x", "files": {"x.gguf": "sha256:00"}}, 403, "manage_models"),
+    Refusal("POST", "/api/copy", {"source": "x", "destination": "y"}, 404, 'model "x" not found'),
+    Refusal("DELETE", "/api/delete", {"model": MODEL}, 403, "stays"),
+    Refusal("POST", "/api/push", {"model": "x"}, 403, "manage_models"),
+    Refusal("POST", "/api/blobs/sha256:00", None, 403, "manage_models"),
     Refusal("POST", "/api/experimental/web_search", {"query": "x"}, 501, "web"),
     Refusal("POST", "/api/me", None, 401, "unauthorized"),
     Refusal("POST", "/api/signout", None, 401, ""),
@@ -273,6 +273,7 @@ def test_head_is_get_without_the_body(http: httpx.Client, path: str) -> None:
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 THERE = [*((door.method, door.path) for door in DOORS), *((r.method, r.path) for r in REFUSALS if r.status != 404)]
 TAKEN = {path: {method for method, same in THERE if same == path} for _, path in THERE}
+TAKEN["/api/blobs/sha256:00"].add("HEAD")  # whose refusals have no words
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -132,7 +132,12 @@ def _openai(visit: _Visit) -> Probe:
     return Probe(visit.upstream, models)
 
 
-_PROBES: dict[str, Callable[[_Visit], Probe]] = {"anthropic": _anthropic, "ollama": _ollama, "openai_chat": _openai}
+_PROBES: dict[str, Callable[[_Visit], Probe]] = {
+    "anthropic": _anthropic,
+    "ollama": _ollama,
+    "openai_chat": _openai,
+    "openai_responses": _openai,
+}
 
 
 def _objects(document: Any, member: str) -> list[Object] | None:
@@ -159,7 +164,7 @@ def _not_as_it_should(upstream: Upstream) -> str:
 
 
 def _missing(upstream: Upstream) -> str:
-    if upstream.dialect != "openai_chat":
+    if not upstream.dialect.startswith("openai"):
         return _not_as_it_should(upstream)
     return (
         "it has no /v1/models (404): is a part of the path missing before /v1, as in https://openrouter.ai/api/v1?"

@@ -26,7 +26,12 @@ ANTHROPIC_API_KEY environment variable is required, or one of these instead:
                                                here, in ~/.config/dragoman, in {SYSTEM_FILE.parent}, or --config FILE
   --demo                                       no key at all: the built-in simulator answers"""
 
-SPOKEN: Mapping[str, str] = {"anthropic": "Anthropic", "ollama": "Ollama", "openai_chat": "OpenAI"}
+SPOKEN: Mapping[str, str] = {
+    "anthropic": "Anthropic",
+    "ollama": "Ollama",
+    "openai_chat": "OpenAI",
+    "openai_responses": "OpenAI Responses",
+}
 """The dialects as people call them."""
 
 

@@ -65,7 +65,7 @@ class Upstream(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    dialect: Literal["anthropic", "ollama", "openai_chat"] = "anthropic"
+    dialect: Literal["anthropic", "ollama", "openai_chat", "openai_responses"] = "anthropic"
     base_url: str = ANTHROPIC_URL
     key: Secret | None = None
     headers: Mapping[str, str] = field(default_factory=_nothing)
@@ -144,6 +144,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     is the address of a Redis or Valkey server that several gateways share.
     `data_dir` is the directory of what outlives the process ("": there is none, it is kept in memory), `database` where
     it is instead; `response_ttl` is how long responses are kept after they were used last (0: none is).
+    `manage_models`: clients may fetch, make and remove models on the Ollama servers.
     """
 
     host: str = "0.0.0.0"  # noqa: S104  a gateway serves its network; the README says how to keep it to one machine
@@ -181,6 +182,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     data_dir: str = ""
     database: Secret | None = None
     response_ttl: float = 30 * 86400.0
+    manage_models: bool = False
 
     def hides(self, name: str) -> bool:
         """Whether `name` is left out of the lists.  It can be called all the same."""

@@ -188,6 +188,12 @@ ROWS: tuple[Row, ...] = (
         kinds.SPAN,
         "how long stored responses are kept after they were used last; 0: none is stored",
     ),
+    Row(
+        "manage_models",
+        ("DRAGOMAN_MANAGE_MODELS",),
+        kinds.FLAG,
+        "let clients pull, push, copy and delete models on the Ollama servers, and create them from files",
+    ),
     Row("log_format", ("DRAGOMAN_LOG_FORMAT",), kinds.one_of("console", "json"), "how log lines look"),
     Row("log_calls", ("DRAGOMAN_LOG_CALLS",), kinds.FLAG, "one line in the log for each call: tokens, cost, times"),
     Row("hide", (), kinds.TEXTS, 'models left out of the lists, by name or pattern (`"claude-3*"`)'),
@@ -211,8 +217,10 @@ OVERRIDES: dict[str, Kind] = {
 }
 """The members of a `[models."name"]` table: those of `Override`."""
 
-DIALECTS = kinds.one_of("anthropic", "ollama", "openai_chat", openai="openai_chat")
-"""The dialects of upstreams that can be served; "openai" is short for one."""
+DIALECTS = kinds.one_of(
+    "anthropic", "ollama", "openai_chat", "openai_responses", openai="openai_chat", responses="openai_responses"
+)
+"""The dialects of upstreams that can be served; "openai" and "responses" are short for two."""
 
 UPSTREAM: dict[str, Kind] = {
     "name": kinds.NAME,

@@ -13,9 +13,14 @@ from dragoman.config.secret_files import SecretFiles
 from dragoman.config.section import Section, suggest
 from dragoman.config.settings import ANTHROPIC_URL, OLLAMA_URL, OPENAI_URL, Secret, Timeouts, Upstream
 
-_Dialect = Literal["anthropic", "ollama", "openai_chat"]
+_Dialect = Literal["anthropic", "ollama", "openai_chat", "openai_responses"]
 
-HOMES: Mapping[_Dialect, str] = {"anthropic": ANTHROPIC_URL, "ollama": OLLAMA_URL, "openai_chat": OPENAI_URL}
+HOMES: Mapping[_Dialect, str] = {
+    "anthropic": ANTHROPIC_URL,
+    "ollama": OLLAMA_URL,
+    "openai_chat": OPENAI_URL,
+    "openai_responses": OPENAI_URL,
+}
 """Where a server of a dialect is when nobody says."""
 
 
@@ -110,7 +115,7 @@ def _written(section: Section, sources: Sources, times: Timeouts, flavors: Colle
         if not kinds.is_header_name(header):
             section.complain("headers", f'has "{header}", which is not a header name')
     flavor = members.get("flavor", "")
-    if flavor and dialect != "openai_chat":
+    if flavor and not dialect.startswith("openai"):
         section.complain("flavor", f'is "{flavor}", but only servers of dialect "openai_chat" come in flavors')
     elif flavors and flavor not in {"", *flavors}:
         section.complain("flavor", f'is "{flavor}", and no flavor is called that; {suggest(flavor, flavors)}')

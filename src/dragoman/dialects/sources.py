@@ -21,6 +21,9 @@ CITATIONS = frozenset(
 )
 """The kinds of citations that are Anthropic's own."""
 
+FILES = frozenset({"file_citation", "container_file_citation", "file_path"})
+"""The kinds of annotations in which the Responses API names a file."""
+
 _HEAD = "Sources:"
 
 # What would end a link too early, as Markdown and other readers see it.

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from dragoman.conversation import JSON, Citation, Foreign, Message, Part, Refusal, Request, Text, Thinking, ToolCall
-from dragoman.dialects.sources import CITATIONS, is_address, source_list
+from dragoman.dialects.sources import CITATIONS, FILES, is_address, source_list
 from dragoman.dialects.told import is_result, read_pages, told
 from dragoman.dialects.untold import note
 from dragoman.losses import Losses
@@ -33,6 +33,7 @@ class Telling:
 
     def __init__(self, request: Request, *, annotates: bool) -> None:
         self._annotates = annotates
+        self._files = request.origin == "openai_responses"
         self._exact = request.format is not None or "suffix" in request.extra
         self._cited: list[Citation] = []
         self._results: list[str] = []
@@ -74,9 +75,13 @@ class Telling:
             return ""
         if not answered:
             return "".join(self._results).rstrip("\n")
-        told_beside = [c for c in self._cited if self._annotates and is_address(c.url)]
+        told_beside = [c for c in self._cited if self._annotates and (is_address(c.url) or self._names_file(c))]
         listed = source_list(c for c in self._cited if c not in told_beside)
         return _GAP + listed if listed else ""
+
+    def _names_file(self, citation: Citation) -> bool:
+        """Whether the client's wire has an annotation for this file."""
+        return self._files and citation.extra.get("type") in FILES
 
 
 def retold(content: Sequence[Part], request: Request, *, annotates: bool) -> list[Part]:

@@ -133,7 +133,7 @@ def modelfile(spec: Spec) -> str:
 
 def _parameters(spec: Spec, base: str) -> str:
     """One line a value, as Go prints it; those of the base that are not set anew come first."""
-    lines = [line for line in base.splitlines() if line.split(None, 1)[:1] != [] and line.split()[0] not in spec.parameters]
+    lines = [line for line in base.splitlines() if line.partition(" ")[0] not in spec.parameters]
     for name, value in spec.parameters.items():
         lines += [f"{name:<30} {_go(each)}" for each in _each(value)]
     return "\n".join(lines)

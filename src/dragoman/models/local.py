@@ -121,7 +121,7 @@ def _small(shown: Object) -> Object:
 # --- OpenAI-compatible --------------------------------------------------------------------------
 
 
-def openai_card(entry: Object, upstream: str, flavor: str) -> Card:
+def openai_card(entry: Object, upstream: str, flavor: str, dialect: str = "openai_chat") -> Card:
     """The card of an element of `GET /v1/models` on a server of this flavor (see `servers.toml`).
 
     OpenAI's own list has names only; vLLM adds `max_model_len`, llama.cpp `meta`, Groq `context_window`, OpenRouter
@@ -136,7 +136,7 @@ def openai_card(entry: Object, upstream: str, flavor: str) -> Card:
     inputs = _words(_object(entry, "architecture").get("input_modalities"))
     card = generic(
         name,
-        "openai_chat",
+        dialect,
         upstream,
         flavor=flavor,
         capabilities=_openai_capabilities(name, entry, server, takes, inputs),

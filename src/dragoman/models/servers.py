@@ -55,6 +55,7 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     late_system: bool = False
     searchers: tuple[str, ...] = ()
     count: Literal["", "vllm", "llamacpp"] = ""
+    responses: bool = False
 
 
 class Thinker(Struct, frozen=True, forbid_unknown_fields=True):

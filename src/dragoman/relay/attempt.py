@@ -131,7 +131,7 @@ class Attempts:
         """The client's own bytes, sent.  Where somebody else could take over, the answer is known to be one."""
         connection = await server.forward("POST", way.path, way.headers, sent.body)
         streamed = connection.headers.get("content-type", "").partition(";")[0].strip().lower() in _STREAMED
-        passage = Passage(server, connection, tap_for(server.dialect.NAME, streamed), streamed)
+        passage = Passage(server, connection, tap_for(way.dialect, streamed), streamed, wire=way.dialect)
         if len(call.plan.candidates) == 1 and not call.plan.on_context:
             return passage
         await begin(passage)

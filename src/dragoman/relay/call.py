@@ -22,13 +22,19 @@ from dragoman.relay.usage_tap import Tap
 
 class Way(Struct, frozen=True):
     """How a call is passed through to an upstream of the client's own dialect: where to, with which headers, and how
-    the bytes of its body become those for a model.  `lost` is what had to be taken out of them: name → why."""
+    the bytes of its body become those for a model.  `lost` is what had to be taken out of them: name → why.
+    `takes` says of a model whether its server has that path; None: each that speaks `dialect` has it."""
 
     dialect: str
     path: str
     headers: Mapping[str, str]
     body: Callable[[str], bytes]
     lost: Mapping[str, str] = {}
+    takes: Callable[[Card], bool] | None = None
+
+    def leads_to(self, card: Card) -> bool:
+        """Whether the model's server can be called so."""
+        return card.dialect == self.dialect if self.takes is None else self.takes(card)
 
 
 class Plan(Struct, frozen=True):
@@ -122,6 +128,7 @@ class Passage(Struct):
 
     `tap` wants to see its bytes; `streamed`: they come piece by piece.  `opening` holds what was read of them already,
     `body` the whole of an unstreamed answer where that was read.  `fault` is why the answer broke off, if it did.
+    `wire` is the dialect it is in ("": its server's usual one).
     """
 
     server: UpstreamServer
@@ -131,6 +138,7 @@ class Passage(Struct):
     opening: Opening | None = None
     body: bytes | None = None
     fault: GatewayError | None = None
+    wire: str = ""
 
 
 Answer = Reply | Stream | Passage

@@ -25,8 +25,15 @@ from dragoman.models.repair import is_checked, report_unchecked
 from dragoman.models.servers import server_of
 from dragoman.models.window import Windows, answer_room, check_room, context_size, put_num_ctx
 from dragoman.relay.call import Call, Sent, Way
-from dragoman.relay.counting import Absent, Count, count
-from dragoman.relay.defaults import apply_override, changes_requests, find_override
+from dragoman.relay.counting import Absent, Count, count, count_there
+from dragoman.relay.defaults import (
+    changes_requests,
+    filled,
+    given_num_ctx,
+    override_of,
+    put_options,
+    report_unused,
+)
 from dragoman.relay.documents import Documents
 from dragoman.relay.fetching import Fetcher
 from dragoman.relay.inlining import inline, needs_inlining, wants_scaling
@@ -88,11 +95,12 @@ class Carrier:
         if resolution.card.dialect == "anthropic":
             recalled = await self.recall.restore(call.request)
         losses = Losses(call.client.SPELLING)
-        wanted = apply_override(recalled.request, self.settings.overrides, resolution, losses)
+        wanted = filled(recalled.request, self.settings.overrides, resolution, losses)
         sent = await self._translated(call, wanted, resolution, losses)
         if recalled.forgotten and sent.recalls and call.client.NAME != "anthropic":
             # Nothing that the client sent is lost: strict mode does not mind.
             losses.drop("thinking", "the reasoning before these tool calls is not remembered")
+        report_unused(resolution.derived, resolution.card.dialect, losses)
         return replace(sent, recalled=recalled.last) if recalled.last else sent
 
     def remember(self, call: Call, content: list[Part]) -> None:
@@ -106,22 +114,26 @@ class Carrier:
         client did not say: both are translated.
         """
         way, card = call.way, resolution.card
-        if way is None or way.dialect != card.dialect:
+        if way is None or not way.leads_to(card):
             return None
         if resolution.substituted and card.dialect == "anthropic":
             return None
+        if resolution.derived is not None and resolution.derived.changes:
+            return None
         if self.settings.scale_images and _is_shown(call, card):
             return None
-        override = find_override(self.settings.overrides, resolution.asked, card)
+        override = override_of(self.settings.overrides, resolution)
         return None if call.plan.on_refusal or (override is not None and changes_requests(override)) else way
 
     async def counted(self, call: Call, server: UpstreamServer, resolution: Resolution) -> Count:
         """How many tokens the call's prompt is for this model.  Raises `GatewayError` when it cannot be carried."""
         card, losses = resolution.card, Losses(call.client.SPELLING)
-        wanted = apply_override(call.request, self.settings.overrides, resolution, losses)
+        wanted = filled(call.request, self.settings.overrides, resolution, losses)
         _, carried, body = await self._carried(call, wanted, card, losses)
         if call.strict:
             check_losses(losses, card.id, ours=filled_in(call.request, wanted, call.client.SPELLING))
+        if card.dialect == "anthropic":
+            return await count_there(server, body)
         flavor = server_of(card.flavor) if card.dialect == "openai_chat" else None
         return await count(
             server, flavor, body, carried.request, key=card.key, calibration=self.calibration, absent=self.absent
@@ -159,6 +171,7 @@ class Carrier:
     async def _translated(self, call: Call, wanted: Request, resolution: Resolution, losses: Losses) -> Sent:
         card = resolution.card
         wanted, carried, body = await self._carried(call, wanted, card, losses)
+        body = put_options(body, resolution.derived, card.dialect)
         if self.settings.structured_output != "off":
             report_unchecked(call.request, card.dialect, losses)
         prompt, tokens, num_ctx = None, 0, 0
@@ -217,12 +230,17 @@ class Carrier:
         """The context an Ollama server is asked for, in tokens: enough for the prompt and an answer, and never less
         than the model was given before, which would load it anew."""
         card, settings = resolution.card, self.settings
-        override = find_override(settings.overrides, resolution.asked, card)
+        override = override_of(settings.overrides, resolution)
         thinks = request.reasoning is not None and request.reasoning.enabled is True
         size = context_size(
             tokens + answer_room(request, thinks=thinks),
             limit=card.context_window,
-            least=max(settings.num_ctx, native_num_ctx(card), (override and override.num_ctx) or 0),
+            least=max(
+                settings.num_ctx,
+                native_num_ctx(card),
+                given_num_ctx(resolution.derived),
+                (override and override.num_ctx) or 0,
+            ),
             most=settings.max_num_ctx,
             held=self.windows.held(card.upstream, card.id),
         )

@@ -47,6 +47,22 @@ class Asks(Protocol):
         """The JSON of the answer.  Raises `GatewayError` for everything but a success."""
 
 
+# What of a request Anthropic counts.  https://platform.claude.com/docs/en/api/messages-count-tokens
+_COUNTED = frozenset(
+    {"messages", "model", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control"}
+)
+
+
+async def count_there(server: Asks, body: Object) -> Count:
+    """The tokens of a request to an Anthropic server, whose body is `body`.  Raises `GatewayError`."""
+    asked = {name: value for name, value in body.items() if name in _COUNTED}
+    answer = await server.ask("POST", "/v1/messages/count_tokens", asked, timeout=_TIMEOUT)
+    tokens = answer.get("input_tokens") if isinstance(answer, dict) else None
+    if type(tokens) is not int:
+        raise GatewayError("upstream", f"what {server.name} answers to a question for tokens has no count")
+    return Count(tokens, "upstream")
+
+
 class Absent:
     """Servers that could not count, each for a while; the last so many.  `clock` gives monotonic seconds."""
 

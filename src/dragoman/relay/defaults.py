@@ -17,6 +17,8 @@ from dragoman.models.servertools import with_server_tools
 
 GIVEN = ("max_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "frequency_penalty", "presence_penalty")
 """The members of a request that a derived model may fill in, besides `stop`."""
+MADE = "model.messages"
+"""How the place begins of what stands in the messages of a derived model."""
 _SYSTEM = ("system", "developer")
 
 
@@ -32,9 +34,7 @@ def with_given(request: Request, derived: Derived, losses: Losses) -> Request:
     front, its messages before the client's, its parameters where the client says nothing."""
     given = derived.given
     changes: Object = {
-        name: value
-        for name in GIVEN
-        if getattr(request, name) is None and (value := getattr(given, name)) is not None
+        name: value for name in GIVEN if getattr(request, name) is None and (value := getattr(given, name)) is not None
     }
     if given.stop and not request.stop:
         changes["stop"] = given.stop
@@ -112,7 +112,7 @@ def _in_front(request: Request, system: str, messages: Sequence[Message], losses
         most = sum(len(message.content) + 1 for message in theirs)
         moves = {f"messages[{at + more}]": f"messages[{at}]" for at in range(first, most)}
         start = first + more - len(messages)
-        moves |= {f"messages[{start + at}]": f"model.messages[{at}]" for at in range(len(messages))}
+        moves |= {f"messages[{start + at}]": f"{MADE}[{at}]" for at in range(len(messages))}
         losses.moved(moves)
     return [*theirs[:lead], *own, *messages, *theirs[lead:]]
 

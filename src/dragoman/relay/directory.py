@@ -51,7 +51,7 @@ def _source(upstream: Upstream, bundle: Bundle) -> Source:
     if upstream.dialect == "anthropic":
         source = anthropic_source(upstream.name, bundle, upstream.models)
         return replace(source, hide=upstream.hide, prefix=upstream.prefix)
-    flavor = upstream.flavor or (flavor_of(upstream.base_url, None) if upstream.dialect == "openai_chat" else "")
+    flavor = upstream.flavor or (flavor_of(upstream.base_url, None) if upstream.dialect in _OPENAI else "")
     return Source(
         name=upstream.name,
         dialect=upstream.dialect,
@@ -60,6 +60,10 @@ def _source(upstream: Upstream, bundle: Bundle) -> Source:
         prefix=upstream.prefix,
         flavor=flavor,
     )
+
+
+_OPENAI = ("openai_chat", "openai_responses")
+"""Dialects of servers that list their models as OpenAI does."""
 
 
 class Directory:
@@ -205,11 +209,11 @@ async def read_source(server: UpstreamServer, catalogue: Catalogue, settings: Se
     match server.dialect.NAME:
         case "ollama":
             source = source.with_cards(await _ollama_cards(server, source))
-        case "openai_chat":
+        case "openai_chat" | "openai_responses" as dialect:
             listed = await _listed(server, "/v1/models")
             flavor = server.upstream.flavor or flavor_of(server.upstream.base_url, listed)
             source = replace(source, flavor=flavor)
-            source = source.with_cards(openai_card(entry, server.name, flavor) for entry in listed or ())
+            source = source.with_cards(openai_card(entry, server.name, flavor, dialect) for entry in listed or ())
         case _:
             listed = await _listed(server, "/v1/models?limit=1000")
             return source.with_live(listed, catalogue.aliases, catalogue.bundle) if listed else None

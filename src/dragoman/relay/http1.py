@@ -12,7 +12,7 @@ import asyncio
 import ssl
 import zlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Protocol
 
 import httptools
@@ -64,6 +64,8 @@ class Connection(asyncio.Protocol):
         """Whether a compressed body is opened; where that could be a bomb, it is handed on as it is."""
         self.silent = True
         """Whether not a byte of the answer has come."""
+        self._room: asyncio.Future[None] | None = None
+        self._torn = False
 
     # --- one call --------------------------------------------------------------------------------
 
@@ -73,7 +75,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        return self.alive and self._complete and self._keep and not self._until_close and not self._paused
+        return self.alive and self._complete and self._keep and not (self._until_close or self._paused or self._torn)
 
     @property
     def paused(self) -> bool:
@@ -82,6 +84,25 @@ class Connection(asyncio.Protocol):
 
     async def send(self, request: bytes, patience: float) -> None:
         """Write the request and wait for the answer's head.  `patience`: seconds of silence to bear, here and later."""
+        await self._begin(request, patience)
+
+    async def upload(self, head: bytes, pieces: AsyncIterable[bytes], patience: float) -> None:
+        """As `send`, for a request whose body comes piece by piece.  An answer that comes before its end ends it."""
+        answered = self._begin(head, patience)
+        self._torn = True
+        async for piece in pieces:
+            if answered.done() or self._transport is None:
+                break
+            self._transport.write(piece)
+            if self._room is not None:
+                await asyncio.wait((self._room, answered), return_when=asyncio.FIRST_COMPLETED)
+            self._seen = self._loop.time()
+        else:
+            self._torn = False
+        await answered
+
+    def _begin(self, request: bytes, patience: float) -> asyncio.Future[None]:
+        """Write the request; what is done when the answer's head is there."""
         if not self.alive:
             raise _closed()
         self._parser = httptools.HttpResponseParser(self)
@@ -92,7 +113,7 @@ class Connection(asyncio.Protocol):
         self._seen = self._loop.time()
         self._arm(patience)
         self._transport.write(request)  # type: ignore[union-attr]
-        await self._head
+        return self._head
 
     def read_into(self, sink: Sink, patience: float) -> None:
         """Deliver the body to `sink`: what has come so far at once, the rest as it comes."""
@@ -127,6 +148,14 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     # --- asyncio ---------------------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        self._room = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
@@ -299,6 +328,16 @@ class Pool:
                 if error.kind != "unreachable" or not connection.silent:
                     raise
         return await self._send(await self._connect(), request, patience)
+
+    async def upload(self, head: bytes, pieces: AsyncIterable[bytes], patience: float) -> Connection:
+        """As `call`, for a body that comes piece by piece, and so can be sent only once: on a connection of its own."""
+        connection = await self._connect()
+        try:
+            await connection.upload(head, pieces, patience)
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
 
     def release(self, connection: Connection) -> None:
         """Keep the connection if its answer is complete; cut it if not."""

@@ -120,7 +120,7 @@ async def inline(
 def _takes(card: Card, fetches_urls: bool, takes_files: bool) -> _Takes:
     if card.dialect == "anthropic":
         return _Takes(urls=True, all_urls=card.pdf_input, files=card.pdf_input, texts=True)
-    own = card.dialect == "openai_chat"
+    own = card.dialect != "ollama"
     return _Takes(urls=own and fetches_urls, all_urls=False, files=own and takes_files, texts=False)
 
 

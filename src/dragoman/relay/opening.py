@@ -12,6 +12,7 @@ import msgspec
 from dragoman.conversation import JSON
 from dragoman.dialects.contract import UpstreamDialect
 from dragoman.dialects.openai_chat.failure import find_error
+from dragoman.dialects.openai_responses.failure import find_failure
 from dragoman.errors import GatewayError
 from dragoman.relay.http1 import Connection
 
@@ -85,7 +86,7 @@ def said_in(payload: bytes, dialect: UpstreamDialect) -> bool | GatewayError:
         return True
     if error := error_in(document, payload, dialect):
         return error
-    if document.get("type") in ("ping", "message_start"):
+    if document.get("type") in _BEGINNINGS:
         return False
     choices = document.get("choices")
     if not isinstance(choices, list):
@@ -94,9 +95,15 @@ def said_in(payload: bytes, dialect: UpstreamDialect) -> bool | GatewayError:
     return any(_talks(choice) for choice in choices)
 
 
+# Events that come before anything is said.
+_BEGINNINGS = frozenset({"ping", "message_start", "response.created", "response.queued", "response.in_progress"})
+
+
 def error_in(document: dict[str, JSON], payload: bytes, dialect: UpstreamDialect) -> GatewayError | None:
     """The error that stands where an answer should."""
-    if dialect.NAME == "openai_chat":
+    if document.get("type") == "response.failed" and isinstance(response := document.get("response"), dict):
+        return find_failure(response)
+    if dialect.NAME in ("openai_chat", "openai_responses"):
         return find_error(document)
     return dialect.decode_error(500, payload, None) if document.get("error") else None
 

@@ -176,6 +176,7 @@ _FINAL = {
     "anthropic": re.compile(rb'"type"\s*:\s*"(?:message_stop|error)"'),
     "openai_chat": re.compile(rb'data:\s*\[DONE\]|"finish_reason"\s*:\s*"|"error"\s*:'),
     "ollama": re.compile(rb'"done"\s*:\s*true|"error"\s*:'),
+    "openai_responses": re.compile(rb'"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed|cancelled)|error)"'),
 }
 
 
@@ -191,7 +192,7 @@ class Passing:
         events = passage.connection.headers.get("content-type", "").startswith("text/event-stream")
         self._ends = _EVENT_ENDS if events else _LINE_ENDS
         self._whole = _WHOLE_EVENTS if events else _LINE_ENDS
-        self._final = _FINAL[passage.server.dialect.NAME] if passage.streamed else None
+        self._final = _FINAL[passage.wire or passage.server.dialect.NAME] if passage.streamed else None
         self._last = self._before = b""
         self._begun = bytearray()
         self.torn = False

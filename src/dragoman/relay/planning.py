@@ -46,7 +46,8 @@ def plan_for(
     if not targets:
         raise GatewayError("model_not_found", f"none of the models of the route '{name}' is known", param="model")
     ordered = ready_first(targets, lambda target: busy(found[target].card.upstream))
-    candidates = tuple(replace(found[target], asked=name, derived=derived or found[target].derived) for target in ordered)
+    resolved = (found[target] for target in ordered)
+    candidates = tuple(replace(each, asked=name, derived=derived or each.derived) for each in resolved)
     return Plan(candidates, route.on_context, route.on_refusal)
 
 

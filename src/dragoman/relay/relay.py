@@ -27,10 +27,11 @@ from dragoman.models.cost import cost
 from dragoman.relay.attempt import Attempts
 from dragoman.relay.call import Answer, Answering, Call, Passage, Plan, Sent, Way
 from dragoman.relay.carrying import Carrier
+from dragoman.relay.derivations import Derivations
 from dragoman.relay.directory import Directory
 from dragoman.relay.http1 import Connection
 from dragoman.relay.patience import MEANING, delay
-from dragoman.relay.planning import Known, plan_for, refuses_for_length, route_of
+from dragoman.relay.planning import Known, behind, plan_for, refuses_for_length
 from dragoman.relay.rounds import Once, Rounds, Won
 from dragoman.relay.stream import Stream, known_kind
 from dragoman.relay.tally import Tally
@@ -60,6 +61,7 @@ class Relay:
         self.carrier = Carrier(settings, time.monotonic)
         where = url_of(settings.database.reveal() if settings.database else None, settings.data_dir)
         self.durable = Durable(where, time.time, ttl=settings.response_ttl)
+        self.derived = Derivations(self.durable, self.directory, time.monotonic)
         self.tally = Tally()
         self._known = Known()
         self._rounds = Rounds(self.server, self.tally)
@@ -98,6 +100,10 @@ class Relay:
 
     # --- before the call -------------------------------------------------------------------------
 
+    async def recent(self) -> None:
+        """Make sure that the lists are new, as far as that can be had without waiting for long."""
+        await asyncio.gather(self.directory.recent(), self.derived.recent())
+
     async def find(self, name: str) -> Card | None:
         """The model a name means; None when nobody knows it.
 
@@ -106,7 +112,7 @@ class Relay:
         today = self.today()
         card = self.catalogue.find(name, today)
         if card is None:
-            await self.directory.recent()
+            await self.recent()
             card = self.catalogue.find(name, today)
         return card
 
@@ -118,7 +124,7 @@ class Relay:
         found = catalogue.find(name, today) is not None
         if not found:
             await self.find(name)
-        route = route_of(name, self.settings)
+        route = behind(name, self.catalogue, self.settings)
         if route and any(self.catalogue.find(target.model, today) is None for target in route.targets):
             self.directory.look_again()  # its server may be there by now; the others need not wait for that
         try:
@@ -285,7 +291,8 @@ class Relay:
             raise error from None
         log.info("%s takes over from %s: %s", name, card.id, error.message[:100])
         why = f"{card.id} refuses" if error.message == "refusal" else f"too long for {card.id}"
-        return Plan(tuple(Resolution(asked, other.card, why) for other in others))
+        own = plan.candidates[0].derived
+        return Plan(tuple(Resolution(asked, other.card, why, other.derived or own) for other in others))
 
     async def tried(self, plan: Plan, once: Once[A], *, again: bool = True) -> A:
         """What `once` makes of a model of the plan: the first that can.  For short questions with one answer.

@@ -10,27 +10,30 @@ from collections.abc import Collection, Mapping
 
 from msgspec.structs import replace
 
-from dragoman.conversation import Request
+from dragoman.conversation import JSON, Request
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 from dragoman.relay.call import Plan
+from dragoman.relay.defaults import GIVEN, MADE
 
-_FILLED = ("max_tokens", "temperature", "top_p", "top_k", "reasoning")
+_FILLED = (*GIVEN, "stop", "reasoning")
+
+_UNSAID: tuple[JSON, ...] = (None, [])
 
 
 def check_losses(losses: Losses, model: str, *, ours: Collection[str] = ()) -> None:
     """Raises "invalid_request" that names all that was dropped, each with the reason, but for what is `ours`."""
-    told = {name: why for name, why in losses.dropped.items() if name not in ours}
+    told = {name: why for name, why in losses.dropped.items() if name not in ours and not name.startswith(MADE)}
     if told:
         words = "; ".join(f"{name}: {why}" for name, why in told.items())
         raise invalid(f"strict mode: this cannot be carried to {model}: {words}", next(iter(told)))
 
 
 def filled_in(asked: Request, wanted: Request, spelling: Mapping[str, str]) -> frozenset[str]:
-    """What the configuration put into a request, under the client's names for it."""
+    """What the configuration, or a derived model, put into a request, under the client's names for it."""
     if wanted is asked:
         return frozenset()
-    names = [name for name in _FILLED if getattr(asked, name) is None and getattr(wanted, name) is not None]
+    names = [name for name in _FILLED if getattr(asked, name) in _UNSAID and getattr(wanted, name) not in _UNSAID]
     names += ["reasoning.effort"] if "reasoning" in names else []
     return frozenset(spelling.get(name, name) for name in names)
 

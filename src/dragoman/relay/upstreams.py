@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 
 import msgspec
 
@@ -28,9 +28,15 @@ _MAX_ERROR = 1024 * 1024
 _AUTH = {
     "anthropic": ("x-api-key", ""),
     "openai_chat": ("authorization", "Bearer "),
+    "openai_responses": ("authorization", "Bearer "),
     "ollama": ("authorization", "Bearer "),
 }
-_PATHS = {"anthropic": "/v1/messages", "openai_chat": "/v1/chat/completions", "ollama": "/api/chat"}
+_PATHS = {
+    "anthropic": "/v1/messages",
+    "openai_chat": "/v1/chat/completions",
+    "openai_responses": "/v1/responses",
+    "ollama": "/api/chat",
+}
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -119,6 +125,13 @@ class UpstreamServer:
         """A client's own request, under our key, with the head of whatever answer there is.  Give it back as above."""
         return await self._pool.call(self._request(method, path, headers, body), self.timeouts.first_byte)
 
+    async def upload(self, path: str, pieces: AsyncIterable[bytes], length: int | None) -> Connection:
+        """A body of `length` bytes (None: nobody knows), sent on as it comes, with the head of the answer."""
+        size = "transfer-encoding: chunked" if length is None else f"content-length: {length}"
+        head = self._head("POST", path, {"content-type": "application/octet-stream"}) + f"{size}\r\n\r\n".encode()
+        body = _chunked(pieces) if length is None else pieces
+        return await self._pool.upload(head, body, self.timeouts.first_byte)
+
     async def ask(
         self,
         method: str,
@@ -145,11 +158,15 @@ class UpstreamServer:
             raise GatewayError("upstream", f"what {self.name} answers to {path} is not JSON") from error
 
     def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        return b"%bcontent-length: %d\r\n\r\n%b" % (self._head(method, path, headers), len(body), body)
+
+    def _head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
+        """The head of a request, but for how long its body is."""
         lines = "".join(f"{name}: {value}\r\n" for name, value in {**self._own, **headers, **self._key()}.items())
         if self._endpoint.proxy is not None and not self._endpoint.tls:
             lines += proxy_authorization(self._endpoint.proxy)
         head = f"{method} {self._target(path)} HTTP/1.1\r\nhost: {self._endpoint.host_header}\r\n{lines}"
-        return b"%bcontent-length: %d\r\n\r\n%b" % (head.encode("latin-1"), len(body), body)
+        return head.encode("latin-1")
 
     def _key(self) -> dict[str, str]:
         """The header with our key, which no header of a client may replace."""
@@ -182,10 +199,19 @@ class UpstreamServer:
             body = b""
         error = self.dialect.decode_error(connection.status, body, retry_after(connection.headers))
         error.message = self.hide(error.message)
+        error.again = connection.headers.get("x-should-retry", "")
         error.request_id = next((id for name in _REQUEST_IDS if (id := connection.headers.get(name))), "")
         if error.kind == "authentication":
             error.message = f"{self.name} refused the key this gateway is configured with: {error.message}"
         return error
+
+
+async def _chunked(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """https://www.rfc-editor.org/rfc/rfc9112#section-7.1"""
+    async for piece in pieces:
+        if piece:
+            yield b"%x\r\n%b\r\n" % (len(piece), piece)
+    yield b"0\r\n\r\n"
 
 
 def serve_all(upstreams: Iterable[Upstream], settings: Settings) -> dict[str, UpstreamServer]:

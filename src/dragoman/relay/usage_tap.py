@@ -21,6 +21,7 @@ from dragoman.conversation import JSON, Object, Usage
 from dragoman.dialects.anthropic.vocabulary import decode_usage as decode_anthropic
 from dragoman.dialects.ollama.reply import decode_usage as decode_ollama
 from dragoman.dialects.openai_chat.usage import decode_usage as decode_openai
+from dragoman.dialects.openai_responses.usage import decode_usage as decode_responses
 from dragoman.errors import GatewayError
 
 # Bytes.  Nothing that carries counts and is not hostile is longer, but for answers full of vectors or tokens.
@@ -199,8 +200,8 @@ class _Wire(NamedTuple):
 
 
 def _usage_member(body: Object) -> Object:
-    """`usage` of the object, or Anthropic's of the message an event brings."""
-    message = body.get("message")
+    """`usage` of the object, or of the message or the response that an event brings."""
+    message = body.get("message") or body.get("response")
     usage: JSON = body.get("usage") or (message.get("usage") if isinstance(message, dict) else None)
     return usage if isinstance(usage, dict) else {}
 
@@ -220,6 +221,7 @@ _WIRES: Mapping[str, _Wire] = MappingProxyType(
     {
         "anthropic": _Wire(_USAGE, ("usage", "message"), _usage_member, decode_anthropic),
         "openai_chat": _Wire(_USAGE, ("usage",), _usage_member, decode_openai),
+        "openai_responses": _Wire(_USAGE, ("usage", "response"), _usage_member, decode_responses),
         "ollama": _Wire(
             re.compile(rb'eval_count"\s*:'), ("prompt_eval_count", "eval_count"), lambda found: found, decode_ollama
         ),

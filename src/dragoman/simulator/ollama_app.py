@@ -18,6 +18,7 @@ from dragoman.simulator.books import MOST_KEPT, Books, headers_of, lifespan
 from dragoman.simulator.connection import ClientLeftError, Headers, Receive, Send, Watch
 from dragoman.simulator.ollama_answer import encode, line
 from dragoman.simulator.ollama_calls import Answered, Calls
+from dragoman.simulator.ollama_library import Library
 from dragoman.simulator.ollama_models import DEFAULT_MODELS, Model, Shelf, show, tags
 from dragoman.simulator.ollama_runner import Runners
 from dragoman.simulator.ollama_script import OLLAMA
@@ -31,7 +32,8 @@ _JSON = b"application/json; charset=utf-8"
 _LINES = b"application/x-ndjson"
 _GET = ("/", "/api/version", "/api/tags")
 _GET_ONLY = ("/api/ps",)
-_PULL_PARTS = 4
+_BLOBS = "/api/blobs/"
+_WORK = ("/api/pull", "/api/push", "/api/create")
 
 
 class Recorded(msgspec.Struct):
@@ -66,7 +68,8 @@ class OllamaSimulator(Books):
     """An offline server that speaks the Ollama API.
 
     `pace` is seconds between lines; `scenario` holds for every call that names none itself; `keys` are the accepted
-    bearer keys (none: everybody is let in); `num_ctx` is the context window of who asks for none.
+    bearer keys (none: everybody is let in); `num_ctx` is the context window of who asks for none; `remote` are models
+    that can be pulled.
     """
 
     def __init__(
@@ -77,12 +80,14 @@ class OllamaSimulator(Books):
         scenario: str | None = None,
         keys: Iterable[str] = (),
         num_ctx: int = 4096,
+        remote: Iterable[Model] = (),
     ) -> None:
         super().__init__()
         self._pace = pace
         self._scenario = parse(scenario, OLLAMA) if scenario else AUTO
         self._keys = frozenset(keys)
         self._shelf = Shelf(models)
+        self.library = Library(self._shelf, {model.name: model for model in remote})
         self._runners = Runners()
         self._calls = Calls(self._shelf, self._runners, num_ctx)
         self.requests: list[Recorded] = []
@@ -126,7 +131,13 @@ class OllamaSimulator(Books):
         match record.method:
             case "GET" | "HEAD" if path in _GET or (path in _GET_ONLY and record.method == "GET"):
                 await _reply(send, *self._got(path), silent=record.method == "HEAD")
-            case "POST" if path in REQUESTS:
+            case "DELETE" if path == "/api/delete":
+                self.library.delete(decode(record.raw, path))
+                await _reply(send, b"", _PLAIN)
+            case "POST" | "HEAD" if path.startswith(_BLOBS):
+                status = self.library.blob(record.method, path.removeprefix(_BLOBS), raw)
+                await _reply(send, b"", _PLAIN, status=status)
+            case "POST" if path in REQUESTS and path != "/api/delete":
                 await self._post(path, record, receive, send)
             case _ if path in REQUESTS or path in (*_GET, *_GET_ONLY):
                 await _reply(send, b"405 method not allowed", _PLAIN, status=405)
@@ -156,8 +167,11 @@ class OllamaSimulator(Books):
         match path:
             case "/api/show":
                 await _reply(send, encode(self._show(body)), _JSON)
-            case "/api/pull":
-                await self._pull(body, send)
+            case "/api/copy":
+                self.library.copy(body)
+                await _reply(send, b"", _PLAIN)
+            case _ if path in _WORK:
+                await self._work(path, body, send)
             case _:
                 await self._generate(path, body, record, receive, send)
 
@@ -168,23 +182,13 @@ class OllamaSimulator(Books):
         model = self._shelf.find(name, "model '{shortest}' not found")
         return show(model, verbose=bool(body.get("verbose")))
 
-    async def _pull(self, body: Object, send: Send) -> None:
-        """Progress that ends in success for what is served here.  What is not fails after the first line."""
-        lines: list[Object] = [{"status": "pulling manifest"}]
-        try:
-            model = self._shelf.find(body.get("model") or body.get("name") or "")
-        except Refused as refused:
-            if refused.status == 400 or not (body.get("model") or body.get("name")):
-                raise bad("invalid model name") from None
-            if body.get("stream") is False:
-                raise Refused(500, "", "pull model manifest: file does not exist") from None
-            lines.append({"error": "pull model manifest: file does not exist"})
-        else:
-            layer = {"status": f"pulling {model.digest[:12]}", "digest": f"sha256:{model.digest}", "total": model.size}
-            done = [model.size * part // _PULL_PARTS for part in range(1, _PULL_PARTS + 1)]
-            lines += [layer, *(layer | {"completed": completed} for completed in done)]
-            lines += [{"status": words} for words in ("verifying sha256 digest", "writing manifest", "success")]
+    async def _work(self, path: str, body: Object, send: Send) -> None:
+        """What takes its time, and tells how far it is."""
+        work = {"/api/pull": self.library.pull, "/api/push": self.library.push, "/api/create": self.library.create}
+        lines = work[path](body)
         if body.get("stream") is False:
+            if message := lines[-1].get("error"):
+                raise Refused(500, "", message)
             await _reply(send, encode(lines[-1]), b"application/json")
             return
         await connection.start(send, 200, [(b"content-type", _LINES)])

@@ -132,6 +132,19 @@ class Shelf:
         self.models = sorted(models, key=lambda model: model.modified_at, reverse=True)
         self._by_name = {str(Name.parse(model.name)).casefold(): model for model in self.models}
 
+    def put(self, model: Model) -> None:
+        """Have this one, in place of one of its name."""
+        key = str(Name.parse(model.name)).casefold()
+        if (old := self._by_name.get(key)) is not None:
+            self.models.remove(old)
+        self.models.insert(0, model)
+        self._by_name[key] = model
+
+    def remove(self, model: Model) -> None:
+        """Have it no more."""
+        self.models.remove(model)
+        del self._by_name[str(Name.parse(model.name)).casefold()]
+
     def find(self, spelling: str, missing: str = "model '{asked}' not found") -> Model:
         """The model of that name.  Raises `Refused`: 400 for what is no name, 404 in the words of `missing`."""
         name = Name.parse(spelling) if spelling else None

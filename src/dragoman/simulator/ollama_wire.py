@@ -91,6 +91,7 @@ _SHARED = {
     "logprobs": BOOL,
     "top_logprobs": INT,
 }
+_STRING_MAP = Kind("map[string]string", (dict,), each=STRING)
 _EMBED = {"model": STRING, "options": MAP, "keep_alive": ANY, "truncate": BOOL}
 
 REQUESTS: Mapping[str, Kind] = {
@@ -110,6 +111,19 @@ REQUESTS: Mapping[str, Kind] = {
     "/api/embeddings": struct("EmbeddingRequest", **_EMBED, prompt=STRING),
     "/api/show": struct("ShowRequest", model=STRING, name=STRING, system=STRING, verbose=BOOL, options=MAP),
     "/api/pull": struct("PullRequest", model=STRING, name=STRING, stream=BOOL, insecure=BOOL),
+    "/api/push": struct("PushRequest", model=STRING, name=STRING, stream=BOOL, insecure=BOOL),
+    "/api/copy": struct("CopyRequest", source=STRING, destination=STRING),
+    "/api/delete": struct("DeleteRequest", model=STRING, name=STRING),
+    "/api/create": struct(
+        "CreateRequest",
+        **dict.fromkeys(("model", "name", "from", "template", "system", "quantize", "renderer", "parser"), STRING),
+        stream=BOOL,
+        files=_STRING_MAP,
+        adapters=_STRING_MAP,
+        parameters=MAP,
+        messages=listed(_MESSAGE),
+        license=ANY,
+    ),
 }
 
 

@@ -53,11 +53,17 @@ class Database:
     """`read` and `write` each are one transaction.  Whatever keeps them from it is a GatewayError of 503."""
 
     def __init__(
-        self, url: str, clock: Callable[[], float], worker: Worker, busy: float, steps: Sequence[Step]
+        self,
+        url: str,
+        clock: Callable[[], float],
+        worker: Worker | None = None,
+        *,
+        busy: float = BUSY,
+        steps: Sequence[Step] = STEPS,
     ) -> None:
         self.clock = clock
         self._url = make_url("sqlite://" if url == "memory" else url)
-        self._worker = worker
+        self._worker = worker or Worker("dragoman-store")
         self._busy = busy
         self._steps = steps
         self._engine: Engine | None = None
@@ -66,22 +72,18 @@ class Database:
         self._until = 0.0
 
     @classmethod
-    def open(
-        cls,
-        url: str,
-        clock: Callable[[], float],
-        worker: Worker | None = None,
-        *,
-        busy: float = BUSY,
-        steps: Sequence[Step] = STEPS,
-    ) -> Database:
-        """The database at `memory`, `sqlite:///PATH` or `postgresql://…`, with its tables made or brought forward.
+    def open(cls, url: str, clock: Callable[[], float], worker: Worker | None = None, **options: Any) -> Database:
+        """The database at `memory`, `sqlite:///PATH` or `postgresql://…`, ready.  Blocks.
 
-        Blocks.  `clock` gives seconds since 1970.  Raises GatewayError when it cannot be opened.
+        `clock` gives seconds since 1970.  Raises GatewayError when it cannot be opened.
         """
-        database = cls(url, clock, worker or Worker("dragoman-store"), busy, steps)
-        database._guarded(database._ready)
+        database = cls(url, clock, worker, **options)
+        database.ready()
         return database
+
+    def ready(self) -> None:
+        """Connect, make the tables or bring them forward.  Blocks.  Raises GatewayError."""
+        self._guarded(self._ready)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """What `work` finds, all of it as of one moment."""

@@ -54,7 +54,8 @@ class Durable:
         self._mint = mint
         self._most_bytes = most_bytes
         self._worker = Worker("dragoman-store")
-        self._opened: tuple[Database, Stores] | None = None
+        self._database: Database | None = None
+        self._opened: Stores | None = None
 
     @property
     def empty(self) -> bool:
@@ -69,13 +70,13 @@ class Durable:
         if self._opened is None:
             await self._worker.do(self._open)
         assert self._opened is not None  # noqa: S101  `_open` raises otherwise
-        return self._opened[1]
+        return self._opened
 
     async def close(self) -> None:
         """Let go of it.  It may be opened again; what was in memory is gone then."""
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            await opened[0].close()
+        database, self._database, self._opened = self._database, None, None
+        if database is not None:
+            await database.close()
         await self._worker.close()
 
     def _open(self) -> None:
@@ -91,14 +92,13 @@ class Durable:
             raise GatewayError(
                 "overloaded", f"this gateway cannot store anything: {error}", code="store_unavailable"
             ) from error
-        database = Database.open(self._url, self._clock, self._worker)
-        self._opened = (
-            database,
-            Stores(
-                Responses(database, self._mint, self._ttl, self._most_bytes),
-                Conversations(database, self._mint, self._most_bytes),
-                DerivedModels(database),
-            ),
+        # The same one until it is open: it knows what it has logged, and how long a failure took.
+        self._database = database = self._database or Database(self._url, self._clock, self._worker)
+        database.ready()
+        self._opened = Stores(
+            Responses(database, self._mint, self._ttl, self._most_bytes),
+            Conversations(database, self._mint, self._most_bytes),
+            DerivedModels(database),
         )
 
 

@@ -24,11 +24,11 @@ _MOST_WRITES = 128
 
 
 class Patient:
-    """`clock` gives monotonic seconds.  Reading and writing fail apart: a full server can still be read."""
+    """`clock` gives monotonic seconds; a `wait` of 0 is `WAIT`.  Reading and writing fail apart: a full server can still be read."""
 
-    def __init__(self, shelf: Shelf, clock: Callable[[], float], wait: float = WAIT, pause: float = PAUSE) -> None:
+    def __init__(self, shelf: Shelf, clock: Callable[[], float], wait: float = 0.0, pause: float = PAUSE) -> None:
         self._shelf = shelf
-        self._wait = wait
+        self._wait = wait or WAIT
         self._reads = _Outage("read", clock, pause)
         self._writes = _Outage("written", clock, pause)
         self._running: set[asyncio.Task[None]] = set()

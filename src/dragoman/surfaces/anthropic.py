@@ -18,7 +18,6 @@ from dragoman.conversation import Object, Request
 from dragoman.dialects import anthropic
 from dragoman.dialects.anthropic.marker import PREFIX
 from dragoman.errors import GatewayError
-from dragoman.models.cards import Card
 from dragoman.models.catalogue import Entry, Resolution
 from dragoman.relay.call import Call, Passage, Plan
 from dragoman.relay.counting import Count
@@ -93,7 +92,7 @@ class AnthropicSurface:
         version, strict = exchange.header(b"anthropic-version"), is_strict(exchange, self._relay)
 
         async def once(server: UpstreamServer, resolution: Resolution) -> tuple[Resolution, Whole | Count]:
-            if resolution.card.dialect == "anthropic":
+            if _as_written(resolution):
                 whole = await passed(exchange, server, _target(exchange.scope), _for_model(body, resolution.card.id))
                 return resolution, whole
             call = Call(anthropic, plan, partial(_decode, body), strict=strict, version=version)
@@ -102,7 +101,7 @@ class AnthropicSurface:
             except GatewayError as error:
                 raise UnfitError(error) from None
 
-        if len(plan.candidates) == 1 and plan.candidates[0].card.dialect == "anthropic":
+        if len(plan.candidates) == 1 and _as_written(plan.candidates[0]):
             resolution = plan.candidates[0]
             exchange.report = partial(_counter, resolution, "upstream")
             server = self._relay.server(resolution.card.upstream)
@@ -131,6 +130,12 @@ class AnthropicSurface:
                 f"{what} need an Anthropic upstream, and none is configured; send messages one by one",
             )
         await exchange.watched(_forward(exchange, server, body, edit))
+
+
+def _as_written(resolution: Resolution) -> bool:
+    """Whether the model's own server counts just what the client wrote."""
+    changed = resolution.derived is not None and resolution.derived.changes
+    return resolution.card.dialect == "anthropic" and not changed
 
 
 def _counter(resolution: Resolution, how: str) -> list[Header]:
@@ -197,7 +202,7 @@ async def _nothing(exchange: Exchange) -> None:
 def model_list(entries: Sequence[Entry], query: str) -> Object:
     """The page object of `GET /v1/models`: everything at once, so there is no next page."""
     own_names_first = sorted(entries, key=lambda entry: entry.name != entry.card.id)
-    data = [_model(entry.name, entry.card) for entry in own_names_first]
+    data = [_model(entry) for entry in own_names_first]
     if "after_id=" in query or "before_id=" in query:
         data = []
     ids = [model["id"] for model in data]
@@ -209,19 +214,20 @@ def model_list(entries: Sequence[Entry], query: str) -> Object:
     }
 
 
-def model_object(name: str, card: Card | None) -> Object:
+def model_object(name: str, entry: Entry | None) -> Object:
     """One model.  Raises `GatewayError` for a name nobody knows."""
-    if card is None:
+    if entry is None:
         raise GatewayError("model_not_found", f"model: {name}", param="model")
-    return _model(name, card)
+    return _model(entry)
 
 
-def _model(name: str, card: Card) -> Object:
+def _model(entry: Entry) -> Object:
+    card = entry.card
     return {
         "type": "model",
-        "id": name,
-        "display_name": card.display_name or card.id,
-        "created_at": rfc3339(created(card)),
+        "id": entry.name,
+        "display_name": entry.name if entry.derived is not None else card.display_name or card.id,
+        "created_at": rfc3339(created(entry)),
         "max_input_tokens": card.context_window,
         "max_tokens": card.max_output_tokens,
     }

@@ -20,10 +20,13 @@ from dragoman.relay.directory import catalogue_of
 from dragoman.relay.relay import Relay, utc_today
 from dragoman.relay.upstreams import serve_all
 from dragoman.surfaces.anthropic import AnthropicSurface
+from dragoman.surfaces.background import Background
+from dragoman.surfaces.conversations import ConversationsSurface
 from dragoman.surfaces.exchange import Endpoint, Exchange
 from dragoman.surfaces.guard import Guard, dialect_of, not_found
 from dragoman.surfaces.ollama import OllamaSurface
 from dragoman.surfaces.openai import OpenAISurface
+from dragoman.surfaces.responses import ResponsesSurface
 
 
 class Application(NamedTuple):
@@ -36,10 +39,14 @@ class Application(NamedTuple):
 def build_app(settings: Settings, today: Callable[[], date] = utc_today) -> Application:
     """The application for these settings.  Connections are opened by its lifespan.  `today`: see `Relay`."""
     relay = Relay(settings, catalogue_of(settings, settings.upstreams or (_DEMO,)), {}, today)
-    routes = all_routes(relay)
+    background = Background(relay.durable)
+    routes = all_routes(relay, background)
     # A router and no application: endpoints answer for their own errors, and every layer costs at every token.
     app = Router(
-        [*routes, *_wrong_ways(routes)], redirect_slashes=False, default=not_found, lifespan=lambda _: _lifespan(relay)
+        [*routes, *_wrong_ways(routes)],
+        redirect_slashes=False,
+        default=not_found,
+        lifespan=lambda _: _lifespan(relay, background),
     )
     guard = Guard(_Direct(app, routes), settings.api_keys, settings.origins)
 
@@ -50,11 +57,13 @@ def build_app(settings: Settings, today: Callable[[], date] = utc_today) -> Appl
     return Application(guard, apply)
 
 
-def all_routes(relay: Relay) -> list[BaseRoute]:
+def all_routes(relay: Relay, background: Background) -> list[BaseRoute]:
     """Every path that is served, with its methods."""
     return [
         *OllamaSurface(relay).routes(),
         *OpenAISurface(relay).routes(),
+        *ResponsesSurface(relay, background).routes(),
+        *ConversationsSurface(relay, background.store).routes(),
         *AnthropicSurface(relay).routes(),
         Route("/health", Endpoint(ollama, _health), methods=["GET"]),
     ]
@@ -103,7 +112,7 @@ _FIRST_LISTS = 1.0
 
 
 @asynccontextmanager
-async def _lifespan(relay: Relay) -> AsyncIterator[None]:
+async def _lifespan(relay: Relay, background: Background) -> AsyncIterator[None]:
     """The simulator where there is one, the connection pools, and the lists of models."""
     settings = relay.settings
     async with AsyncExitStack() as stack:
@@ -111,16 +120,19 @@ async def _lifespan(relay: Relay) -> AsyncIterator[None]:
         if settings.demo:
             upstreams = (replace(_DEMO, base_url=await stack.enter_async_context(_simulator())),)
         relay.directory.servers = serve_all(upstreams, settings)
-        refresher = asyncio.create_task(relay.directory.keep_current())
+        refreshers = asyncio.gather(relay.directory.keep_current(), relay.derived.keep_current())
+        first = [relay.derived.recent()]
         if any(upstream.dialect != "anthropic" for upstream in upstreams):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(relay.directory.recent(), _FIRST_LISTS)
+            first.append(relay.directory.recent())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*first), _FIRST_LISTS)
         try:
             yield
         finally:
-            refresher.cancel()
+            refreshers.cancel()
             with suppress(asyncio.CancelledError):
-                await refresher
+                await refreshers
+            await background.close()
             for server in relay.servers.values():
                 server.close()
             await relay.carrier.recall.close()

@@ -94,7 +94,7 @@ class Background:
     """All that run in this process, by id."""
 
     def __init__(self, store: Durable) -> None:
-        self._store = store
+        self.store = store
         self._running: dict[str, Running] = {}
         self._tapes: OrderedDict[str, Tape] = OrderedDict()
         self._renewing: asyncio.Task[None] | None = None
@@ -158,7 +158,7 @@ class Background:
             await asyncio.sleep(_RENEWAL)
             ids = list(self._running)
             with suppress(GatewayError):
-                wanted = await (await self._store.open()).responses.renew(ids) if ids else set()
+                wanted = await (await self.store.open()).responses.renew(ids) if ids else set()
                 for id in ids:
                     if id not in wanted:
                         self.stop(id)
@@ -171,9 +171,14 @@ def _detached(exchange: Exchange, tape: Tape) -> Exchange:
         await asyncio.get_running_loop().create_future()
         raise AssertionError
 
+    streamed = False
+
     async def send(message: Message) -> None:
-        if body := message.get("body"):
-            tape.add(body)
+        nonlocal streamed
+        if message["type"] == "http.response.start":
+            streamed = any(name == b"content-type" and b"event-stream" in value for name, value in message["headers"])
+        elif streamed:
+            tape.add(message.get("body", b""))
 
     scope: Scope = {name: value for name, value in exchange.scope.items() if name != "extensions"}
     twin = Exchange(scope, receive, send, exchange.dialect)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -17,6 +18,7 @@ from dragoman.dialects.contract import Stamp, StreamEncoder
 from dragoman.dialects.untold import Untold, of_reply
 from dragoman.errors import GatewayError, invalid
 from dragoman.ids import fresh
+from dragoman.losses import Losses
 from dragoman.models.catalogue import Resolution
 from dragoman.relay.call import Answer, Call, Passage, Plan, Way
 from dragoman.relay.passthrough import Peek, peek, request_headers, with_model
@@ -128,9 +130,31 @@ def report(call: Call) -> list[Header]:
         headers.append((b"x-dragoman-dropped", ascii_list(sent.losses.dropped)))
     if sent.losses.emulated:
         headers.append((b"x-dragoman-emulated", ascii_list(sent.losses.emulated)))
+    if sent.losses.dropped or sent.losses.emulated:
+        headers.append((b"x-dragoman-report", reasons(sent.losses)))
     if sent.num_ctx:
         headers.append((b"x-dragoman-num-ctx", b"%d" % sent.num_ctx))
     return headers
+
+
+def reasons(losses: Losses, limit: int = 2000) -> bytes:
+    """Every loss with its reason, as one JSON object in ASCII of at most `limit` bytes: `{"dropped": {"seed": "…"}}`.
+
+    What does not fit is counted, as `more`.
+    """
+    told: dict[str, dict[str, str]] = {}
+    room, more = limit - len('{"more":1000000}'), 0
+    for kind, names in (("dropped", losses.dropped), ("emulated", losses.emulated)):
+        room -= len(kind) + len('"":{},')
+        for name, why in names.items():
+            cost = len(json.dumps(name)) + len(json.dumps(why)) + len(":,")
+            if cost > room:
+                more += 1
+                continue
+            room -= cost
+            told.setdefault(kind, {})[name] = why
+    whole = told | ({"more": more} if more else {})
+    return json.dumps(whole, separators=(",", ":")).encode()
 
 
 def who_answers(resolution: Resolution) -> list[Header]:
@@ -166,7 +190,7 @@ async def answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp, keep
     """One call, one answer: passed through, or in the dialect of the exchange."""
     account = Account(exchange, call, mark.id, mark.started)
     try:
-        await exchange.watched(_answer(exchange, relay, call, mark, account, keeper))
+        await exchange.watched(_answer(exchange, relay, call, mark, account, keeper=keeper))
     except BaseException as error:
         account.close(error)
         raise
@@ -174,7 +198,7 @@ async def answer(exchange: Exchange, relay: Relay, call: Call, mark: Stamp, keep
 
 
 async def _answer(
-    exchange: Exchange, relay: Relay, call: Call, mark: Stamp, account: Account, keeper: Keeper | None
+    exchange: Exchange, relay: Relay, call: Call, mark: Stamp, account: Account, *, keeper: Keeper | None
 ) -> None:
     if exchange.dialect.NAME != "anthropic" or call.sent.way is not None or not call.request.stream:
         async with relay.answer(call) as got:
@@ -212,7 +236,7 @@ async def _deliver(
         encoder: StreamEncoder = exchange.dialect.Encoder(call.request, mark)
         if beat is not None:
             encoder = Shown(encoder, call.sent.size, beat.quiet)
-        await flow(exchange, call, got, encoder, account, keeper)
+        await flow(exchange, call, got, encoder, account, keeper=keeper)
     elif isinstance(got, Reply):
         settle_reply(got, call.sent)
         exchange.extra += cost_header(got.usage, call.sent.card)
@@ -234,6 +258,7 @@ async def flow(
     upstream: Stream,
     encoder: StreamEncoder,
     account: Account,
+    *,
     keeper: Keeper | None = None,
 ) -> None:
     """The answer as it comes: one read upstream, at most one write to the client."""

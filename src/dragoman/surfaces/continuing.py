@@ -74,6 +74,11 @@ class Asked(Struct, frozen=True, kw_only=True):
             document["input"] = [_without_id(item) for item in items]
         return _encode(document)
 
+    @property
+    def stays(self) -> bool:
+        """Whether there is something in it that only this gateway knows."""
+        return self.keeps or self.changed or self.background
+
     def _shifted(self) -> Request:
         try:
             request = openai_responses.decode_request(parse_object(self.body))

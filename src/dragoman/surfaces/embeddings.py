@@ -34,7 +34,11 @@ from dragoman.surfaces.passing import Whole, passed
 _encode = msgspec.json.Encoder().encode
 
 # How servers are asked: their wire, and its path.
-_SERVERS = {"ollama": (ollama_wire, "/api/embed"), "openai_chat": (openai_wire, "/v1/embeddings")}
+_SERVERS = {
+    "ollama": (ollama_wire, "/api/embed"),
+    "openai_chat": (openai_wire, "/v1/embeddings"),
+    "openai_responses": (openai_wire, "/v1/embeddings"),
+}
 
 
 class Wire(Struct, frozen=True):

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -95,6 +95,17 @@ class Exchange:
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         return _decompress(data, self.header(b"content-encoding"), limit)
 
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes: of any length, and as it was sent."""
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            if chunk := message.get("body", b""):
+                yield chunk
+            more = message.get("more_body", False)
+
     async def json(self, limit: int) -> Object:
         """The body as a JSON object, whatever its content type says."""
         return parse_object(await self.body(limit))
@@ -114,10 +125,14 @@ class Exchange:
         if status in (429, 503, 529):
             seconds = _DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after
             self.extra.append((b"retry-after", b"%d" % max(round(seconds), 1)))
+        elif error.retry_after is not None:
+            self.extra.append((b"retry-after", b"%d" % max(round(error.retry_after), 1)))
         if error.request_id:
             self.extra.append((b"x-dragoman-upstream-request-id", ascii_list([error.request_id], 200)))
-        if error.kind in ("billing", "not_implemented", "format_unmet"):
+        if error.kind in ("billing", "not_implemented", "format_unmet") or error.again == "false":
             self.extra.append((b"x-should-retry", b"false"))
+        elif error.again == "true":
+            self.extra.append((b"x-should-retry", b"true"))
         document = self.dialect.encode_error(error)
         if self.dialect.NAME == "anthropic":  # its SDKs read it there, not in the header
             document["request_id"] = self.id

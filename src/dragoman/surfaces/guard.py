@@ -38,6 +38,8 @@ _EXPOSED = (
     "x-dragoman-upstream",
     "x-dragoman-dropped",
     "x-dragoman-emulated",
+    "x-dragoman-report",
+    "x-dragoman-cost",
     "x-dragoman-substituted",
     "x-dragoman-num-ctx",
     "x-dragoman-token-count",

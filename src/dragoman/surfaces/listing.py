@@ -22,7 +22,7 @@ def visible(relay: Relay) -> Sequence[Entry]:
     """Every name that can be called and is not hidden, newest model first."""
     settings = relay.settings
     return [
-        Entry(entry.name, shown(relay, entry.name, entry.card))
+        replace(entry, card=shown(relay, entry.name, entry.card))
         for entry in relay.catalogue.entries(relay.today())
         if not settings.hides(entry.name) and not settings.hides(entry.card.id)
     ]
@@ -36,7 +36,18 @@ def shown(relay: Relay, name: str, card: Card) -> Card:
     return replace(card, context_window=override.context_window)
 
 
-def created(card: Card) -> datetime:
+async def entry_of(relay: Relay, name: str) -> Entry | None:
+    """What is listed under a name; None for one that nobody knows."""
+    card = await relay.find(name)
+    if card is None:
+        return None
+    return Entry(name, shown(relay, name, card), relay.catalogue.derived_of(name))
+
+
+def created(entry: Entry) -> datetime:
+    if entry.derived is not None:
+        return datetime.fromtimestamp(int(entry.derived.created), UTC)
+    card = entry.card
     return datetime.fromisoformat(card.released).replace(tzinfo=UTC) if card.released else _UNKNOWN_DATE
 
 
@@ -45,8 +56,13 @@ def tagged(name: str) -> str:
     return name if ":" in name else f"{name}:latest"
 
 
-def details(card: Card) -> Object:
+def details(entry: Entry) -> Object:
     """Ollama's `details`: an Ollama server's own, or the same members for a model of another."""
+    parent = {} if entry.derived is None else {"parent_model": entry.derived.spec.parent}
+    return _details(entry.card) | parent
+
+
+def _details(card: Card) -> Object:
     own = card.native.get("details")
     if card.dialect == "ollama" and isinstance(own, dict):
         return own
@@ -63,15 +79,18 @@ def details(card: Card) -> Object:
 
 
 # The `general.architecture` of models that are not on an Ollama server: the prefix of their other keys.
-_ARCHITECTURES = {"anthropic": "claude", "openai_chat": "openai"}
+_ARCHITECTURES = {"anthropic": "claude", "openai_chat": "openai", "openai_responses": "openai"}
 
 
 def architecture(card: Card) -> str:
     return _ARCHITECTURES.get(card.dialect, card.dialect)
 
 
-def digest(card: Card) -> str:
+def digest(entry: Entry) -> str:
     """64 hex characters that stand for the model: clients cut them without looking."""
+    if entry.derived is not None:
+        return entry.derived.digest
+    card = entry.card
     own = card.native.get("digest")
     if card.dialect == "ollama" and isinstance(own, str) and own:
         return own
@@ -84,10 +103,21 @@ def size(card: Card) -> int:
     return own if card.dialect == "ollama" and type(own) is int else 0
 
 
-def modified(card: Card) -> str:
+def modified(entry: Entry) -> str:
     """When the model last changed, as a timestamp."""
-    own = card.native.get("modified_at")
-    return own if card.dialect == "ollama" and isinstance(own, str) and own else rfc3339(created(card))
+    if entry.derived is not None:
+        return rfc3339(datetime.fromtimestamp(entry.derived.modified, UTC))
+    own = entry.card.native.get("modified_at")
+    return own if entry.card.dialect == "ollama" and isinstance(own, str) and own else rfc3339(created(entry))
+
+
+def template(card: Card) -> str:
+    """The template of a prompt: that of an Ollama model, as far as it is known, or what stands for one."""
+    if card.dialect != "ollama":
+        return "{{ .System }}\n{{ .Prompt }}"
+    show = card.native.get("show")
+    own = show.get("template") if isinstance(show, dict) else None
+    return own if isinstance(own, str) else ""
 
 
 def rfc3339(moment: datetime) -> str:

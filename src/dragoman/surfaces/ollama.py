@@ -16,34 +16,36 @@ from starlette.routing import BaseRoute, Route
 from dragoman.conversation import Object, Request
 from dragoman.dialects import ollama
 from dragoman.dialects.ollama import generate
-from dragoman.dialects.reading import take
-from dragoman.errors import GatewayError, invalid
+from dragoman.errors import GatewayError
 from dragoman.models.cards import Card
-from dragoman.models.catalogue import Resolution
+from dragoman.models.catalogue import Entry, Resolution
+from dragoman.models.derived import shown
 from dragoman.relay.call import Plan
 from dragoman.relay.passthrough import with_model
 from dragoman.relay.relay import Relay
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.surfaces.calls import Handler, answer, planned, prepare, received, stamp, way_through
 from dragoman.surfaces.embeddings import OLLAMA, OLLAMA_LEGACY, embed
-from dragoman.surfaces.exchange import JSON_TYPE, Endpoint, Exchange, parse_object
+from dragoman.surfaces.exchange import Endpoint, Exchange, parse_object
 from dragoman.surfaces.listing import (
     architecture,
     details,
     digest,
+    entry_of,
     modified,
     rfc3339,
-    shown,
     size,
     tagged,
+    template,
     visible,
 )
+from dragoman.surfaces.managed import Managed
+from dragoman.surfaces.management import Management, named
 from dragoman.surfaces.passing import Whole, passed
 
 # What we say we are: new enough for every client that asks, plain dotted numbers for those that count.
 VERSION = "0.33.0"
 
-_TEMPLATE = "{{ .System }}\n{{ .Prompt }}"
 _FOREVER = timedelta(days=365 * 292)
 # How long (seconds) an Ollama server may take to say what it has loaded.
 _PS_PATIENCE = 2.0
@@ -51,13 +53,7 @@ _PS_PATIENCE = 2.0
 _MOST_PROBE = 4096
 _encode = msgspec.json.Encoder().encode
 
-_ELSEWHERE = "this gateway has no models of its own to {verb}: it passes calls on to others"
 _ABSENT: tuple[tuple[str, str, str], ...] = (
-    ("/api/create", "POST", _ELSEWHERE.format(verb="create")),
-    ("/api/copy", "POST", _ELSEWHERE.format(verb="copy (an alias in dragoman.toml gives a model another name)")),
-    ("/api/delete", "DELETE", _ELSEWHERE.format(verb="delete")),
-    ("/api/push", "POST", _ELSEWHERE.format(verb="push")),
-    ("/api/blobs/{digest:path}", "POST", "this gateway keeps no blobs"),
     ("/api/experimental/{name:path}", "POST", "this gateway does not search or fetch the web for its clients"),
 )
 
@@ -109,7 +105,6 @@ class OllamaSurface:
             ("/api/ps", "GET", self._ps),
             ("/api/version", "GET", self._version),
             ("/api/status", "GET", self._status),
-            ("/api/pull", "POST", self._pull),
             ("/api/embed", "POST", self._embed),
             ("/api/embeddings", "POST", self._embeddings),
             ("/api/me", "POST", self._me),
@@ -120,7 +115,7 @@ class OllamaSurface:
             Route(path, Endpoint(ollama, handle), methods=[verb]) for path, verb, handle in table
         ]
         routes += [Route(path, Endpoint(ollama, _absent(text)), methods=[verb]) for path, verb, text in _ABSENT]
-        return routes
+        return [*routes, *Management(self._relay).routes()]
 
     # --- generation ------------------------------------------------------------------------------
 
@@ -153,7 +148,9 @@ class OllamaSurface:
 
     def _may_change(self, plan: Plan) -> bool:
         """Whether a call of this plan may arrive as anything but what the client wrote."""
-        return bool(self._relay.settings.overrides) or any(it.card.dialect != "ollama" for it in plan.candidates)
+        return bool(self._relay.settings.overrides) or any(
+            it.card.dialect != "ollama" or it.derived is not None for it in plan.candidates
+        )
 
     async def _probe(self, exchange: Exchange, plan: Plan, path: str, body: bytes, own: Object) -> None:
         """A model is to be loaded, or not to be: Ollama servers are told, for all others we answer ourselves."""
@@ -186,18 +183,22 @@ class OllamaSurface:
         await exchange.reply({"cloud": {"disabled": True, "source": "config"}})
 
     async def _me(self, exchange: Exchange) -> None:
+        managed = Managed(self._relay)
+        if managed.allowed and exchange.scope["path"] == "/api/me":
+            await managed.account(exchange)
+            return
         raise GatewayError("authentication", "unauthorized")
 
     async def _tags(self, exchange: Exchange) -> None:
-        await self._relay.directory.recent()
+        await self._relay.recent()
         models = [
             {
                 "name": tagged(entry.name),
                 "model": tagged(entry.name),
-                "modified_at": modified(entry.card),
+                "modified_at": modified(entry),
                 "size": size(entry.card),
-                "digest": digest(entry.card),
-                "details": details(entry.card),
+                "digest": digest(entry),
+                "details": details(entry),
                 "capabilities": entry.card.capabilities,
             }
             for entry in visible(self._relay)
@@ -206,33 +207,41 @@ class OllamaSurface:
 
     async def _show(self, exchange: Exchange) -> None:
         body = await exchange.json(self._relay.settings.max_body)
-        name = _name(body)
-        card = await self._known(name)
-        if card.dialect == "ollama":
-            server = self._relay.server(card.upstream)
-            await exchange.reply(await server.ask("POST", "/api/show", {**body, "model": card.id}))
-            return
+        name = named(body)
+        entry = await entry_of(self._relay, name)
+        if entry is None:
+            raise GatewayError("model_not_found", f"model '{tagged(name)}' not found", param="model")
+        if entry.card.dialect == "ollama":
+            server = self._relay.server(entry.card.upstream)
+            told = await server.ask("POST", "/api/show", {**body, "model": entry.card.id})
+        else:
+            told = self._told(exchange, entry)
+        if entry.derived is not None and isinstance(told, dict):
+            told = shown(entry.derived, told) | {"modified_at": modified(entry)}
+        await exchange.reply(told)
+
+    def _told(self, exchange: Exchange, entry: Entry) -> Object:
+        """What there is to show of a model that no Ollama server has."""
+        card = entry.card
         arch = architecture(card)
         # GitHub Copilot shows the base name to the user, and wants to find the model it asked for under it.
         copilot = exchange.header(b"user-agent").startswith("GitHubCopilotChat/")
-        await exchange.reply(
-            {
-                "license": "",
-                "modelfile": f"# {card.display_name or card.id}, behind this gateway\nFROM {card.id}\n",
-                "parameters": f"{'num_ctx':<30} {card.context_window}",
-                "template": _TEMPLATE,
-                "details": details(card),
-                "model_info": {
-                    "general.architecture": arch,
-                    "general.basename": name if copilot else card.display_name or card.id,
-                    "general.parameter_count": 0,
-                    f"{arch}.context_length": card.context_window,
-                    f"{arch}.embedding_length": 0,
-                },
-                "capabilities": card.capabilities,
-                "modified_at": modified(card),
-            }
-        )
+        return {
+            "license": "",
+            "modelfile": f"# {card.display_name or card.id}, behind this gateway\nFROM {card.id}\n",
+            "parameters": f"{'num_ctx':<30} {card.context_window}",
+            "template": template(card),
+            "details": details(entry),
+            "model_info": {
+                "general.architecture": arch,
+                "general.basename": entry.name if copilot else card.display_name or card.id,
+                "general.parameter_count": 0,
+                f"{arch}.context_length": card.context_window,
+                f"{arch}.embedding_length": 0,
+            },
+            "capabilities": card.capabilities,
+            "modified_at": modified(entry),
+        }
 
     async def _ps(self, exchange: Exchange) -> None:
         now = datetime.now(UTC)
@@ -241,13 +250,14 @@ class OllamaSurface:
                 "name": name,
                 "model": name,
                 "size": 0,
-                "digest": digest(card),
-                "details": details(card),
+                "digest": digest(entry),
+                "details": details(entry),
                 "expires_at": rfc3339(now + timedelta(seconds=min(left, _FOREVER.total_seconds()))),
                 "size_vram": 0,
                 "context_length": card.context_window,
             }
             for name, card, left in self._loaded.now()
+            for entry in [Entry(name, card, self._relay.catalogue.derived_of(name))]
         ]
         await exchange.reply({"models": await self._really_loaded() + models})
 
@@ -259,39 +269,10 @@ class OllamaSurface:
         told = (answer.get("models") for answer in answers if isinstance(answer, dict))
         return [model for models in told if isinstance(models, list) for model in models if isinstance(model, dict)]
 
-    async def _pull(self, exchange: Exchange) -> None:
-        """Nothing is ever downloaded; a program that pulls before it calls is told that all is well."""
-        body = await exchange.json(self._relay.settings.max_body)
-        if not (body.get("model") or body.get("name")):
-            raise invalid("invalid model name", "model")
-        if await self._relay.find(_name(body)) is None:
-            raise GatewayError("not_found", "pull model manifest: file does not exist")
-        streamed = take(body, "stream", bool)
-        steps = ("pulling manifest", "verifying sha256 digest", "writing manifest", "success")
-        if streamed is False:
-            await exchange.reply_bytes(_encode({"status": steps[-1]}), JSON_TYPE)
-        else:
-            lines = b"".join(_encode({"status": step}) + b"\n" for step in steps)
-            await exchange.reply_bytes(lines, ollama.STREAM_TYPE.encode())
-
-    async def _known(self, name: str) -> Card:
-        card = await self._relay.find(name)
-        if card is None:
-            raise GatewayError("model_not_found", f"model '{tagged(name)}' not found", param="model")
-        return shown(self._relay, name, card)
-
 
 def _decode(dialect: ModuleType, body: bytes) -> Request:
     request: Request = dialect.decode_request(parse_object(body))
     return request
-
-
-def _name(body: Object) -> str:
-    """The model a request names: `model`, or `name` as older clients say."""
-    name = take(body, "model", str) or take(body, "name", str)
-    if not name:
-        raise invalid("model is required", "model")
-    return name
 
 
 def _absent(text: str) -> Handler:

@@ -20,7 +20,7 @@ from dragoman.surfaces.calls import answer, planned, prepare, received, stamp, w
 from dragoman.surfaces.embeddings import OPENAI, embed
 from dragoman.surfaces.exchange import Endpoint, Exchange, parse_object
 from dragoman.surfaces.fanout import answer_all
-from dragoman.surfaces.listing import created, visible
+from dragoman.surfaces.listing import created, entry_of, visible
 
 # A request may ask for this many calls at once; each one is billed.
 MAX_CHOICES = 128
@@ -113,7 +113,7 @@ class OpenAISurface:
     # --- discovery -------------------------------------------------------------------------------
 
     async def _models(self, exchange: Exchange) -> None:
-        await self._relay.directory.recent()
+        await self._relay.recent()
         entries = visible(self._relay)
         if exchange.header(b"anthropic-version"):
             exchange.dialect = anthropic
@@ -123,14 +123,14 @@ class OpenAISurface:
 
     async def _model(self, exchange: Exchange) -> None:
         name = unquote(exchange.scope["path_params"]["id"])
-        card = await self._relay.find(name)
+        entry = await entry_of(self._relay, name)
         if exchange.header(b"anthropic-version"):
             exchange.dialect = anthropic
-            await exchange.reply(model_object(name, card))
+            await exchange.reply(model_object(name, entry))
             return
-        if card is None:
+        if entry is None:
             raise GatewayError("model_not_found", f"The model '{name}' does not exist", param="model")
-        await exchange.reply(_model_object(Entry(name, card)))
+        await exchange.reply(_model_object(entry))
 
 
 def _chat_request(body: bytes, stream: bool | None) -> Request:
@@ -153,7 +153,7 @@ def _model_object(entry: Entry) -> Object:
     return {
         "id": entry.name,
         "object": "model",
-        "created": int(created(entry.card).timestamp()),
+        "created": int(created(entry).timestamp()),
         "owned_by": entry.card.upstream,
         "context_window": entry.card.context_window,
         "max_output_tokens": entry.card.max_output_tokens,

@@ -13,7 +13,6 @@ from dragoman.surfaces.guard import sent_keys
 def owner_in(exchange: Exchange, settings: Settings) -> str:
     """The owner as the store knows them: by the key that let the client in, or the one it sent where none is needed."""
     sent = sent_keys(exchange.scope)
-    known = [key.reveal().encode() for key in settings.api_keys]
-    if known:
-        sent = [key for key in sent if any([hmac.compare_digest(key, each) for each in known])]
+    if known := [key.reveal().encode() for key in settings.api_keys]:
+        sent = [key for key in sent if sum(hmac.compare_digest(key, each) for each in known)]
     return owner_of(str(sent[0], "latin-1")) if sent else ""

@@ -30,6 +30,9 @@ class Protocol(HttpToolsProtocol):
         # Weakly, for it holds the scope: memory in a circle waits for the collector.
         self.scope["extensions"] = {_EXTENSION: {"cycle": weakref.ref(self.cycle)}}
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Agents that would rather have a WebSocket are answered; the log need not have it each time."""
+
 
 def _cycle(scope: Scope) -> RequestResponseCycle | None:
     extensions = scope.get("extensions")

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from functools import partial
 
 from starlette.routing import BaseRoute, Route
 
-from dragoman.conversation import Object
 from dragoman.dialects import openai_responses
 from dragoman.dialects.contract import Stamp
 from dragoman.errors import GatewayError, invalid
 from dragoman.relay.call import Call
 from dragoman.relay.relay import Relay
-from dragoman.store.durable import Durable, Stores
+from dragoman.store.durable import Stores
 from dragoman.surfaces.background import Background, Running
 from dragoman.surfaces.calls import answer, planned, prepare, received, stamp
 from dragoman.surfaces.continuing import Asked, asked_for
@@ -25,6 +23,7 @@ from dragoman.surfaces.exchange import Endpoint, Exchange
 from dragoman.surfaces.keeping import Keeping, Memory
 from dragoman.surfaces.owner import owner_in
 from dragoman.surfaces.paging import page_of, query_of, shown, whole_number
+from dragoman.surfaces.through import through
 
 _MOST_EVENTS = 2**31
 # Seconds between two looks at a response that another process makes.
@@ -34,10 +33,10 @@ _LOOK = 1.0
 class ResponsesSurface:
     """`/v1/responses`, and the same paths without the prefix."""
 
-    def __init__(self, relay: Relay, store: Durable, background: Background) -> None:
+    def __init__(self, relay: Relay, background: Background) -> None:
         self._relay = relay
-        self._store = store
         self._background = background
+        self._store = background.store
 
     def routes(self) -> list[BaseRoute]:
         table = [
@@ -62,7 +61,8 @@ class ResponsesSurface:
         asked = await asked_for(body, self._store, owner)
         name, plan = await planned(exchange, self._relay, asked.body, seen)
         mark = stamp("resp_", name)
-        call = await prepare(exchange, self._relay, plan, asked.decoded)
+        way = through(exchange, plan, asked, "/v1/responses")
+        call = await prepare(exchange, self._relay, plan, asked.decoded, way)
         memory = self._memory(asked, owner, mark) if asked.keeps else None
         keeper = Keeping(call, mark, memory, asked.members(mark.id))
         if asked.background and memory is not None:
@@ -72,9 +72,7 @@ class ResponsesSurface:
             await answer(exchange, self._relay, call, mark, keeper)
 
     def _memory(self, asked: Asked, owner: str, mark: Stamp) -> Memory:
-        return Memory(
-            self._store, owner, asked.own(mark.id), previous=asked.previous, conversation=asked.conversation
-        )
+        return Memory(self._store, owner, asked.own(mark.id), previous=asked.previous, conversation=asked.conversation)
 
     async def _in_background(self, exchange: Exchange, call: Call, running: Running, keeper: Keeping) -> None:
         async def work(own: Exchange) -> None:
@@ -112,10 +110,11 @@ class ResponsesSurface:
     async def _replayed(self, owner: str, id: str, after: int) -> AsyncIterator[bytes]:
         """The events of a response whose own are gone, once it is done: as if each item had come at once."""
         stores = await self._store.open()
-        while (response := await stores.responses.get(owner, id))["status"] in ("queued", "in_progress"):
+        response = await stores.responses.get(owner, id)
+        while response["status"] in ("queued", "in_progress"):  # another process makes it
             await asyncio.sleep(_LOOK)
-        frames = openai_responses.replay(shown(response, {}))
-        yield b"".join(frames[after:])
+            response = await stores.responses.get(owner, id)
+        yield b"".join(openai_responses.replay(shown(response, {}))[after:])
 
     async def _delete(self, exchange: Exchange) -> None:
         id = _id(exchange)

@@ -122,7 +122,7 @@ def test_a_model_that_is_not_there() -> None:
     assert anthropic.encode_error(GatewayError("model_not_found", "model: x"))["error"]["message"] == "model: x"
 
 
-def test_a_code_of_another_dialect_stays_there() -> None:
+def test_a_code_that_only_says_the_kind_again_is_left_out() -> None:
     error = GatewayError("context_length", "m", code="context_length_exceeded")
     assert "details" not in anthropic.encode_error(error)["error"]
 

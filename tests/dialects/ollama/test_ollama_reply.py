@@ -246,7 +246,12 @@ def test_what_is_no_answer_is_an_error(members: dict[str, Any], words: str) -> N
         (400, {"error": '{"error":{"code":400,"message":"bad grammar"}}'}, "invalid_request", "bad grammar"),
         (500, {"error": '{"error": {"message": 1}}'}, "upstream", '{"error": {"message": 1}}'),
         (500, {"error": "{no JSON"}, "upstream", "{no JSON"),
-        (401, {"error": "unauthorized", "signin_url": "https://example.org"}, "authentication", "unauthorized"),
+        (
+            401,
+            {"error": "unauthorized", "signin_url": "https://example.org"},
+            "authentication",
+            "unauthorized; sign in at https://example.org",
+        ),
         (403, b"", "permission", "the upstream answered with HTTP status 403"),
         (429, {"error": "slow down"}, "rate_limit", "slow down"),
         (500, {"error": {"message": "inner"}}, "upstream", "inner"),

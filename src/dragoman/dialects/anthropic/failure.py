@@ -13,7 +13,7 @@ import msgspec
 
 from dragoman.conversation import Object
 from dragoman.dialects.anthropic.vocabulary import ERROR_KINDS
-from dragoman.errors import TABLE, GatewayError, Kind
+from dragoman.errors import TABLE, GatewayError, Kind, placed
 from dragoman.framing import sse
 
 _decode = msgspec.json.Decoder().decode
@@ -22,8 +22,8 @@ _encode = msgspec.json.Encoder().encode
 THREAD_UNSUPPORTED = "thread_unsupported_request"
 """The code on which the SDKs send the whole conversation instead of a thread."""
 
-_CODES = frozenset((THREAD_UNSUPPORTED,))
-"""Values of `GatewayError.code` that are this wire's `error.details.error_code`."""
+_SAID = frozenset(row.openai_code for row in TABLE.values())
+"""OpenAI's codes that say no more than the kind does; SDKs take one they do not know for none."""
 
 # Wordings with which the API says that the conversation does not fit the model's window.
 _OVERFLOW = ("prompt is too long", "exceed context limit", "exceeds the context window")
@@ -58,8 +58,8 @@ _STATUS_KINDS: dict[int, Kind] = {
 
 def encode_error(error: GatewayError, request_id: str = "") -> Object:
     """The error envelope.  `request_id` is also the answer's `request-id` header."""
-    document = _envelope(error.kind, error.message, request_id)
-    if error.code in _CODES:
+    document = _envelope(error.kind, placed(error), request_id)
+    if error.code and error.code not in _SAID:
         document["error"]["details"] = {"error_code": error.code}
     return document
 
@@ -124,7 +124,7 @@ def _number(digits: str) -> int:
 def decode_error(status: int, body: bytes, retry_after: float | None) -> GatewayError:
     """Any answer that is not a success, JSON or not, as our error."""
     kind: Kind = _STATUS_KINDS.get(status, "invalid_request" if 400 <= status < 500 else "upstream")
-    message = ""
+    message, code = "", None
     try:
         document = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -132,9 +132,13 @@ def decode_error(status: int, body: bytes, retry_after: float | None) -> Gateway
     if isinstance(document, dict) and isinstance(detail := document.get("error"), dict):
         message = str(detail.get("message") or "")
         kind = error_kind(str(detail.get("type") or ""), message, kind)
+        more = detail.get("details")
+        said = more.get("error_code") if isinstance(more, dict) else None
+        code = said if isinstance(said, str) else None
     elif isinstance(document, dict) and isinstance(detail, str):
         message = detail
-    return GatewayError(kind, message or f"the upstream answered with HTTP status {status}", retry_after=retry_after)
+    message = message or f"the upstream answered with HTTP status {status}"
+    return GatewayError(kind, message, code=code, retry_after=retry_after)
 
 
 def error_kind(name: str, message: str, default: Kind) -> Kind:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from dragoman.conversation import Object, Request
+from dragoman.conversation import JSON, Object, Request
 from dragoman.dialects.ollama.messages import decode_messages
 from dragoman.dialects.ollama.options import decode_options
 from dragoman.dialects.ollama.vocabulary import NAME
@@ -68,4 +68,4 @@ def decode_given(parameters: Object, messages: list[Object]) -> Request:
     return given
 
 
-_NOTHING = (None, "", [], {}, False)
+_NOTHING: tuple[JSON, ...] = (None, "", [], {}, False)

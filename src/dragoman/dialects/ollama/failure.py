@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from dragoman.conversation import JSON, Object
-from dragoman.errors import GatewayError, Kind
+from dragoman.errors import GatewayError, Kind, placed
 
 _decode = msgspec.json.Decoder().decode
 
@@ -35,7 +35,7 @@ _OVERFLOW = (
 
 def encode_error(error: GatewayError) -> Object:
     """A flat string.  Clients look for "not found" to tell a missing model from everything else."""
-    message = error.message
+    message = placed(error)
     if error.kind == "model_not_found" and "not found" not in message:
         message = f"model not found: {message}"
     return {"error": message}
@@ -59,6 +59,8 @@ def decode_error(status: int, body: bytes, retry_after: float | None) -> Gateway
 def error_message(body: JSON) -> str:
     """The text of `{"error": text}`; proxies in between like OpenAI's object better."""
     match body:
+        case {"error": str(text), "signin_url": str(url)}:
+            return f"{text}; sign in at {url}"
         case {"error": str(text)} | {"error": {"message": str(text)}}:
             return _unwrapped(text)
         case {"error": error} if error:

@@ -161,8 +161,14 @@ def _members(value: JSON) -> tuple[list[str], str, str | None]:
             return words, message if isinstance(message, str) else "", param if isinstance(param, str) else None
         value = inner
     if isinstance(value, list):  # FastAPI's {"detail": [{"loc", "msg"}]}
-        value = "; ".join(str(item.get("msg")) for item in value if isinstance(item, dict) and item.get("msg"))
+        value = "; ".join(_complaint(item) for item in value if isinstance(item, dict) and item.get("msg"))
     return [], value if isinstance(value, str) else "", None
+
+
+def _complaint(item: Object) -> str:
+    loc = item.get("loc")
+    steps = ".".join(map(str, loc)) if isinstance(loc, list) else ""
+    return f"{steps}: {item['msg']}" if steps else str(item["msg"])
 
 
 def _kind(words: list[str], message: str, status: int | None) -> Kind:

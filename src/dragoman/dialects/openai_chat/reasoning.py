@@ -70,7 +70,13 @@ def _encode_told(thought: Thinking, index: int, own: bool) -> Object:
 
 
 def _left(element: Object, known: tuple[str, ...] = ()) -> Object:
-    return {key: value for key, value in element.items() if key not in known and value is not None}
+    """What an element says besides its text and its proof, and what does not follow from these."""
+    rest = {key: value for key, value in element.items() if key not in known and value is not None}
+    if rest.get("type") in ("reasoning.text", "reasoning.encrypted"):
+        del rest["type"]
+    if str(rest.get("id")).startswith(OURS):
+        del rest["id"]
+    return rest
 
 
 def decode_detail(detail: Object, at: str, *, theirs: bool = False) -> Thinking | None:
@@ -88,8 +94,8 @@ def decode_detail(detail: Object, at: str, *, theirs: bool = False) -> Thinking 
     form = take(detail, "format", str, at) or ANTHROPIC_FORMAT
     if not theirs and (form == ANTHROPIC_FORMAT or form.startswith(OURS)):
         origin = _SIGNER if form == ANTHROPIC_FORMAT else form.removeprefix(OURS)
-        sealed = "signature" not in detail
-        return Thinking(text=text, seal=Seal(origin, proof), redacted=sealed, extra=_left(detail, ("signature", "data")))
+        rest = _left(detail, ("signature", "data"))
+        return Thinking(text=text, seal=Seal(origin, proof), redacted="signature" not in detail, extra=rest)
     detail["format"] = form
     return Thinking(text=text, seal=Seal(NAME, json_text(detail)), redacted=not text and "signature" not in detail)
 

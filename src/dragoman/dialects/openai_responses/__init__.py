@@ -11,6 +11,7 @@ from dragoman.dialects.openai_responses.decoder import Decoder
 from dragoman.dialects.openai_responses.encoder import Encoder
 from dragoman.dialects.openai_responses.failure import decode_error, encode_error, error_event, told_error
 from dragoman.dialects.openai_responses.listing import input_items
+from dragoman.dialects.openai_responses.replay import replay
 from dragoman.dialects.openai_responses.reply import decode_reply, encode_reply, output_items
 from dragoman.dialects.openai_responses.request import decode_request, encode_request
 from dragoman.dialects.openai_responses.response import count_body, response_object
@@ -38,6 +39,7 @@ __all__ = [
     "error_event",
     "input_items",
     "output_items",
+    "replay",
     "response_object",
     "told_error",
     "without_envelopes",

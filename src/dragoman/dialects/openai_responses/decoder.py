@@ -46,6 +46,7 @@ _IDLE = frozenset(
         *("response.reasoning_text.done", "response.reasoning.done", "response.reasoning_summary.done"),
         *("response.function_call_arguments.done", "response.custom_tool_call_input.done"),
         *("response.refusal.done", "response.compaction.compacting"),
+        *("response.reasoning_part.added", "response.reasoning_part.done"),  # vLLM's
     }
 )
 _TOOLS = ("web_search", "file_search", "code_interpreter", "image_generation", "mcp", "shell", "apply_patch")
@@ -180,6 +181,7 @@ class Decoder:
         kind = "reasoning" if inner(event, "part").get("type") == "reasoning_text" else "message"
         item = self._item(kind, event)
         item.place = _number(event, "content_index", item.place + bool(item.told))
+        self._told = None
 
     def _settle(self, event: Object, part: JSON) -> None:
         if inner({"part": part}, "part").get("type") in ("output_text", "refusal"):
@@ -257,7 +259,8 @@ class Decoder:
             note(self.skipped, "logprobs")
         told = end_reason(response, frozenset(self._spoken.said), self.skipped)
         usage = decode_usage(response["usage"]) if isinstance(response.get("usage"), dict) else None
-        self._parts.say(Finish(told, usage, skipped=self.skipped or None, extra=self._late(response)))
+        late = self._late(response)
+        self._parts.say(Finish(told, usage, skipped=self.skipped or None, extra=late))
 
     def _tell_rest(self, response: Object) -> None:
         """What is in the whole output and was not told.  Items may have other ids there: their order counts."""

@@ -13,12 +13,9 @@ from dragoman.dialects.logprobs import decode_logprobs
 from dragoman.dialects.openai_responses.sealed import enclose, kept_seal
 from dragoman.dialects.openai_responses.tools import flat_name
 from dragoman.dialects.openai_responses.vocabulary import ITEM, NAME
-from dragoman.dialects.sources import is_address
+from dragoman.dialects.sources import FILES, is_address
 from dragoman.dialects.untold import NOTHING, note
 from dragoman.ids import mint
-
-_FILES = frozenset({"file_citation", "container_file_citation", "file_path"})
-
 
 # --- items --------------------------------------------------------------------------------------
 
@@ -84,7 +81,7 @@ def encode_annotation(citation: Citation, start: int, end: int) -> Object | None
     One that came as such keeps its own place, where that is in the text.
     """
     own = citation.extra
-    if own.get("type") in _FILES:
+    if own.get("type") in FILES:
         return own
     if not is_address(citation.url):
         return None

@@ -89,9 +89,9 @@ def end_reason(body: Object, said: frozenset[type[Part]], skipped: list[str]) ->
     """Why an answer with parts of the kinds `said` ended.  A reason nobody knows is noted in `skipped`."""
     why = inner(body, "incomplete_details").get("reason")
     if why is not None or body.get("status") == "incomplete":
-        if why not in _REASONS:
+        if (reason := _REASONS.get(str(why))) is None:
             note(skipped, "incomplete_details.reason")
-        return _REASONS.get(str(why), "other")
+        return reason or "other"
     if ToolCall in said:
         return "tool_calls"
     return "refusal" if Refusal in said and Text not in said else "stop"

@@ -44,6 +44,7 @@ from dragoman.dialects.untold import note
 
 Channel = Literal["text", "refusal", "content", "summary", "call"]
 _decode = msgspec.json.Decoder().decode
+_UNCITED = "an annotation of a text that is not there"
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -74,6 +75,7 @@ class Item:
         self.told: dict[tuple[Channel, int], list[str]] = {}
         self.cited: dict[int, int] = {}
         self.scored: set[int] = set()
+        self.early = False  # something was cited before there were words
 
     @property
     def id(self) -> str:
@@ -248,12 +250,16 @@ class Spoken:
                 item.scored.add(piece.place)
                 self._parts.tokens = piece.tokens
             self._parts.text(key, part(text="", extra={ITEM: rest} if rest else {}), piece.text)
-        if piece.citation is not None:
-            item.cited[piece.place] = item.cited.get(piece.place, 0) + 1
-            if self._parts.kind == key:
-                self._parts.say(CitationDelta(self._parts.index, piece.citation))
-            else:
-                note(self._skipped, "an annotation of a text that is not there")
+        if piece.citation is None:
+            return
+        if (piece.channel, piece.place) not in item.told:
+            item.early = True  # the end of the text has it, too
+            return
+        item.cited[piece.place] = item.cited.get(piece.place, 0) + 1
+        if self._parts.kind == key:
+            self._parts.say(CitationDelta(self._parts.index, piece.citation))
+        else:
+            note(self._skipped, _UNCITED)
 
     # --- the end of things ------------------------------------------------------------------------
 
@@ -293,6 +299,8 @@ class Spoken:
             note(self._skipped, f"{item.kind} without a name")
         elif item.kind not in (*CALLS, "message", "reasoning"):
             note(self._skipped, f"{item.kind or 'an item'} without an end")
+        if item.early and not item.told:
+            note(self._skipped, _UNCITED)
         self._parts.close()
         item.over, self.live = True, None
 
@@ -304,9 +312,13 @@ class Spoken:
     def _finish_thought(self, item: Item, whole: Object) -> None:
         item.head = {**item.head, **whole} if not item.told else item.head
         channel = next(iter(item.told), ("content" if words(whole.get("content")) else "summary", 0))[0]
-        for place, text in enumerate(_placed(whole.get(channel))):
-            missing = self._missing(item.said(channel, place), text) if text else ""
-            self._tell(item, Piece(channel, place, missing))
+        gap = GAP if channel == "summary" else ""
+        told, place = (
+            gap.join("".join(said) for said in item.told.values()),
+            max((at for _, at in item.told), default=0),
+        )
+        if text := gap.join(words(whole.get(channel))):
+            self._tell(item, Piece(channel, place, self._missing(told, text)))
         seal = seal_of({**item.head, **whole}, plain=any(said == "content" for said, _ in item.told))
         if seal is None:
             return
@@ -334,8 +346,3 @@ class Spoken:
         for part in decode_item(whole, "", self._skipped):
             if isinstance(part, Foreign):
                 self._parts.begin(NAME, part)
-
-
-def _placed(value: JSON) -> list[str]:
-    """The text of each part of a thought, where it stands."""
-    return ["".join(words(part)) for part in listed(value)]

@@ -345,7 +345,7 @@ def encode_choice(request: Request) -> Object:
     body: Object = {} if choice.parallel is None else {"parallel_tool_calls": choice.parallel}
     named = {tool.name: _encode_tool(tool, own) for tool in request.tools if not tool.hosted}
     match request.extra.get("tool_choice") if own else None:
-        case {"tools": {"hosted": list(hosted)}}:
+        case {"tools": list(hosted)}:
             pass
         case {"type": str()} as said:
             return body | {"tool_choice": said}

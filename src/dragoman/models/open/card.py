@@ -53,6 +53,8 @@ _WIRES = {
         media=Bounds(sounds=("audio/wav",)),  # https://github.com/ollama/ollama/issues/15427
     ),
     "openai_chat": _Wire(True, False, True, ON_DEMAND, ("low", "medium", "high")),
+    # https://platform.openai.com/docs/api-reference/responses/create
+    "openai_responses": _Wire(True, False, True, ON_DEMAND, ("low", "medium", "high")),
 }
 
 

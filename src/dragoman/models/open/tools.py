@@ -97,7 +97,7 @@ def _fit_tool(tool: Tool, card: Card, losses: Losses) -> Tool:
     if merged:
         losses.emulate(f"tools.{tool.name}", f"the branches of {', '.join(merged)} are offered together")
     strict = tool.strict
-    if strict and card.dialect == "openai_chat" and not is_closed(schema):
+    if strict and card.dialect != "ollama" and not is_closed(schema):
         losses.drop(f"tools.{tool.name}.strict", "these servers are strict only where every member is required")
         strict = None
     return replace(tool, schema=schema, strict=strict, extra={})

@@ -1,0 +1,129 @@
+"""The derived models of this gateway: kept in the store, and in the catalogue of every gateway that shares it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from dragoman.dialects.ollama.creation import decode_given
+from dragoman.errors import GatewayError
+from dragoman.models.derived import Derived, Spec
+from dragoman.models.sources import normal
+from dragoman.relay.directory import Directory
+from dragoman.store.durable import Durable
+
+log = logging.getLogger("dragoman.derived")
+
+# In seconds: how often the store is looked at, how old what is known may be when somebody asks for a name nobody knows,
+# and how long that one waits.
+_EVERY = 2.0
+_RECENT = 0.5
+_PATIENCE = 2.0
+
+MOST = 1000
+"""How many derived models there may be: each is in the memory of every gateway."""
+MOST_BYTES = 1024 * 1024
+"""How large one may be, as JSON."""
+
+
+class Stored(Protocol):
+    """A derived model as the store has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def spec(self) -> dict[str, Any]: ...
+    @property
+    def created_at(self) -> float: ...
+    @property
+    def modified_at(self) -> float: ...
+
+
+class Derivations:
+    """Keeps `directory.catalogue` in step with the store.  `clock` gives monotonic seconds.
+
+    As long as there is no store, none is opened.
+    """
+
+    def __init__(self, durable: Durable, directory: Directory, clock: Callable[[], float]) -> None:
+        self._durable = durable
+        self._directory = directory
+        self._clock = clock
+        self._read_at = -_EVERY
+        self._turn = asyncio.Lock()
+        self._seen: dict[str, float] = {}
+        self._reading: asyncio.Task[None] | None = None
+
+    async def keep_current(self) -> None:
+        """Look at the store now and then, until cancelled."""
+        while True:
+            await self.recent(0.0)
+            await asyncio.sleep(_EVERY)
+
+    async def recent(self, age: float = _RECENT) -> None:
+        """Make sure that what is known is not older than `age` seconds, without waiting for long.
+
+        A store that does not answer changes nothing.
+        """
+        if self._durable.empty or self._read_at + age > self._clock():
+            return
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._quietly())
+        await asyncio.wait([self._reading], timeout=_PATIENCE)
+
+    async def put(self, spec: Spec) -> None:
+        """Keep it under its name; one that is there already is replaced.  Raises `GatewayError`."""
+        key = normal(spec.name)
+        known = self._directory.catalogue.derived
+        if key not in known and len(known) >= MOST:
+            raise GatewayError("too_large", f"there are {MOST} derived models already; remove one first")
+        plain = msgspec.to_builtins(spec)
+        if len(msgspec.json.encode(plain)) > MOST_BYTES:
+            raise GatewayError("too_large", f"a derived model may be {MOST_BYTES} bytes, and this one is more")
+        stores = await self._durable.open()
+        await stores.derived.put(key, plain)
+        await self._read()
+
+    async def remove(self, name: str) -> bool:
+        """Whether there was one.  Raises `GatewayError`."""
+        stores = await self._durable.open()
+        gone = await stores.derived.delete(normal(name))
+        await self._read()
+        return gone
+
+    async def _quietly(self) -> None:
+        try:
+            await self._read()
+        except GatewayError as error:
+            log.debug("derived models cannot be read: %s", error.message)
+            self._read_at = self._clock()
+
+    async def _read(self) -> None:
+        """What the store has now.  One reads after the other, so that the catalogue never goes back."""
+        async with self._turn:
+            stores = await self._durable.open()
+            rows = await stores.derived.all()
+            seen = {row.name: row.modified_at for row in rows}
+            if seen != self._seen:
+                derived = {each.key: each for each in read_all(rows)}
+                self._directory.catalogue = self._directory.catalogue.with_derived(derived)
+                self._seen = seen
+            self._read_at = self._clock()
+
+
+def read_all(rows: Iterable[Stored]) -> list[Derived]:
+    """Those that make sense here; a newer dragoman may keep others."""
+    found = []
+    for row in rows:
+        try:
+            spec = msgspec.convert(row.spec, Spec)
+            given = decode_given(spec.parameters, spec.messages)
+        except (msgspec.ValidationError, GatewayError) as error:
+            log.warning("the derived model %s makes no sense here: %s", row.name, error)
+            continue
+        found.append(Derived(spec=spec, given=given, created=row.created_at, modified=row.modified_at))
+    return found
