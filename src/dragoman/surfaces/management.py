@@ -203,9 +203,10 @@ def spec_of(name: str, creation: Creation, base: Entry, losses: Losses) -> Spec:
         license=creation.license,
         kept=creation.kept,
     )
-    for member in spec.unused:
+    whole = derive(spec, None if base.derived is None else base.derived.spec)
+    for member in whole.unused:
         losses.drop(member, "it is kept and shown, but calls are not answered with it")
-    return derive(spec, None if base.derived is None else base.derived.spec)
+    return whole
 
 
 def named(body: Object) -> str:

@@ -79,7 +79,7 @@ ERRORS: list[tuple[int, Any, Kind, str]] = [
     (404, {"detail": "Not Found"}, "not_found", "Not Found"),
     (408, {}, "timeout", "the upstream answered with status 408"),
     (413, {"error": {"message": "big"}}, "too_large", "big"),
-    (422, {"detail": [{"loc": ["body"], "msg": "field required"}]}, "invalid_request", "field required"),
+    (422, {"detail": [{"loc": ["body"], "msg": "field required"}]}, "invalid_request", "body: field required"),
     (429, {"error": {"message": "slow", "type": "requests", "code": "rate_limit_exceeded"}}, "rate_limit", "slow"),
     (429, {"error": {"message": "pay", "type": "insufficient_quota", "code": "insufficient_quota"}}, "billing", "pay"),
     (429, {"error": {"code": 429, "message": "m", "metadata": {}}}, "rate_limit", "m"),

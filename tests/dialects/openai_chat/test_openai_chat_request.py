@@ -38,7 +38,7 @@ def test_the_module_is_a_whole_dialect() -> None:
         ({"stream": True}, "stream", True),
         ({"stream": None}, "stream", False),
         ({"max_tokens": 5}, "max_tokens", 5),
-        ({"max_completion_tokens": 7, "max_tokens": 5}, "max_tokens", 7),
+        ({"max_completion_tokens": 5, "max_tokens": 5}, "max_tokens", 5),
         ({"max_completion_tokens": 0, "max_tokens": 5}, "max_tokens", 5),
         ({"max_tokens": -1}, "max_tokens", None),
         ({"max_tokens": 8.0}, "max_tokens", 8),
@@ -73,7 +73,7 @@ def test_the_module_is_a_whole_dialect() -> None:
             "format",
             Format(kind="schema", schema=SCHEMA),
         ),
-        ({"response_format": {"type": "json_schema", "json_schema": {"name": "n"}}}, "format", Format(kind="json")),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "format", Format(kind="json")),
         (
             {
                 "response_format": {
@@ -93,6 +93,37 @@ def test_members(ask: Ask, members: Object, name: str, value: Any) -> None:
 
 
 ON: dict[str, Any] = {"enabled": True, "visible": True}
+
+
+def test_two_names_for_two_limits_are_not_one(ask: Ask) -> None:
+    request = ask(max_completion_tokens=7, max_tokens=5)
+    assert (request.max_tokens, request.extra) == (7, {"max_tokens": 5})
+
+
+def test_what_is_said_of_a_form_without_a_schema_is_kept(ask: Ask) -> None:
+    said = {"type": "json_schema", "json_schema": {"name": "n", "description": "d", "strict": True}}
+    request = ask(response_format=said)
+    assert request.format == Format(kind="json")
+    assert request.extra == {"response_format": {"json_schema": said["json_schema"]}}
+    assert openai_chat.encode_request(request, Losses())["response_format"] == said
+
+
+def test_what_a_thought_says_besides_comes_home(ask: Ask) -> None:
+    details = [
+        {"type": "reasoning.summary", "summary": "Hm.", "id": "rs_1", "format": "openai-responses-v1", "index": 0},
+        {"type": "reasoning.text", "text": "So.", "index": 1, "of_tomorrow": 1},
+    ]
+    request = ask(messages=[{"role": "assistant", "content": "Yes.", "reasoning_details": details}])
+    assert openai_chat.encode_request(request, Losses())["messages"][0]["reasoning_details"] == details
+
+
+def test_a_tools_other_name_stays_beside_its_result(ask: Ask) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    messages = [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "name": "g", "content": "done"},
+    ]
+    assert openai_chat.encode_request(ask(messages=messages), Losses())["messages"] == messages
 
 
 @pytest.mark.parametrize(
