@@ -293,7 +293,10 @@ def test_the_whole_file(tmp_path: Path) -> None:
         ),
         (
             '[[upstream]]\nname = "a"\ndialect = "gopher"\n',
-            ['{file}:3: upstream[0].dialect is "gopher", but must be "anthropic" or "ollama" or "openai_chat"'],
+            [
+                '{file}:3: upstream[0].dialect is "gopher", but must be "anthropic" or "ollama" or "openai_chat"'
+                ' or "openai_responses"'
+            ],
         ),
         (
             '[[upstream]]\nname = "a"\nkey = "hush"\nkey_variable = "K"\n',

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.mutation import rows_anthropic, rows_claude, rows_codecs, rows_home, rows_local, rows_relay, rows_servers
+from tests.mutation import (
+    rows_anthropic,
+    rows_claude,
+    rows_codecs,
+    rows_home,
+    rows_local,
+    rows_relay,
+    rows_responses,
+    rows_servers,
+)
 from tests.mutation.rows import Row
 
 _TABLES = {
@@ -15,5 +24,6 @@ _TABLES = {
     "in the relay": rows_relay.ROWS,
     "at home": rows_home.ROWS,
     "as it is": rows_codecs.ROWS,
+    "to a Responses server": rows_responses.ROWS,
 }
 ROWS: list[Row] = [replace(row, name=f"{of}: {row.name}") for of, rows in _TABLES.items() for row in rows]

@@ -89,6 +89,28 @@ served = one_of(
         "tool_use_id": "srvtoolu_1",
         "content": {"type": "bash_code_execution_result", "stdout": WORD, "stderr": WORD, "return_code": 0},
     },
+    {
+        "type": "web_search_tool_result",
+        "tool_use_id": "srvtoolu_1",
+        "content": {"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"},
+    },
+    {
+        "type": "code_execution_tool_result",
+        "tool_use_id": "srvtoolu_1",
+        "content": {
+            "type": "code_execution_result",
+            "stdout": WORD,
+            "stderr": WORD,
+            "return_code": 3,
+            "content": [{"type": "code_execution_output", "file_id": WORD}],
+        },
+    },
+    {
+        "type": "text_editor_code_execution_tool_result",
+        "tool_use_id": "srvtoolu_1",
+        "content": {"type": "text_editor_code_execution_view_result", "file_type": "text", "content": WORD},
+    },
+    {"type": "tool_use", "id": "toolu_code", "name": "f", "input": {"a": WORD}, "caller": {"type": "direct"}},
     {"type": "mcp_tool_use", "id": "m1", "name": WORD, "server_name": WORD, "input": {"a": WORD}},
     {"type": "mcp_tool_result", "tool_use_id": "m1", "is_error": True, "content": [{"type": "text", "text": WORD}]},
     {"type": "mcp_tool_result", "tool_use_id": "m1", "content": WORD},
@@ -160,6 +182,9 @@ custom = st.fixed_dictionaries(
 )
 hosted = one_of(
     {"type": "web_search_20250305", "name": "web_search", "allowed_domains": [WORD]},
+    {"type": "web_search_20260209", "name": "web_search", "user_location": {"type": "approximate", "city": WORD}},
+    {"type": "web_fetch_20250910", "name": "web_fetch", "max_uses": 4711, "citations": {"enabled": True}},
+    {"type": "code_execution_20250825", "name": "code_execution"},
     {"type": "bash_20250124", "name": "bash"},
     {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool", "max_characters": 4711},
 )
@@ -183,12 +208,14 @@ def bodies(draw: st.DrawFn) -> Object:
                     {"type": "enabled", "budget_tokens": 5120},
                     {"type": "disabled"},
                     {"type": "adaptive", "display": "omitted"},
+                    {"type": "between_tools"},
+                    {"type": "disabled", "of_tomorrow": WORD},
                 ),
-                "output_config": one_of({"effort": "low"}, {"effort": "max"})
+                "output_config": one_of({"effort": "low"}, {"effort": "max"}, {"of_tomorrow": WORD})
                 | st.builds(lambda schema: {"format": {"type": "json_schema", "schema": schema}}, SCHEMAS),
                 "metadata": one_of({"user_id": WORD}, {"user_id": WORD, "team": WORD}),
                 "service_tier": one_of("auto"),
-                "container": one_of(WORD),
+                "container": one_of(WORD, {"id": WORD, "skills": [{"type": "custom", "skill_id": WORD}]}),
                 "mcp_servers": one_of([{"type": "url", "url": WORD, "name": WORD}]),
                 "context_management": one_of(
                     {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},

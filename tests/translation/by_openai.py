@@ -34,7 +34,10 @@ reasoning = one_of(
     {"reasoning_details": [{"type": "reasoning.encrypted", "data": WORD, "format": "anthropic-claude-v1"}]},
     {"reasoning_details": [{"type": "reasoning.encrypted", "data": WORD, "format": "openai-responses-v1", "id": "r"}]},
     {"reasoning_details": [{"type": "reasoning.summary", "summary": WORD, "format": "unknown"}]},
+    {"reasoning_details": [{"type": "reasoning.text", "text": WORD, "id": "r", "of_tomorrow": WORD, "index": 0}]},
+    {"reasoning_details": [{"type": "reasoning.text", "text": WORD, "index": 0}], "reasoning": WORD},
     {"thinking_blocks": [{"type": "thinking", "thinking": WORD, "signature": "EsQ="}], "reasoning_content": "x"},
+    {"thinking_blocks": [{"type": "redacted_thinking", "data": WORD, "of_tomorrow": WORD}]},
 )
 
 
@@ -54,7 +57,8 @@ def turns(draw: st.DrawFn) -> list[Object]:
             if draw(some(9)):
                 parts = content if draw(some(9)) else st.lists(text | media, min_size=1, max_size=2)
                 result: Object = {"role": "tool", "content": draw(parts)}
-                out.append(result | ({"tool_call_id": id} if id else {"name": name}))
+                named = draw(one_of({}, {}, {"name": name}, {"name": WORD})) if id else {"name": name}
+                out.append(result | named | ({"tool_call_id": id} if id else {}))
         if draw(some(8)) or not waiting:
             said = draw(content | st.lists(text | media, min_size=1, max_size=3))
             out.append({"role": "user", "content": said} | draw(one_of({}, {}, {}, {"name": WORD})))
@@ -120,10 +124,14 @@ def bodies(draw: st.DrawFn) -> Object:
                 "frequency_penalty": one_of(0.31),
                 "presence_penalty": one_of(0.41),
                 "logprobs": one_of(True),
+                "top_logprobs": one_of(7),
                 "stop": one_of(WORD, [WORD], [WORD] * 4),
                 "reasoning_effort": one_of("none", "minimal", "low", "high", "max"),
-                "reasoning": one_of({"max_tokens": 5120}, {"enabled": True, "exclude": True}),
+                "reasoning": one_of({"max_tokens": 5120}, {"enabled": True, "exclude": True}, {"of_tomorrow": WORD}),
+                "thinking": one_of({"type": "enabled", "budget_tokens": 5120, "of_tomorrow": WORD}),
+                "cache_control": one_of({"type": "ephemeral"}, {"type": "ephemeral", "scope": WORD}),
                 "response_format": one_of({"type": "text"}, {"type": "json_object"})
+                | one_of({"type": "json_schema", "json_schema": {"name": WORD, "description": WORD}})
                 | st.builds(
                     lambda schema, more: {"type": "json_schema", "json_schema": {"name": "n", "schema": schema} | more},
                     SCHEMAS,
@@ -139,7 +147,10 @@ def bodies(draw: st.DrawFn) -> Object:
                 "prediction": one_of({"type": "content", "content": WORD}),
                 "prompt_cache_key": one_of(WORD),
                 "service_tier": one_of("flex", "auto"),
-                "web_search_options": one_of({"user_location": WORD}),
+                "web_search_options": one_of(
+                    {"user_location": {"type": "approximate", "approximate": {"city": WORD, "of_tomorrow": WORD}}},
+                    {"search_context_size": "high", "of_tomorrow": WORD},
+                ),
                 "chat_template_kwargs": one_of({"k": WORD}),
                 "of_tomorrow": one_of(WORD),
             },

@@ -16,6 +16,8 @@ from dragoman.losses import Losses
 
 # A version is part of the name of all of them but the toolsets of other servers.
 _ANTHROPICS = re.compile(r"[a-z]+(_[a-z0-9]+)*_20\d{6}|tool_search_tool_(bm25|regex)|mcp_toolset")
+# Those whose name is that of their type: programs that have no place for the name (Ollama's SDK) send the type alone.
+_NAMED = re.compile(r"(web_search|web_fetch|code_execution|tool_search_tool_(?:bm25|regex))(?:_20\d{6})?")
 _SEARCH = re.compile(r"web_search_20\d{6}")
 _LOCATION = ("city", "region", "country", "timezone")
 _SIZES = ("low", "medium", "high")
@@ -31,8 +33,11 @@ def is_anthropics(tool: Object) -> bool:
 
 def anthropics_tool(tool: Object) -> Tool:
     """Such a tool, whole."""
-    name = tool.get("name")
-    return Tool(name=name if isinstance(name, str) and name else str(tool["type"]), hosted=True, extra=tool)
+    kind, name = str(tool["type"]), tool.get("name")
+    if not name and (named := _NAMED.fullmatch(kind)):
+        name = named[1]
+        tool = {"type": kind, **tool, "name": name}
+    return Tool(name=name if isinstance(name, str) and name else kind, hosted=True, extra=tool)
 
 
 # --- a search of the web --------------------------------------------------------------------------

@@ -98,7 +98,8 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     def takes(self, name: str) -> bool:
         """Whether a model of the configuration or of an upstream is called so: no derived one can be."""
         plain = normal(name)
-        if plain in self.routes or plain in self.own:
+        owner, slash, _ = name.lower().partition("/")
+        if plain in self.routes or plain in self.own or (slash and owner in (*self.sources, "anthropic")):
             return True
         if plain in self.derived:
             return False
@@ -106,7 +107,6 @@ class Catalogue(Struct, frozen=True, kw_only=True):
         return (
             plain in self.cards
             or plain in self.aliases
-            or name.partition("/")[0].lower() in self.sources
             or any(line == card.line for card in self.cards.values() if line)
         )
 

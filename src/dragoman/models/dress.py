@@ -43,7 +43,7 @@ def dress(body: Object, server: Server, losses: Losses, *, own: bool = False) ->
     _limit(dressed, server)
     _stop(dressed, server, losses)
     _reasoning(dressed, server, losses)
-    _format(dressed, server, losses)
+    _format(dressed, server, losses, own)
     _choice(dressed, server, losses)
     _tools(dressed, server, losses, own)
     dressed["messages"] = _messages(body.get("messages") or [], server, losses, own)
@@ -133,7 +133,7 @@ def _reasoning(body: Object, server: Server, losses: Losses) -> None:
             losses.drop("reasoning", f"{server.name} has no switch for it")
 
 
-def _format(body: Object, server: Server, losses: Losses) -> None:
+def _format(body: Object, server: Server, losses: Losses, own: bool) -> None:
     asked = body.get("response_format")
     if not isinstance(asked, dict) or (kind := asked.get("type")) in server.formats:
         return
@@ -147,8 +147,9 @@ def _format(body: Object, server: Server, losses: Losses) -> None:
         case "json_schema" if "json_object" in server.formats:
             body["response_format"] = {"type": "json_object"}
             losses.drop("format.schema", f"{server.name} makes sure of JSON, but not of a schema")
-            if (asked.get("json_schema") or {}).get("description"):
-                losses.drop("format.description", f"{server.name} is told nothing of the form but that it is JSON")
+            for name in ("description", *(("name",) if own else ())):
+                if (asked.get("json_schema") or {}).get(name):
+                    losses.drop(f"format.{name}", f"{server.name} is told nothing of the form but that it is JSON")
         case "json_object" | "json_schema":
             del body["response_format"]
             losses.drop("format", f"{server.name} has no JSON mode")

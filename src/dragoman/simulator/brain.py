@@ -79,9 +79,9 @@ def respond(approved: Approved) -> Answer:
     if (not read or _choice(body)["type"] in ("any", "tool")) and (calls := choose_calls(body)):
         return Answer([*think(approved), *calls], "tool_use")
     schema = _told_schema(body) or (wanted or {}).get("schema")
-    if not read and not client_tools(body) and _hosted_search(body):
-        return search(approved, "" if schema is None else _json_answer(schema, body))
     words = _sentence(approved) if schema is None else _json_answer(schema, body)
+    if not read and not client_tools(body) and _hosted_search(body):
+        return search(approved, words if schema is not None or _wants_json(body) else "")
     return Answer([*think(approved), text(words)])
 
 
@@ -101,7 +101,7 @@ def question(body: Object) -> str:
 def _sentence(approved: Approved) -> str:
     body = approved.body
     asked = question(body)[:_LONGEST_ECHO]
-    if _WANTS_JSON.search(_instructions(body)):
+    if _wants_json(body):
         return msgspec.json.encode({"simulator": approved.card.id, "you_said": asked}).decode()
     lines = [
         f"Hello! This is dragoman's simulator standing in for {approved.card.display_name}; no real model was asked."
@@ -111,6 +111,10 @@ def _sentence(approved: Approved) -> str:
     if asked:
         lines.append(f"You said: {asked}")
     return "\n\n".join(lines)
+
+
+def _wants_json(body: Object) -> bool:
+    return _WANTS_JSON.search(_instructions(body)) is not None
 
 
 def _instructions(body: Object) -> str:

@@ -33,6 +33,7 @@ _LINES = b"application/x-ndjson"
 _GET = ("/", "/api/version", "/api/tags")
 _GET_ONLY = ("/api/ps",)
 _BLOBS = "/api/blobs/"
+_ME = {"id": "00000000-0000-4000-8000-000000000001", "email": "sim@example.com", "name": "sim", "bio": "", "avatarurl": "", "plan": "free"}
 _WORK = ("/api/pull", "/api/push", "/api/create")
 
 
@@ -137,6 +138,8 @@ class OllamaSimulator(Books):
             case "POST" | "HEAD" if path.startswith(_BLOBS):
                 status = self.library.blob(record.method, path.removeprefix(_BLOBS), raw)
                 await _reply(send, b"", _PLAIN, status=status)
+            case "POST" if path == "/api/me":
+                await _reply(send, encode(_ME), _JSON)
             case "POST" if path in REQUESTS and path != "/api/delete":
                 await self._post(path, record, receive, send)
             case _ if path in REQUESTS or path in (*_GET, *_GET_ONLY):

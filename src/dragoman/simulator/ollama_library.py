@@ -35,11 +35,11 @@ class Library:
     def pull(self, body: Object) -> Lines:
         """Progress that ends in success; for what nobody has it fails after the first line."""
         name = body.get("model") or body.get("name") or ""
-        if Name.parse(name) is None:
+        if (spelled := Name.parse(name)) is None:
             raise bad("invalid model name")
         lines: Lines = [{"status": "pulling manifest"}]
         try:
-            model = self._remote.get(name) or self._shelf.find(name)
+            model = self._remote.get(spelled.shortest) or self._shelf.find(name)
         except Refused:
             return [*lines, {"error": _NO_MANIFEST}]
         self._shelf.put(model)

@@ -66,7 +66,9 @@ def _pieces(made: Responded) -> list[Piece]:
                 out.append(Piece({**head, "action": action}, []))
     if made.answer.stop_reason == "refusal":
         words = str((made.answer.stop_details or {}).get("explanation") or "I cannot help with that.")
-        refusal = {"type": "refusal", "refusal": words}
+        refusal: Object = {"type": "refusal", "refusal": words}
+        if made.flavor.responses == "llamacpp":
+            refusal = {"type": "output_text", "text": words, "annotations": []}
         out.append(Piece(_head(made, len(out)) | {"content": [refusal]}, pieces(words)))
     if out and made.answer.stop_reason in _INCOMPLETE and "status" in out[-1].item:
         out[-1].item["status"] = "incomplete"

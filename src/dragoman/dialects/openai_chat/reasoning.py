@@ -30,14 +30,18 @@ def decode_reasoning(message: Object, at: str, *, theirs: bool = False) -> list[
     """
     blocks = objects(message.pop("thinking_blocks", None) or [], path(at, "thinking_blocks"))
     details = objects(message.pop("reasoning_details", None) or [], path(at, "reasoning_details"))
-    texts = [take(message, key, str, at) for key in ("reasoning_content", "reasoning")]
+    texts = {key: text for key in ("reasoning_content", "reasoning") if (text := take(message, key, str, at))}
     thoughts = [_placed(decode_block(block, where), where, at) for block, where in blocks]
     if not any(thoughts):
         thoughts = [_placed(decode_detail(detail, where, theirs=theirs), where, at) for detail, where in details]
     if all(thought is None or thought.redacted for thought in thoughts):
         # Nothing of it can be read: what can is not in the richest member.
-        thoughts = [next((Thinking(text=text) for text in texts if text), None), *thoughts]
-    return [thought for thought in thoughts if thought]
+        thoughts = [next((Thinking(text=text) for text in texts.values()), None), *thoughts]
+    told = [thought for thought in thoughts if thought]
+    if not theirs:
+        said = "".join(thought.text for thought in told)
+        message |= {key: text for key, text in texts.items() if text.strip() not in said}
+    return told
 
 
 def _placed(thought: Thinking | None, where: str, at: str) -> Thinking | None:

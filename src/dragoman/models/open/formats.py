@@ -66,7 +66,7 @@ def _in_words(wanted: Format) -> str:
 
 def _held(request: Request, wanted: Format, losses: Losses) -> Request:
     """The grammar of the schema; and the schema in words, where it says more than the grammar can."""
-    held = Held(titled(wanted).schema)
+    held = Held(titled(wanted).schema, whole=True)
     constrained = replace(request, format=replace(wanted, schema=held.schema))
     if held.unheld:
         losses.emulate("format", f"{', '.join(held.unheld)}: not enforced, but described to the model")

@@ -1,4 +1,5 @@
-"""JSON Schemas as the grammars of local servers hold them: without references, and without what no grammar can say.
+"""JSON Schemas as the grammars of local servers hold them: without what no grammar can say, and with references only
+where a schema contains itself.
 
 Ollama and llama.cpp turn a schema into a grammar; a keyword it cannot hold is passed over, and some are an error.
 https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
@@ -22,6 +23,9 @@ _UNHELD = frozenset(
 # Of numbers, only whole ones can be counted out.
 _LIMITS = frozenset(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"))
 _SILENT = frozenset(("$defs", "definitions", "$schema", "$id", "$comment"))
+# Where something is written before the schema inside begins: a grammar may come back to itself only after that.
+_INNER = frozenset(("properties", "items", "prefixItems", "additionalProperties"))
+_SAYS_NOTHING = frozenset(("$ref", "title", "description", "default", "examples"))
 
 # A pattern is held when it begins and ends with the text, and is made of characters, classes and repetitions.
 _PATTERN = re.compile(r"\^(?:[^\\]|\\[^a-zA-Z0-9])*\$", re.DOTALL)
@@ -30,21 +34,33 @@ _MAX_DEPTH = 32
 
 
 class Held:
-    """`schema` for the grammar, and `unheld`: the keywords it does not hold, sorted."""
+    """`schema` for the grammar, and `unheld`: the keywords it does not hold, sorted.
 
-    def __init__(self, schema: Object) -> None:
+    `whole`: the grammar is made of this schema alone, and what contains itself is in its `$defs`.
+    """
+
+    def __init__(self, schema: Object, *, whole: bool = False) -> None:
         self._root = schema
+        self._whole = whole
         self._nodes = 0
         self._unheld: set[str] = set()
-        walked = self._walk(schema, (), 0)
+        self._names: dict[str, str] = {}
+        walked = self._walk(schema, (), (), 0)
         self.schema: Object = walked if isinstance(walked, dict) else {}
+        definitions: Object = {}
+        while len(definitions) < len(self._names):
+            ref, name = list(self._names.items())[len(definitions)]
+            definitions[name] = self._walk(pointed(schema, ref), (ref,), (ref,), 0)
+        if definitions:
+            self.schema["$defs"] = definitions
 
     @property
     def unheld(self) -> list[str]:
         return sorted(self._unheld)
 
-    def _walk(self, node: JSON, path: tuple[str, ...], depth: int) -> JSON:
-        """`node` without references; `path` are those we are inside of.  Where it has no end anything is allowed."""
+    def _walk(self, node: JSON, path: tuple[str, ...], bare: tuple[str, ...], depth: int) -> JSON:
+        """`node` without references; `path` are those we are inside of, `bare` those with nothing written since.
+        Where it has no end anything is allowed."""
         self._nodes += 1
         if not isinstance(node, dict):
             return node
@@ -53,28 +69,32 @@ class Held:
             return {}
         node = leniently(node)
         if isinstance(ref := node.get("$ref"), str):
+            if self._whole and ref in path and ref not in bare and node.keys() <= _SAYS_NOTHING:
+                return {"$ref": f"#/$defs/{self._names.setdefault(ref, f'r{len(self._names)}')}"}
             target = None if ref in path else pointed(self._root, ref)
             if not isinstance(target, dict):
                 self._unheld.add("$ref")
                 return {}
-            return self._walk(target | {k: v for k, v in node.items() if k != "$ref"}, (*path, ref), depth + 1)
-        return self._members(node, path, depth + 1)
+            beside = {k: v for k, v in node.items() if k != "$ref"}
+            return self._walk(target | beside, (*path, ref), (*bare, ref), depth + 1)
+        return self._members(node, path, bare, depth + 1)
 
-    def _members(self, node: Object, path: tuple[str, ...], depth: int) -> Object:
+    def _members(self, node: Object, path: tuple[str, ...], bare: tuple[str, ...], depth: int) -> Object:
         out: Object = {}
         for key, value in node.items():
             if key in _SILENT:
                 continue
+            since = () if key in _INNER else bare
             if not _is_held(key, value, node):
                 self._unheld.add(key)
             elif key in VALUES:
                 out[key] = value
             elif key in TABLES and isinstance(value, dict):
-                out[key] = {name: self._walk(child, path, depth) for name, child in self._possible(value)}
+                out[key] = {name: self._walk(child, path, since, depth) for name, child in self._possible(value)}
             elif isinstance(value, list):
-                out[key] = [self._walk(item, path, depth) for item in value]
+                out[key] = [self._walk(item, path, since, depth) for item in value]
             else:
-                out[key] = self._walk(value, path, depth)
+                out[key] = self._walk(value, path, since, depth)
         if "oneOf" in out:
             self._unheld.add("oneOf")  # a grammar does not count how many branches fit
             if "anyOf" not in out:
