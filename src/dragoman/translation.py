@@ -145,7 +145,9 @@ def _part_leftovers(content: list[Part], places: list[str], origin: str) -> Iter
         if part.extra and type(part) is not Foreign:  # a foreign block is reported whole
             yield from ((item_of(at), name) for name in part.extra.get(_ITEM, ()) if origin == _RESPONSES)
             said = (each for name, value in part.extra.items() if value not in _NOTHING for each in _named(name, value))
-            idle = _IDLE if type(part) is Thinking else ()
+            idle: tuple[str, ...] = _IDLE if type(part) is Thinking else ()
+            if type(part) is ToolResult and part.name and part.extra.get("name") == part.name:
+                idle = ("name",)  # the name of the tool, which its call has, too
             said = (name for name in said if name.rpartition(".")[2] not in idle)
             yield from ((at, name) for name in said if not (name == _ITEM and origin == _RESPONSES))
         if type(part) is Media and part.name and part.kind != "document":

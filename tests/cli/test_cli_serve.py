@@ -15,6 +15,7 @@ from types import ModuleType
 from urllib.request import Request, urlopen
 
 import pytest
+from msgspec.structs import replace
 
 from dragoman import surfaces
 from dragoman.cli.absent import away, look
@@ -28,18 +29,20 @@ CLOUD = Upstream(name="cloud", dialect="openai_chat", base_url="https://llm.exam
 
 
 class Server(ModuleType):
-    """Stands for `dragoman.surfaces.server`."""
+    """Stands for `dragoman.surfaces.server`.  `settings` are without the directory of data, which is in some home."""
 
     def __init__(self) -> None:
         super().__init__("dragoman.surfaces.server")
         self.settings: Settings | None = None
+        self.data_dir = ""
         self.reload: Callable[[], Settings] | None = None
         self.error: OSError | None = None
 
     def run(
         self, settings: Settings, *, started: Callable[[str], None] | None, reload: Callable[[], Settings] | None
     ) -> None:
-        self.settings, self.reload = settings, reload
+        self.data_dir, self.settings = settings.data_dir, replace(settings, data_dir="")
+        self.reload = reload and (lambda: replace(reload(), data_dir=""))
         if self.error:
             raise self.error
         assert started

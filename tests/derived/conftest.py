@@ -28,7 +28,7 @@ class House(NamedTuple):
     claude: Simulator
     box: OllamaSimulator
     http: httpx.Client
-    client: ollama.Client
+    client: Any
 
     def post(self, path: str, body: dict[str, Any], **more: Any) -> httpx.Response:
         return self.http.post(path, json=body, **more)
@@ -47,7 +47,13 @@ def house(**settings: Any) -> Iterator[House]:
             Upstream(name="anthropic", base_url=claude.url, key=Secret("sk-test")),
             Upstream(name="box", dialect="ollama", base_url=box.url),
         )
-        given = {"host": "127.0.0.1", "port": 0, "upstreams": upstreams, "retries": 0, "default_model": None}
+        given: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": 0,
+            "upstreams": upstreams,
+            "retries": 0,
+            "default_model": None,
+        }
         gateway = stack.enter_context(run_gateway(Settings(**(given | settings))))
         http = stack.enter_context(httpx.Client(base_url=gateway.url, timeout=20, trust_env=False))
         client = stack.enter_context(ollama.Client(gateway.url, timeout=20.0, trust_env=False))

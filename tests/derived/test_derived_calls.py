@@ -12,7 +12,7 @@ import pytest
 from tests.derived.conftest import House, house
 
 FEW = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me!"}]
-HI = [{"role": "user", "content": "Hi"}]
+HI: Any = [{"role": "user", "content": "Hi"}]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,9 +51,9 @@ def test_from_ollama(home: House, stream: bool) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_from_openai(home: House, stream: bool) -> None:
-    client = openai.OpenAI(base_url=f"{home.url}/v1", api_key="x", max_retries=0)
+    client: Any = openai.OpenAI(base_url=f"{home.url}/v1", api_key="x", max_retries=0)
     with client:
-        answer: Any = client.chat.completions.create(model="mario", messages=HI, stream=stream)  # type: ignore[call-overload]
+        answer: Any = client.chat.completions.create(model="mario", messages=HI, stream=stream)
         assert (list(answer)[-1] if stream else answer).model == "mario"
         assert told(home) == FILLED
         client.completions.create(model="mario", prompt="Hi", temperature=0.9)
@@ -161,7 +161,7 @@ def test_the_configuration_fills_in_what_is_missing() -> None:
     from dragoman.config.settings import Override, Route, Target  # noqa: PLC0415
 
     overrides = {"m": Override(top_k=5, temperature=0.9), "claude-haiku": Override(top_k=9)}
-    route = Route(name="team", targets=(Target(model="m"), Target(model="claude-haiku")))
+    route = Route(name="team", targets=(Target(model="m"), Target(model="claude-haiku", order=1)))
     with house(aliases={"boss": "m"}, overrides=overrides, routes=(route,)) as home:
         home.client.create("m", from_="claude-haiku", parameters={"temperature": 0.2}, system="M.")
         home.client.create("t", from_="team", system="T.")
@@ -218,34 +218,35 @@ def test_the_newest_is_listed_first_with_what_programs_cut_and_parse(home: House
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "status", "words"),
+    ("question", "body", "status", "words"),
     [
-        ("POST", "/api/create", {"model": "x y", "from": "mario"}, 400, "invalid model name"),
-        ("POST", "/api/create", {"from": "mario"}, 400, "invalid model name"),
-        ("POST", "/api/create", {"model": "x"}, 400, "neither 'from' or 'files' was specified"),
-        ("POST", "/api/create", {"model": "x", "modelfile": "FROM mario"}, 400, "neither 'from' or 'files'"),
-        ("POST", "/api/create", {"model": "x", "from": "nobody"}, 404, "file does not exist"),
-        ("POST", "/api/create", {"model": "claude-haiku", "from": "mario"}, 409, "choose another name"),
-        ("POST", "/api/create", {"model": "qwen3:8b", "from": "mario"}, 409, "choose another name"),
-        ("POST", "/api/create", {"model": "box/x", "from": "mario"}, 409, "choose another name"),
-        ("POST", "/api/create", {"model": "x", "from": "mario", "quantize": "q4_0"}, 403, "manage_models"),
-        ("POST", "/api/create", {"model": "x", "from": "mario", "adapters": {"a": "b"}}, 403, "manage_models"),
-        ("POST", "/api/create", {"model": "x", "from": "mario", "system": "x" * 2**20}, 413, "1048576"),
-        ("POST", "/api/create", None, 400, "missing request body"),
-        ("POST", "/api/copy", {"source": "mario", "destination": "a b"}, 400, 'destination "a b" is invalid'),
-        ("POST", "/api/copy", {"source": "a b", "destination": "x"}, 400, 'source "a b" is invalid'),
-        ("POST", "/api/copy", {"source": "mario"}, 400, 'destination "" is invalid'),
-        ("POST", "/api/copy", {"source": "nobody", "destination": "x"}, 404, 'model "nobody" not found'),
-        ("POST", "/api/copy", {"source": "mario", "destination": "claude-haiku"}, 409, "choose another name"),
-        ("DELETE", "/api/delete", {}, 400, "model is required"),
-        ("DELETE", "/api/delete", {"model": "a b"}, 400, 'name "a b" is invalid'),
-        ("DELETE", "/api/delete", {"model": "nobody"}, 404, "model 'nobody' not found"),
-        ("DELETE", "/api/delete", {"name": "qwen3:8b"}, 403, "stays"),
-        ("POST", "/api/push", {"model": "mario"}, 403, "manage_models"),
-        ("POST", "/api/blobs/sha256:00", None, 403, "manage_models"),
+        ("POST /api/create", {"model": "x y", "from": "mario"}, 400, "invalid model name"),
+        ("POST /api/create", {"from": "mario"}, 400, "invalid model name"),
+        ("POST /api/create", {"model": "x"}, 400, "neither 'from' or 'files' was specified"),
+        ("POST /api/create", {"model": "x", "modelfile": "FROM mario"}, 400, "neither 'from' or 'files'"),
+        ("POST /api/create", {"model": "x", "from": "nobody"}, 404, "file does not exist"),
+        ("POST /api/create", {"model": "claude-haiku", "from": "mario"}, 409, "choose another name"),
+        ("POST /api/create", {"model": "qwen3:8b", "from": "mario"}, 409, "choose another name"),
+        ("POST /api/create", {"model": "box/x", "from": "mario"}, 409, "choose another name"),
+        ("POST /api/create", {"model": "x", "from": "mario", "quantize": "q4_0"}, 403, "manage_models"),
+        ("POST /api/create", {"model": "x", "from": "mario", "adapters": {"a": "b"}}, 403, "manage_models"),
+        ("POST /api/create", {"model": "x", "from": "mario", "system": "x" * 2**20}, 413, "1048576"),
+        ("POST /api/create", None, 400, "missing request body"),
+        ("POST /api/copy", {"source": "mario", "destination": "a b"}, 400, 'destination "a b" is invalid'),
+        ("POST /api/copy", {"source": "a b", "destination": "x"}, 400, 'source "a b" is invalid'),
+        ("POST /api/copy", {"source": "mario"}, 400, 'destination "" is invalid'),
+        ("POST /api/copy", {"source": "nobody", "destination": "x"}, 404, 'model "nobody" not found'),
+        ("POST /api/copy", {"source": "mario", "destination": "claude-haiku"}, 409, "choose another name"),
+        ("DELETE /api/delete", {}, 400, "model is required"),
+        ("DELETE /api/delete", {"model": "a b"}, 400, 'name "a b" is invalid'),
+        ("DELETE /api/delete", {"model": "nobody"}, 404, "model 'nobody' not found"),
+        ("DELETE /api/delete", {"name": "qwen3:8b"}, 403, "stays"),
+        ("POST /api/push", {"model": "mario"}, 403, "manage_models"),
+        ("POST /api/blobs/sha256:00", None, 403, "manage_models"),
     ],
 )
-def test_what_is_refused(home: House, method: str, path: str, body: Any, status: int, words: str) -> None:
+def test_what_is_refused(home: House, question: str, body: Any, status: int, words: str) -> None:
+    method, path = question.split()
     before = home.names()
     answer = home.http.request(method, path, json=body) if body is not None else home.http.request(method, path)
     assert answer.status_code == status, answer.text

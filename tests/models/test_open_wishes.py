@@ -149,6 +149,53 @@ HARD: list[tuple[Object, object, bool]] = [
 ]
 
 
+# What contains itself: the grammar comes back to it by a reference, wherever something stands before it.
+_KID: Object = {"anyOf": [{"$ref": "#/$defs/P"}, {"type": "null"}]}
+_PERSON: Object = {"type": "object", "properties": {"name": {"type": "string"}, "kid": _KID}}
+_HELD: Object = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "kid": {"anyOf": [{"$ref": "#/$defs/r0"}, {"type": "null"}]}},
+}
+_LIST: Object = {"type": "array", "items": {"$ref": "#", "description": "a list again"}}
+_EVEN: Object = {
+    "even": {"type": "object", "properties": {"odd": {"$ref": "#/$defs/odd"}}},
+    "odd": {"type": "array", "items": {"$ref": "#/$defs/even"}},
+}
+HARD += [
+    ({"$ref": "#/$defs/P", "$defs": {"P": _PERSON}}, {**_HELD, "$defs": {"r0": _HELD}}, False),
+    (
+        {"$ref": "#/$defs/even", "$defs": _EVEN},
+        {
+            "type": "object",
+            "properties": {"odd": {"type": "array", "items": {"$ref": "#/$defs/r0"}}},
+            "$defs": {
+                "r0": {"type": "object", "properties": {"odd": {"type": "array", "items": {"$ref": "#/$defs/r0"}}}}
+            },
+        },
+        False,
+    ),
+    ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "json", True),
+    (
+        {"type": "array", "items": {"$ref": "#/$defs/a"}, "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}]}}},
+        {"type": "array", "items": {"anyOf": [{}]}},
+        True,
+    ),
+    (
+        {"$ref": "#/$defs/a", "$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a", "minItems": 1}}}},
+        {"type": "array", "items": {}},
+        True,
+    ),
+]
+
+
+def test_a_grammar_comes_back_to_the_whole_schema() -> None:
+    _, body, losses = opened(asked(format=Format(kind="schema", schema=_LIST)), OLLAMA)
+    inner = {"type": "array", "items": {"$ref": "#/$defs/r0"}}
+    first = {**inner, "description": "a list again"}
+    assert body["format"] == {"type": "array", "items": first, "$defs": {"r0": inner}}
+    assert not losses.emulated  # a description is only told
+
+
 @pytest.mark.parametrize(("schema", "grammar", "emulated"), HARD)
 def test_what_a_grammar_cannot_hold_is_told(schema: Object, grammar: object, emulated: bool) -> None:
     _, body, losses = opened(asked(format=Format(kind="schema", schema=schema)), OLLAMA)

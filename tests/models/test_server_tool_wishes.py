@@ -103,6 +103,23 @@ def test_a_search_of_chat_completions_stays_as_it_was() -> None:
     assert not done.dropped
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("web_search_20250305", "web_search"),
+        ("web_fetch_20250910", "web_fetch"),
+        ("code_execution_20250825", "code_execution"),
+        ("tool_search_tool_bm25_20251119", "tool_search_tool_bm25"),
+        ("tool_search_tool_regex", "tool_search_tool_regex"),
+    ],
+)
+@pytest.mark.parametrize("source", ["ollama", "openai_chat"])
+def test_a_tool_of_anthropics_may_come_without_its_name(source: str, kind: str, name: str) -> None:
+    done = translated(source, tools=[{"type": kind}])
+    assert done.body["tools"] == [{"type": kind, "name": name}]
+    assert translated(source, tools=[{"type": kind, "name": "own"}]).body["tools"][0]["name"] == "own"
+
+
 # --- Anthropic's tools elsewhere ------------------------------------------------------------------
 
 

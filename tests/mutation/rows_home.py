@@ -108,6 +108,22 @@ ROWS: list[Row] = [
         dropped="tools.write tool_choice",
     ),
     row(
+        "two tellings of one thought",
+        CHAT,
+        said("Hi", {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm.", "reasoning": "Well."}, "And?"),
+        VLLM,
+        dropped="thinking",
+        ours="thinking",
+    ),
+    row(
+        "a name for a form that nobody is told",
+        CHAT,
+        asked(response_format={"type": "json_schema", "json_schema": {"name": "card"}}),
+        local(CHAT, "deepseek"),
+        dropped="response_format.json_schema.schema response_format.json_schema.name",
+        ours="response_format.json_schema.schema",
+    ),
+    row(
         "what a wish to think says besides",
         CHAT,
         asked(reasoning={"effort": "low", "of_tomorrow": 1}),

@@ -9,12 +9,15 @@ from unittest.mock import Mock
 from dragoman.config import Settings
 from dragoman.conversation import Reply, Seal, Text, Thinking, ToolCall
 from dragoman.dialects import anthropic, ollama, openai_chat
+from dragoman.dialects.ollama.creation import decode_create, decode_given
 from dragoman.dialects.untold import of_reply
 from dragoman.errors import GatewayError
 from dragoman.losses import Losses
-from dragoman.models.catalogue import Resolution
+from dragoman.models.catalogue import Entry, Resolution
+from dragoman.models.derived import Derived, Spec
 from dragoman.relay.call import Call, Plan, Way
 from dragoman.relay.carrying import Carrier
+from dragoman.surfaces.management import spec_of
 from tests.mutation.answers import answered, sse
 from tests.mutation.rows import Object, Row, claude, local, mended, row
 from tests.mutation.said import CITY, asked, call, function, result, said, schema
@@ -109,6 +112,35 @@ def _passed() -> Losses:
     return asyncio.run(once())
 
 
+MARIO = Spec(
+    name="mario:latest",
+    base="some-model",
+    template="{{ .Prompt }}",
+    parameters={"repeat_penalty": 1.5, "num_gpu": 1},
+    kept={"renderer": "r", "requires": "0.1"},
+)
+
+
+def _derived() -> Losses:
+    """A call of a derived model: what it has, and its server has no use for."""
+
+    async def once() -> Losses:
+        given = decode_given(MARIO.parameters, MARIO.messages)
+        mario = Derived(spec=MARIO, given=given, created=0.0, modified=0.0)
+        resolution = Resolution("mario", THINKS, derived=mario)
+        return (await Carrier(Settings(fetch=False), lambda: 0.0).made(_call(asked()), resolution)).losses
+
+    return asyncio.run(once())
+
+
+def _created() -> Losses:
+    """A derived model as it is made."""
+    losses = Losses()
+    body = {"model": "mario", "from": "x", "template": "t", "parser": "p", "requires": "0.1", "info": {"a": 1}}
+    spec_of("mario:latest", decode_create(body), Entry("x", BLIND), losses)
+    return losses
+
+
 def _told_of_a_reply() -> Losses:
     losses = Losses()
     reply = Reply(id="x", model="m", origin="anthropic", content=[Text(text="Ho")], extra={"container": {"id": "c"}})
@@ -169,6 +201,10 @@ ROWS: list[Row] = [
         emulated="response_format.json_schema.schema response_format",
     ),
     Row("what no server of its own dialect takes", _passed, frozenset({"messages[1].content[0]"}), frozenset()),
+    Row(
+        "what a derived model has in vain", _derived, frozenset({"template", "renderer", "repeat_penalty"}), frozenset()
+    ),
+    Row("a derived model that is made", _created, frozenset({"info", "template", "parser"}), frozenset()),
     Row("a member of an answer", _told_of_a_reply, frozenset({"reply.container"}), frozenset()),
     Row("a member of an answer in words", _reworded, frozenset(), frozenset({"reply.content[0].citations"})),
 ]

@@ -145,6 +145,13 @@ def test_tools_anthropic_defines_get_their_own_input(sdk: anthropic.Anthropic) -
     assert calls_of(answer) == [("bash", {"command": "echo hello"})]
 
 
+def test_json_that_is_asked_for_in_words_stays_json_after_a_search(sdk: anthropic.Anthropic) -> None:
+    search: Any = {"type": "web_search_20250305", "name": "web_search"}
+    answer = ask(sdk, "who was a dragoman?", tools=[search], system="Answer with one JSON object.")
+    assert [block.type for block in answer.content] == ["server_tool_use", "web_search_tool_result", "text"]
+    assert msgspec.json.decode("".join(block.text for block in answer.content if block.type == "text"))
+
+
 def test_the_hosted_search_is_run_here(sdk: anthropic.Anthropic) -> None:
     answer = ask(sdk, "who was a dragoman?", tools=[{"type": "web_search_20250305", "name": "web_search"}])
     kinds = [block.type for block in answer.content]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import httpx
@@ -27,7 +28,7 @@ class Row(NamedTuple):
     body: Object
     told: dict[str, tuple[int, Object | str]]
     headers: str = ""
-    answered: dict[str, str] = {}
+    answered: Mapping[str, str] = MappingProxyType({})
 
 
 def anthropics(kind: str, message: str, **more: Any) -> Object:

@@ -147,8 +147,9 @@ def _format(body: Object, server: Server, losses: Losses, own: bool) -> None:
         case "json_schema" if "json_object" in server.formats:
             body["response_format"] = {"type": "json_object"}
             losses.drop("format.schema", f"{server.name} makes sure of JSON, but not of a schema")
-            for name in ("description", *(("name",) if own else ())):
-                if (asked.get("json_schema") or {}).get(name):
+            said = asked.get("json_schema") or {}
+            for name in ("description",) if "schema" in said or not own else ("description", "name"):
+                if said.get(name):
                     losses.drop(f"format.{name}", f"{server.name} is told nothing of the form but that it is JSON")
         case "json_object" | "json_schema":
             del body["response_format"]
@@ -298,11 +299,11 @@ def _message(message: Object, at: str, server: Server, losses: Losses, own: bool
         dressed["role"] = "system"
     if "name" in dressed and not server.names and (not own or "name" in server.refuses):
         name, content = dressed.pop("name"), dressed.get("content")
-        if content:
+        if content and dressed.get("role") != "tool":
             dressed["content"] = _signed_with(name, content)
             losses.emulate(f"{at}.name", "written before the text")
         else:
-            losses.drop(f"{at}.name", f"{server.name} takes no names of speakers, and this one says nothing")
+            losses.drop(f"{at}.name", f"{server.name} takes no names of speakers, and this one says nothing itself")
     if dressed.get("role") == "assistant":
         _thoughts(dressed, server, losses)
     if isinstance(content := dressed.get("content"), list):
@@ -320,8 +321,10 @@ def _signed_with(name: str, content: Any) -> Any:
 
 def _thoughts(message: Object, server: Server, losses: Losses) -> None:
     """Earlier reasoning under the name this server reads it by; gone, with a word, where it reads none."""
-    text = message.pop("reasoning_content", None) or message.pop("reasoning", None)
-    message.pop("reasoning", None)
+    texts = [said for name in ("reasoning_content", "reasoning") if (said := message.pop(name, None))]
+    text = texts[0] if texts else None
+    if any(str(other).strip() not in str(text) for other in texts[1:]):
+        losses.drop("thinking", f"{server.name} is sent one telling of earlier reasoning, and there were two")
     if server.replay and (text or (server.must_replay and message.get("tool_calls"))):
         message[server.replay] = text or ""
     said = message.pop("reasoning_details", None)

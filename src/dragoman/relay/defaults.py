@@ -70,7 +70,7 @@ def report_unused(derived: Derived | None, dialect: str, losses: Losses) -> None
     for name in derived.spec.unused:
         losses.drop(name, f"{derived.name} has it, and only an Ollama server could use it")
     if dialect != "ollama":
-        for name in given_options(derived).keys() - HANDLED:
+        for name in (each for each in given_options(derived) if each not in HANDLED):
             losses.drop(name, f"{derived.name} sets it, and the {dialect} API has no such member")
 
 

@@ -33,7 +33,14 @@ _LINES = b"application/x-ndjson"
 _GET = ("/", "/api/version", "/api/tags")
 _GET_ONLY = ("/api/ps",)
 _BLOBS = "/api/blobs/"
-_ME = {"id": "00000000-0000-4000-8000-000000000001", "email": "sim@example.com", "name": "sim", "bio": "", "avatarurl": "", "plan": "free"}
+_ME = {
+    "id": "00000000-0000-4000-8000-000000000001",
+    "email": "sim@example.com",
+    "name": "sim",
+    "bio": "",
+    "avatarurl": "",
+    "plan": "free",
+}
 _WORK = ("/api/pull", "/api/push", "/api/create")
 
 

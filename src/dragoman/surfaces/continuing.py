@@ -61,11 +61,16 @@ class Asked(Struct, frozen=True, kw_only=True):
         known: Object = {"store": self.keeps, "background": self.background, "previous_response_id": self.previous}
         return {"id": id, **known, **named} if self.keeps else {**known, **named}
 
-    def for_server(self) -> bytes:
-        """The body for a server of this dialect, which keeps nothing."""
+    def bare(self) -> bytes:
+        """The body without what only this gateway knows."""
         document = parse_object(self.body)
         for name in _OURS:
             document.pop(name, None)
+        return _encode(document)
+
+    def for_server(self) -> bytes:
+        """The body for a server of this dialect, which keeps nothing."""
+        document = parse_object(self.bare())
         document["store"] = False
         included = document.get("include") or []
         if isinstance(included, list) and _PROOFS not in included:

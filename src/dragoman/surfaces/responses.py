@@ -21,6 +21,7 @@ from dragoman.surfaces.calls import answer, planned, prepare, received, stamp
 from dragoman.surfaces.continuing import Asked, asked_for
 from dragoman.surfaces.exchange import Endpoint, Exchange
 from dragoman.surfaces.keeping import Keeping, Memory
+from dragoman.surfaces.measuring import compact, count_input
 from dragoman.surfaces.owner import owner_in
 from dragoman.surfaces.paging import page_of, query_of, shown, whole_number
 from dragoman.surfaces.through import through
@@ -42,6 +43,8 @@ class ResponsesSurface:
         table = [
             ("", "POST", self._create),
             ("", "GET", self._upgrade),
+            ("/input_tokens", "POST", self._count),
+            ("/compact", "POST", self._compact),
             ("/{id}", "GET", self._retrieve),
             ("/{id}", "DELETE", self._delete),
             ("/{id}/cancel", "POST", self._cancel),
@@ -83,6 +86,12 @@ class ResponsesSurface:
             await exchange.watched(_play(exchange, running.tape.played(0)))
         else:
             await exchange.reply(queued)
+
+    async def _count(self, exchange: Exchange) -> None:
+        await count_input(exchange, self._relay, self._store)
+
+    async def _compact(self, exchange: Exchange) -> None:
+        await compact(exchange, self._relay, self._store)
 
     async def _upgrade(self, exchange: Exchange) -> None:
         """Agents try a WebSocket first, and go on without one when they are told so at once."""

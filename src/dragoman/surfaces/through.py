@@ -17,15 +17,15 @@ from dragoman.surfaces.exchange import Exchange
 def through(exchange: Exchange, plan: Plan, asked: Asked, path: str) -> Way | None:
     """Through to a Responses server: the bytes as they are, or, where the gateway is to keep something, the request
     made whole for a server that keeps nothing.  None when none of the plan's servers is one."""
-    if not any(map(_speaks, (resolution.card for resolution in plan.candidates))):
+    if not any(map(speaks, (resolution.card for resolution in plan.candidates))):
         return None
     body = asked.for_server() if asked.stays else asked.body
     body, lost = without_ours(body, openai_responses.PREFIX, openai_responses.without_envelopes)
     headers = request_headers(exchange.scope["headers"])
     name = openai_responses.NAME
-    return Way(dialect=name, path=path, headers=headers, body=partial(with_model, body), lost=lost, takes=_speaks)
+    return Way(dialect=name, path=path, headers=headers, body=partial(with_model, body), lost=lost, takes=speaks)
 
 
-def _speaks(card: Card) -> bool:
+def speaks(card: Card) -> bool:
     """Whether the model's server has a good `/v1/responses`."""
     return card.dialect == openai_responses.NAME or (card.dialect == "openai_chat" and server_of(card.flavor).responses)

@@ -71,7 +71,7 @@ def _decode_message(message: Object, at: str, waiting: Waiting) -> Message:
         case "tool" | "function":
             call_id = take(message, "tool_call_id", str, at) or ""
             result = _decode_result(call_id, name, content, at, waiting)
-            if name not in ("", result.name):
+            if name:
                 message["name"] = name
             result.extra = _rest(message)
             return Message(role="user", content=[result])

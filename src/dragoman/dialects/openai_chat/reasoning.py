@@ -37,11 +37,10 @@ def decode_reasoning(message: Object, at: str, *, theirs: bool = False) -> list[
     if all(thought is None or thought.redacted for thought in thoughts):
         # Nothing of it can be read: what can is not in the richest member.
         thoughts = [next((Thinking(text=text) for text in texts.values()), None), *thoughts]
-    told = [thought for thought in thoughts if thought]
-    if not theirs:
-        said = "".join(thought.text for thought in told)
+    if not theirs:  # what was not among the thoughts stays where it stood
+        said = "".join(thought.text for thought in thoughts if thought)
         message |= {key: text for key, text in texts.items() if text.strip() not in said}
-    return told
+    return [thought for thought in thoughts if thought]
 
 
 def _placed(thought: Thinking | None, where: str, at: str) -> Thinking | None:
