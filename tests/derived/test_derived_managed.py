@@ -147,6 +147,18 @@ def test_copying_and_deleting(fresh: House) -> None:
     assert fresh.http.request("DELETE", "/api/delete", json={"model": "claude-haiku"}).status_code == 403
 
 
+def test_one_whose_base_is_gone_can_be_removed(fresh: House) -> None:
+    fresh.client.create("mine", from_="phi4", system="S.")
+    fresh.client.delete("phi4")
+    assert "mine:latest" not in fresh.names()
+    for path in ("/api/show", "/api/chat"):
+        answer = fresh.post(path, {"model": "mine", "messages": []})
+        assert answer.status_code == 404
+    assert "is made from 'phi4'" in fresh.post("/api/pull", {"model": "mine"}).json()["error"]
+    assert fresh.client.delete("mine").status == "success"
+    assert fresh.http.request("DELETE", "/api/delete", json={"model": "mine"}).status_code == 404
+
+
 def test_a_model_that_the_server_can_fetch_may_be_the_base(fresh: House) -> None:
     assert fresh.client.create("mine", from_="far", system="S.").status == "success"
     assert fresh.box.posted("/api/create")[-1].json["from"] == "far"

@@ -12,8 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
-from dragoman.config import Secret
+from dragoman.cli.gathering import configured, with_kept
+from dragoman.cli.models import listing
+from dragoman.config import Secret, Settings
 from tests.derived.conftest import house
+from tests.running import TODAY
 
 _PATIENCE = 20.0
 
@@ -53,6 +56,17 @@ def test_after_a_restart_it_is_there(tmp_path: Path) -> None:
         assert before == after
         assert before.keys() == {"mario:latest", "luigi:latest"}
         assert "peach:latest" not in home.names()
+
+
+def test_the_command_line_lists_it(tmp_path: Path) -> None:
+    with house(data_dir=str(tmp_path)) as home:
+        home.client.create("mario", from_="claude-haiku", system="Mario.")
+    settings = Settings(data_dir=str(tmp_path))
+    names = with_kept(configured(settings), settings)
+    listed = {line.name: line.model for line in listing(names, settings, TODAY, everything=False)}
+    assert listed["mario"] == "claude-haiku-4-5-20251001"
+    (tmp_path / "dragoman.db").write_bytes(b"no database " * 1000)
+    assert with_kept(configured(settings), settings).derived == {}
 
 
 def test_gateways_that_share_a_database_see_each_others(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
@@ -12,13 +11,13 @@ import openai
 
 from dragoman.config import Secret, Settings, Upstream
 from dragoman.simulator import OllamaSimulator, OpenAISimulator
+from dragoman.simulator.openai_flavors import Model
 from dragoman.simulator.server import run_in_thread
 from tests.dialects.openai_responses.streams import parse
 from tests.running import run_gateway, simulate
 
 Object = dict[str, Any]
 
-_OPENAI = ("openai", "responses")
 MODELS = {
     "anthropic": "claude-haiku-4-5-20251001",
     "ollama": "qwen3:8b",
@@ -27,7 +26,8 @@ MODELS = {
     "responses": "gpt-5.6",
 }
 """A model that thinks on each server.  The last two are OpenAI's, one of them as a server of the Responses API."""
-SEEING = {**MODELS, "ollama": "mistral-small3.2:24b", "vllm": "Qwen/Qwen2.5-VL-7B-Instruct"}
+_SEES = Model(id="Qwen/Qwen2.5-VL-7B-Instruct", does=("chat",), context=32_768)
+SEEING = {**MODELS, "ollama": "mistral-small3.2:24b", "vllm": _SEES.id}
 TRANSLATED = ("anthropic", "ollama", "vllm")
 """Those that have no Responses API of their own that is as good."""
 
@@ -37,11 +37,13 @@ class Behind(NamedTuple):
 
     url: str
     simulators: dict[str, Any]
+    open: ExitStack
 
     def client(self, key: str = "sk-client") -> openai.OpenAI:
         """The official SDK, which tries nothing twice here."""
-        http = httpx.Client(timeout=30, trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, http_client=http)
+        http = openai.DefaultHttpxClient(verify=False)
+        made = openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, http_client=http)
+        return self.open.enter_context(made)
 
     def sent(self, server: str) -> Object:
         """The last question that reached a server."""
@@ -54,7 +56,7 @@ def _simulators() -> dict[str, tuple[Any, Any, str]]:
     return {
         "anthropic": (simulate(), "anthropic", ""),
         "ollama": (OllamaSimulator(), "ollama", ""),
-        "vllm": (OpenAISimulator(flavor="vllm"), "openai_chat", "vllm"),
+        "vllm": (OpenAISimulator(flavor="vllm", models=[MODELS["vllm"], _SEES]), "openai_chat", "vllm"),
         "openai": (OpenAISimulator(flavor="openai"), "openai_chat", "openai"),
         "responses": (OpenAISimulator(flavor="openai"), "openai_responses", "openai"),
     }
@@ -72,7 +74,7 @@ def before_all(**settings: Any) -> Iterator[Behind]:
             upstreams.append(Upstream(name=name, dialect=dialect, base_url=serving.url, key=key, flavor=flavor))
         values: Object = {"host": "127.0.0.1", "port": 0, "retries": 0, "upstreams": tuple(upstreams)}
         gateway = stack.enter_context(run_gateway(Settings(**values | settings)))
-        yield Behind(gateway.url, simulators)
+        yield Behind(gateway.url, simulators, stack)
 
 
 def named(server: str, *, sees: bool = False) -> str:

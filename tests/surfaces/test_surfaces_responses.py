@@ -14,6 +14,7 @@ import openai
 import pytest
 from pydantic import BaseModel
 
+from dragoman.dialects.openai_responses.sealed import disclose_summary
 from tests.dialects.openai_responses.streams import check_stream
 from tests.dialects.openai_responses.strict import check_item, check_response
 from tests.sdks.media import PNG
@@ -77,7 +78,12 @@ def test_streaming_response(bed: Behind, server: str) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("server", MODELS)
 def test_tool_calling(bed: Behind, server: str, stream: bool) -> None:
-    body = {"model": named(server), "input": "What is the weather in Paris?", "tools": [WEATHER], "stream": stream}
+    body: Object = {
+        "model": named(server),
+        "input": "What is the weather in Paris?",
+        "tools": [WEATHER],
+        "stream": stream,
+    }
     answer = post(bed.url, body)
     response = events(answer)[-1]["response"] if stream else answer.json()
     check_response(response)
@@ -85,7 +91,7 @@ def test_tool_calling(bed: Behind, server: str, stream: bool) -> None:
     assert [(call["name"], call["arguments"], call["status"]) for call in calls] == [
         ("get_weather", '{"city":"Paris"}', "completed")
     ]
-    after = [user(body["input"]), *response["output"]]
+    after = [user("What is the weather in Paris?"), *response["output"]]
     after.append({"type": "function_call_output", "call_id": calls[0]["call_id"], "output": "12 degrees"})
     answer = post(bed.url, {"model": named(server), "input": after, "tools": [WEATHER]})
     assert answer.status_code == 200, answer.text
@@ -116,7 +122,18 @@ def test_compact_response(bed: Behind, server: str) -> None:
     # What stands for the conversation is read by the model of the next call.
     after = post(bed.url, {"model": named(server), "input": [*told["output"], user("My name?")]})
     assert after.status_code == 200, after.text
-    assert "I am Ann." in str(bed.sent(server))
+    summary = disclose_summary(item["encrypted_content"])
+    assert summary
+    assert summary in "\n".join(_strings(bed.sent(server)))
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every text in a body."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)
 
 
 def test_compact_missing_model(bed: Behind) -> None:

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from dragoman.config import Settings, Upstream
 from dragoman.dialects import registry
+from dragoman.errors import GatewayError
 from dragoman.models.catalogue import Catalogue, build
+from dragoman.relay.derivations import kept
 from dragoman.relay.directory import catalogue_of, gather
 from dragoman.relay.upstreams import UpstreamServer
 
@@ -19,6 +21,14 @@ def configured(chosen: Settings) -> Catalogue:
     if not chosen.upstreams:
         return build(chosen.aliases, default=chosen.default_model, retired=chosen.retired)
     return catalogue_of(chosen, chosen.upstreams)
+
+
+def with_kept(catalogue: Catalogue, chosen: Settings) -> Catalogue:
+    """The same with the derived models of the store; a store that cannot be read is logged, and has none."""
+    try:
+        return catalogue.with_derived(asyncio.run(kept(chosen)))
+    except GatewayError:
+        return catalogue
 
 
 def gathered(chosen: Settings, asked: Collection[str] | None = None) -> Catalogue:

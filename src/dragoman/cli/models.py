@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from dragoman.cli.gathering import gathered
+from dragoman.cli.gathering import gathered, with_kept
 from dragoman.cli.output import complain, say, watched
 from dragoman.cli.settings import SPOKEN, settings
 from dragoman.config import ConfigError, Settings
@@ -65,7 +65,7 @@ def run(config: Path | None, *, as_json: bool, everything: bool) -> int:
     except ConfigError as error:
         complain(str(error))
         return 2
-    lines = list(listing(gathered(chosen), chosen, datetime.now(UTC).date(), everything=everything))
+    lines = list(listing(with_kept(gathered(chosen), chosen), chosen, datetime.now(UTC).date(), everything=everything))
     if as_json:
         say(msgspec.json.format(msgspec.json.encode(lines), indent=2).decode())
     elif watched(sys.stdout):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import msgspec
 
+from dragoman.config import Settings
 from dragoman.dialects.ollama.creation import decode_given
 from dragoman.errors import GatewayError
 from dragoman.models.derived import Derived, Spec
 from dragoman.models.sources import normal
 from dragoman.relay.directory import Directory
-from dragoman.store.durable import Durable
+from dragoman.store.durable import Durable, url_of
 
 log = logging.getLogger("dragoman.derived")
 
@@ -113,6 +115,24 @@ class Derivations:
                 self._directory.catalogue = self._directory.catalogue.with_derived(derived)
                 self._seen = seen
             self._read_at = self._clock()
+
+
+def durable_of(settings: Settings) -> Durable:
+    """What outlives the process.  Nothing is opened yet."""
+    url = url_of(settings.database.reveal() if settings.database else None, settings.data_dir)
+    return Durable(url, time.time, ttl=settings.response_ttl)
+
+
+async def kept(settings: Settings) -> dict[str, Derived]:
+    """Those that the store has now, by normal name, for the command line.  Raises `GatewayError`."""
+    durable = durable_of(settings)
+    if durable.empty:
+        return {}
+    try:
+        stores = await durable.open()
+        return {each.key: each for each in read_all(await stores.derived.all())}
+    finally:
+        await durable.close()
 
 
 def read_all(rows: Iterable[Stored]) -> list[Derived]:

@@ -27,7 +27,7 @@ from dragoman.models.cost import cost
 from dragoman.relay.attempt import Attempts
 from dragoman.relay.call import Answer, Answering, Call, Passage, Plan, Sent, Way
 from dragoman.relay.carrying import Carrier
-from dragoman.relay.derivations import Derivations
+from dragoman.relay.derivations import Derivations, durable_of
 from dragoman.relay.directory import Directory
 from dragoman.relay.http1 import Connection
 from dragoman.relay.patience import MEANING, delay
@@ -36,7 +36,6 @@ from dragoman.relay.rounds import Once, Rounds, Won
 from dragoman.relay.stream import Stream, known_kind
 from dragoman.relay.tally import Tally
 from dragoman.relay.upstreams import UpstreamServer
-from dragoman.store.durable import Durable, url_of
 
 log = logging.getLogger("dragoman.relay")
 
@@ -59,8 +58,7 @@ class Relay:
     ) -> None:
         self.directory = Directory(settings, catalogue, servers)
         self.carrier = Carrier(settings, time.monotonic)
-        where = url_of(settings.database.reveal() if settings.database else None, settings.data_dir)
-        self.durable = Durable(where, time.time, ttl=settings.response_ttl)
+        self.durable = durable_of(settings)
         self.derived = Derivations(self.durable, self.directory, time.monotonic)
         self.tally = Tally()
         self._known = Known()

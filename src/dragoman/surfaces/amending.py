@@ -28,6 +28,22 @@ _WHOLE = re.compile(rb'"type"\s*:\s*"response\.(?:created|queued|in_progress|com
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
 _LAST = frozenset({"completed", "incomplete", "failed", "cancelled"})
 _WAIT = (429, 503)
+# What servers leave out, and Open Responses wants in every response.
+_ABSENT: Object = {
+    "completed_at": None,
+    "error": None,
+    "incomplete_details": None,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "top_logprobs": 0,
+    "service_tier": "default",
+    "truncation": "disabled",
+    "safety_identifier": None,
+    "prompt_cache_key": None,
+    "metadata": {},
+}
 
 
 class Amended:
@@ -61,7 +77,7 @@ class Amended:
 
     def whole(self, document: Object) -> Object:
         """A whole response, as the client gets it."""
-        self.response = document | dict(self._members)
+        self.response = {**_ABSENT, **document, **self._members} if self._members else document
         self.ended = document.get("status") in _LAST
         return self.response
 

@@ -21,7 +21,7 @@ from dragoman.dialects.reading import take
 from dragoman.errors import GatewayError, invalid
 from dragoman.losses import Losses
 from dragoman.models.catalogue import Entry
-from dragoman.models.derived import Spec, derive
+from dragoman.models.derived import Derived, Spec, derive
 from dragoman.models.sources import normal
 from dragoman.relay.relay import Relay
 from dragoman.relay.upstreams import UpstreamServer
@@ -117,19 +117,25 @@ class Management:
     async def _delete(self, exchange: Exchange) -> None:
         name = named(await exchange.json(self._relay.settings.max_body))
         entry = await self._base(name)
-        if entry is not None:
-            derived = entry.derived
-            if (server := self._server_of(entry)) is not None:
-                await self._managed.done(exchange, server, "DELETE", "/api/delete", {"model": entry.card.id})
-                return
-            if derived is None or derived.key != normal(entry.name):
+        derived = self._derived(name)
+        if derived is not None and await self._relay.derived.remove(derived.spec.name):
+            await _empty(exchange)
+            return
+        if entry is not None and derived is None:
+            server = self._server_of(entry)
+            if server is None:
                 raise GatewayError("permission", f"'{name}' stays: only what was created or copied here can be removed")
-            if await self._relay.derived.remove(derived.spec.name):
-                await _empty(exchange)
-                return
+            await self._managed.done(exchange, server, "DELETE", "/api/delete", {"model": entry.card.id})
+            return
         if parse_name(name) is None:
             raise invalid(f'name "{name}" is invalid', "model")
         raise GatewayError("model_not_found", f"model '{name}' not found", param="model")
+
+    def _derived(self, name: str) -> Derived | None:
+        """The derived model of this very name, whether its base is there or not."""
+        key = normal(_spelled(name))
+        found = self._relay.catalogue.derived_of(key)
+        return found if found is not None and found.key == key else None
 
     async def _base(self, name: str) -> Entry | None:
         """What a model can be made from: with a name of its own, or one that only an Ollama program would write."""
@@ -157,6 +163,8 @@ class Management:
         name = named(dict(body))
         entry = await self._base(name)
         streamed = body.get("stream") is not False
+        if entry is None and (derived := self._derived(name)) is not None:
+            raise GatewayError("not_found", f"{_NO_SUCH} ('{name}' is made from '{derived.spec.base}')")
         server = self._managed.need("pulling models") if entry is None and self._managed.allowed else None
         server = server or (self._server_of(entry) if entry else None)
         if server is not None:
