@@ -143,6 +143,11 @@ def test_there_is_an_end_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("a", "b", "a"):
             home.client.create(name, from_="claude-haiku")
         assert home.post("/api/create", {"model": "c", "from": "claude-haiku"}).status_code == 413
+        monkeypatch.setattr("dragoman.relay.derivations.MOST_TOGETHER", 1000)
+        long = {"from": "claude-haiku", "system": "x" * 600}
+        assert home.post("/api/create", {"model": "a", **long}).status_code == 200
+        assert home.post("/api/create", {"model": "a", **long}).status_code == 200
+        assert "together" in home.post("/api/create", {"model": "b", **long}).json()["error"]
 
 
 def test_with_keys_only_who_has_one_makes_models() -> None:

@@ -203,6 +203,7 @@ _SPECIAL: tuple[tuple[str, tuple[str, ...], _Made], ...] = (
     (r"parallel_tool_calls$", (), _fixed(False, True)),
     (r"thinking\[\w+\]\.display$", (), _fixed("omitted")),
     (r"^think$", ("str",), _fixed("high", "low")),
+    (r"^speed$", ("word",), _fixed("fast", "standard")),  # `typing` mixes up the order of equal choices
     (r"^(truncate|shift)$", (), _fixed(False, True)),
     (r"^keep_alive$", ("str",), _fixed("47m", "48m")),
     (r"messages\[\]\.role$", (), _fixed("system", "user")),

@@ -18,6 +18,8 @@ from dragoman.models.sources import normal
 from dragoman.relay.directory import Directory
 from dragoman.store.durable import Durable, url_of
 
+_encode = msgspec.json.Encoder().encode
+
 log = logging.getLogger("dragoman.derived")
 
 # In seconds: how often the store is looked at, how old what is known may be when somebody asks for a name nobody knows,
@@ -30,6 +32,7 @@ MOST = 1000
 """How many derived models there may be: each is in the memory of every gateway."""
 MOST_BYTES = 1024 * 1024
 """How large one may be, as JSON."""
+MOST_TOGETHER = 64 * MOST_BYTES
 
 
 class Stored(Protocol):
@@ -83,11 +86,13 @@ class Derivations:
         known = self._directory.catalogue.derived
         if key not in known and len(known) >= MOST:
             raise GatewayError("too_large", f"there are {MOST} derived models already; remove one first")
-        plain = msgspec.to_builtins(spec)
-        if len(msgspec.json.encode(plain)) > MOST_BYTES:
+        size = len(_encode(spec))
+        if size > MOST_BYTES:
             raise GatewayError("too_large", f"a derived model may be {MOST_BYTES} bytes, and this one is more")
+        if size + sum(len(_encode(each.spec)) for each in known.values() if each.key != key) > MOST_TOGETHER:
+            raise GatewayError("too_large", f"derived models together may be {MOST_TOGETHER} bytes; remove one first")
         stores = await self._durable.open()
-        await stores.derived.put(key, plain)
+        await stores.derived.put(key, msgspec.to_builtins(spec))
         await self._read()
 
     async def remove(self, name: str) -> bool:
@@ -108,12 +113,11 @@ class Derivations:
         """What the store has now.  One reads after the other, so that the catalogue never goes back."""
         async with self._turn:
             stores = await self._durable.open()
-            rows = await stores.derived.all()
-            seen = {row.name: row.modified_at for row in rows}
-            if seen != self._seen:
+            if await stores.derived.changed() != self._seen:
+                rows = await stores.derived.all()
                 derived = {each.key: each for each in read_all(rows)}
                 self._directory.catalogue = self._directory.catalogue.with_derived(derived)
-                self._seen = seen
+                self._seen = {row.name: row.modified_at for row in rows}
             self._read_at = self._clock()
 
 

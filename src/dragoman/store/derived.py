@@ -68,6 +68,13 @@ class DerivedModels:
             lambda connection: [_read(row) for row in connection.execute(select(DERIVED).order_by(DERIVED.c.name))]
         )
 
+    async def changed(self) -> dict[str, float]:
+        """When each was made, or made anew: enough to see whether anything is another than it was."""
+        when = select(DERIVED.c.name, DERIVED.c.modified_at)
+        return await self._database.read(
+            lambda connection: {row.name: row.modified_at for row in connection.execute(when)}
+        )
+
     async def delete(self, name: str) -> bool:
         """Whether there was one."""
         if not plain(name):

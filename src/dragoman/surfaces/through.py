@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import partial
 
 import msgspec
 
+from dragoman.conversation import JSON
 from dragoman.dialects import openai_responses
 from dragoman.models.cards import Card
 from dragoman.models.servers import server_of
@@ -23,14 +26,36 @@ def through(exchange: Exchange, plan: Plan, asked: Asked, path: str) -> Way | No
     if not any(map(speaks, (resolution.card for resolution in plan.candidates))):
         return None
     body = asked.for_server() if asked.stays else asked.body
-    lost = {}
-    if openai_responses.PREFIX.encode() in body:
-        document = parse_object(body)
-        lost = dict.fromkeys(openai_responses.without_envelopes(document), "only the server that sealed it can read it")
-        body = _encode(document)
+    body, lost = _without_ours(body)
     headers = request_headers(exchange.scope["headers"])
     name = openai_responses.NAME
     return Way(dialect=name, path=path, headers=headers, body=partial(with_model, body), lost=lost, takes=speaks)
+
+
+_MARK = openai_responses.PREFIX.encode()
+_THOUGHT = re.compile(rb'"type"\s*:\s*"reasoning"')
+_WHY = "a Responses server reads only reasoning that one has sealed"
+
+
+def _without_ours(body: bytes) -> tuple[bytes, Mapping[str, str]]:
+    """The body without what another server sealed, or nobody, and what was lost: name → why.
+
+    A server that kept nothing looks reasoning up by its proof; it refuses what has none.
+    """
+    if _MARK not in body and not _THOUGHT.search(body):
+        return body, {}
+    document = parse_object(body)
+    lost = openai_responses.without_envelopes(document) if _MARK in body else set()
+    items = document.get("input")
+    sealed = [item for item in items if not _is_bare(item)] if isinstance(items, list) else items
+    if sealed != items:
+        document["input"] = sealed
+        lost.add("thinking")
+    return (_encode(document) if lost or _MARK in body else body), dict.fromkeys(lost, _WHY)
+
+
+def _is_bare(item: JSON) -> bool:
+    return isinstance(item, dict) and item.get("type") == "reasoning" and not item.get("encrypted_content")
 
 
 def speaks(card: Card) -> bool:

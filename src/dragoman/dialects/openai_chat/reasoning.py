@@ -30,6 +30,7 @@ def decode_reasoning(message: Object, at: str, *, theirs: bool = False) -> list[
     """
     blocks = objects(message.pop("thinking_blocks", None) or [], path(at, "thinking_blocks"))
     details = objects(message.pop("reasoning_details", None) or [], path(at, "reasoning_details"))
+    ours = any(_is_ours(detail) for detail, _ in details)
     texts = {key: text for key in ("reasoning_content", "reasoning") if (text := take(message, key, str, at))}
     thoughts = [_placed(decode_block(block, where), where, at) for block, where in blocks]
     if not any(thoughts):
@@ -38,9 +39,14 @@ def decode_reasoning(message: Object, at: str, *, theirs: bool = False) -> list[
         # Nothing of it can be read: what can is not in the richest member.
         thoughts = [next((Thinking(text=text) for text in texts.values()), None), *thoughts]
     if not theirs:  # what was not among the thoughts stays where it stood
-        said = "".join(thought.text for thought in thoughts if thought)
-        message |= {key: text for key, text in texts.items() if text.strip() not in said}
+        told = [thought.text for thought in thoughts if thought]
+        message |= {key: text for key, text in texts.items() if not _is_said(text, told, ours=ours)}
     return [thought for thought in thoughts if thought]
+
+
+def _is_said(text: str, told: list[str], *, ours: bool) -> bool:
+    """Whether the thoughts say all of `text`.  What we told ourselves (`ours`) has steps between them that are none."""
+    return text.strip() in "".join(told) or (ours and all(thought in text for thought in told))
 
 
 def _placed(thought: Thinking | None, where: str, at: str) -> Thinking | None:
