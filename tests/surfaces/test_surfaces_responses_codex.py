@@ -53,7 +53,8 @@ def sent_back(items: list[Object], outputs: dict[str, str]) -> list[Object]:
 
 @pytest.mark.parametrize("server", ["anthropic", "ollama", "vllm", "openai", "responses"])
 def test_a_loop_with_tools_and_reasoning(bed: Behind, server: str) -> None:
-    body = asking(server, "Use shell and multi_agent_v1__spawn_agent, please.", reasoning={"effort": "low", "summary": "auto"})
+    question = "Use shell and multi_agent_v1__spawn_agent, please."
+    body = asking(server, question, reasoning={"effort": "low", "summary": "auto"})
     told = events(post(bed.url, body))
     if server in TRANSLATED:
         check_stream(told)

@@ -123,7 +123,7 @@ ROWS: tuple[Row, ...] = (
         "structured_output",
         ("DRAGOMAN_STRUCTURED_OUTPUT",),
         kinds.one_of("repair", "check", "off"),
-        "check answers against the schema the client sent: `repair` asks once more for one that fits, `off` checks nothing",
+        "check answers against the schema the client sent: `repair` asks once more for one that fits",
     ),
     Row(
         "num_ctx",

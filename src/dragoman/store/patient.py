@@ -24,7 +24,10 @@ _MOST_WRITES = 128
 
 
 class Patient:
-    """`clock` gives monotonic seconds; a `wait` of 0 is `WAIT`.  Reading and writing fail apart: a full server can still be read."""
+    """`clock` gives monotonic seconds; a `wait` of 0 is `WAIT`.
+
+    Reading and writing fail apart: a full server can still be read.
+    """
 
     def __init__(self, shelf: Shelf, clock: Callable[[], float], wait: float = 0.0, pause: float = PAUSE) -> None:
         self._shelf = shelf

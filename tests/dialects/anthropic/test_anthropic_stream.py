@@ -159,9 +159,7 @@ replies = st.builds(
     reason=st.sampled_from(["stop", "length", "tool_calls", "context", "pause"]),
     usage=usages,
     tier=st.sampled_from(["standard", "batch"]),
-    extra=st.sampled_from(
-        [{}, {"usage": {"speed": "fast"}, "novel": 1}]
-    ),
+    extra=st.sampled_from([{}, {"usage": {"speed": "fast"}, "novel": 1}]),
 )
 
 
