@@ -140,6 +140,7 @@ class Tool(Struct, kw_only=True, omit_defaults=True):
 
     `schema` is None for a tool that takes no arguments.  A `freeform` tool takes text (its grammar, if any,
     is in `extra`).  A tool that the origin runs itself has `hosted`, and `extra` is all of it.
+    `at` is where it stands in the request, where that is not its own place among these tools.
     """
 
     name: str
@@ -150,6 +151,7 @@ class Tool(Struct, kw_only=True, omit_defaults=True):
     hosted: bool = False
     cache: Literal["5m", "1h"] | None = None
     extra: Object = field(default_factory=dict)
+    at: str = ""
 
 
 class ToolChoice(Struct, kw_only=True, omit_defaults=True):

@@ -137,7 +137,8 @@ def _inner_leftovers(request: Request, handled: frozenset[str]) -> Iterator[tupl
         if tool.extra and not tool.hosted:  # a hosted tool is reported whole, a grammar is put into words
             known = handled | _GRAMMAR if tool.freeform else handled
             said = (each for name, value in tool.extra.items() if value not in _NOTHING for each in _named(name, value))
-            yield from ((f"tools[{index}]", name) for name in said if name not in known)
+            at = tool.at or f"tools[{index}]"
+            yield from ((at, name) for name in said if name not in known)
 
 
 def _part_leftovers(content: list[Part], places: list[str], origin: str) -> Iterator[tuple[str, str]]:

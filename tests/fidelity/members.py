@@ -7,6 +7,7 @@ the variant of each element where there are several: `messages[user].content[ima
 from __future__ import annotations
 
 import collections.abc
+import re
 import types
 from collections.abc import Iterator
 from functools import cache
@@ -28,6 +29,7 @@ import anthropic.types.message_create_params as anthropic_messages
 import ollama._types as ollama_types
 import openai.types.chat.completion_create_params as openai_chat
 import openai.types.completion_create_params as openai_completions
+import openai.types.responses.response_create_params as openai_responses
 from pydantic import BaseModel
 from typing_extensions import is_typeddict
 
@@ -88,6 +90,7 @@ ROOTS: dict[str, tuple[type, ...]] = {
     "anthropic": (anthropic_messages.MessageCreateParamsNonStreaming, anthropic_beta.MessageCreateParamsNonStreaming),
     "openai_chat": (openai_chat.CompletionCreateParamsNonStreaming,),
     "openai_completions": (openai_completions.CompletionCreateParamsNonStreaming,),
+    "openai_responses": (openai_responses.ResponseCreateParamsNonStreaming,),
     "ollama": (ollama_types.ChatRequest,),
     "ollama_generate": (ollama_types.GenerateRequest,),
 }
@@ -187,11 +190,15 @@ def _wire_name(hint: Any, name: str) -> str:
     return next((note.alias for note in notes if getattr(note, "alias", None)), name)
 
 
+_DATED = re.compile(r"_20\d\d_\d\d_\d\d$")
+"""Of words for one thing the first has no date."""
+
+
 def _label(fields: dict[str, Field]) -> str:
     for name in _DISCRIMINATORS:
         field = fields.get(name)
         words = [word for shape in field.alternatives for word in getattr(shape, "choices", ())] if field else []
-        if len(words) == 1 or (words and name == "role"):
+        if len(words) == 1 or (words and (name == "role" or all(_DATED.sub("", word) == words[0] for word in words))):
             return str(words[0])
     return ""
 

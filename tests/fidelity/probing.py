@@ -175,7 +175,10 @@ def _concerns(name: str, tried: Probe, member: Member) -> str:
     """Whether a client would see that a report about `name` is about the member: "exact", "within" or "" (no)."""
     if any(word in name for word in _words(tried.value)):
         return "exact"
-    name, at = _plain(name), _plain(tried.at)
+    raw, at = name, tried.at
+    if raw.startswith("input[") and re.match(re.escape(raw) + r"([.\[]|$)", at):
+        return "exact" if raw == at else "within"
+    name, at = _plain(name), _plain(_added(at, member))
     if at in (name, f"options.{name}") or re.search(ALIASES.get(name, "$^"), member.path):
         return "exact"
     if "[]" in name and not name.startswith("tools"):
@@ -194,9 +197,14 @@ def _is_inside(name: str, tried: Probe) -> bool:
     return name.startswith((f"{at}.", f"{at}["))
 
 
+def _added(at: str, member: Member) -> str:
+    """Tools that the input adds are reported as the others are."""
+    return re.sub(r"^input\[\d+\]\.", "", at) if member.path.startswith("input[additional_tools].tools") else at
+
+
 def _plain(name: str) -> str:
     """A tool is named by its number or by its own name."""
-    return re.sub(r"^(tools|functions)(\[\d+\]|\.[\w-]+)(\.(function|custom))?", "tools[]", name)
+    return re.sub(r"^(tools|functions)(\[\d+\]|\.[\w-]+)(\.tools\[\d+\]|\.(function|custom))?", "tools[]", name)
 
 
 def _leaves(value: Any, key: str = "") -> Counter[tuple[str, str]]:

@@ -107,6 +107,9 @@ def _scalar(leaf: Leaf, pattern: str, seed: int) -> Any:
 # Members that a request makes no sense without, though their types leave them out.
 _NEEDED: tuple[tuple[str, str], ...] = (
     (r"\[compaction\]$", "content"),
+    (r"(function|custom)_call_output\]$|^input\[function_call_output\]$", "call_id"),
+    (r"\[input_image\]$", "image_url"),
+    (r"\[input_file\]$", "file_data"),
     (r"^tools\[\]$", "function"),
     (r"^tools\[\]\.function$", "name"),
     (r"\[file\]\.file$", "file_data"),
@@ -168,6 +171,10 @@ def _in_object(pattern: str, seed: int) -> str:
 
 
 _SPECIAL: tuple[tuple[str, tuple[str, ...], _Made], ...] = (
+    (r"\[input_image\]\.image_url$", ("str",), lambda p, s: f"data:image/png;base64,{_picture(p, s)}"),
+    (r"\[input_file\]\.file_data$", ("str",), lambda p, s: f"data:application/pdf;base64,{_paper(p, s)}"),
+    (r"\[input_file\]\.file_url$", ("str",), _address("txt")),
+    (r"\[input_file\]\.filename$", ("str",), lambda p, s: f"{word(p, s)}.pdf"),
     (r"image_url\.url$", ("str",), lambda p, s: f"data:image/png;base64,{_picture(p, s)}"),
     (r"images\[\]$", ("str",), _picture),
     (r"\[image\]\.source\[base64\]\.data$", (), _picture),
@@ -209,6 +216,7 @@ _SPECIAL: tuple[tuple[str, tuple[str, ...], _Made], ...] = (
     (r"messages\[\]\.role$", (), _fixed("system", "user")),
     (r"tools\[\]\.type$", (), _fixed("function")),
     (r"allowed_tools\.tools\[\]$", (), lambda p, s: {"type": "function", "function": {"name": word(p, s)}}),
+    (r"\[allowed_tools\]\.tools\[\]$", (), lambda p, s: {"type": "function", "name": word(p, s)}),
     (r"prompt_cache_breakpoint\.ttl$", (), _fixed("12h")),
     (r"ttl$", ("word",), _fixed("1h")),
     (r"^tool_choice$", ("word",), _fixed("required", "auto")),
@@ -250,12 +258,12 @@ class _Build:
         """The request with the member (`seed` 0), or without it or with another value, and where the member is."""
         first, *rest = self._member.steps
         value, at = self._below(first, tuple(rest), _Spot(first.key, first.key, self._member.required, seed))
-        if first.key == "messages":
+        if first.key == "messages" or (first.key == "input" and len(self._member.steps) > 1):
             item = self._member.steps[1].shape
             role = item.label if isinstance(item, Record) else ""
             message = None if value is _ABSENT else value[-1]
             body, number = around(self._dialect, self._member.path, role, message)
-            at = re.sub(r"^messages\[\d+\]", f"messages[{number}]", at)
+            at = re.sub(r"^(messages|input)\[\d+\]", rf"\1[{number}]", at)
         else:
             members = {} if value is _ABSENT else {first.key: value}
             body, _ = around(self._dialect, self._member.path, "", members)

@@ -19,6 +19,12 @@ _SCHEMA: Object = {"type": "object", "properties": {}}
 
 def around(dialect: str, path: str, role: str, inside: Object | None) -> tuple[Object, int]:
     """A request of `dialect` with the message, or the members, `inside`; and the number of the message in it."""
+    if dialect == "openai_responses" and path.startswith("input["):
+        item = inside
+        before, after = _item_frame(item)
+        number = len(_BEFORE) + len(before)
+        items = [*_BEFORE, *before, *([item] if item is not None else []), *after]
+        return {**_bare(dialect), "input": items}, number
     if not path.startswith("messages"):
         return _complete(dialect, path, {**_bare(dialect), **(inside or {})}), -1
     messages: list[Object] = [*_BEFORE]
@@ -39,6 +45,8 @@ def _bare(dialect: str) -> Object:
             return {"model": "m", "max_tokens": 9000, "system": "Be kind.", "messages": [*_BEFORE]}
         case "openai_completions" | "ollama_generate":
             return {"model": "m", "prompt": "Well then."}
+        case "openai_responses":
+            return {"model": "m", "input": [*_BEFORE]}
         case _:
             return {"model": "m", "messages": [*_BEFORE]}
 
@@ -95,6 +103,23 @@ def _ollama(message: Object, _: str) -> tuple[list[Object], list[Object]]:
         message.setdefault("content", "Well.")
         return [], [_AFTER]
     message.setdefault("content", "Look here.")
+    return [], [_AFTER]
+
+
+_OUTPUTS = {"function_call_output": "function_call", "custom_tool_call_output": "custom_tool_call"}
+_CALLS = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
+
+
+def _item_frame(item: Object | None) -> tuple[list[Object], list[Object]]:
+    """What stands before and after an item: the call that is answered, the result of one."""
+    kind, call_id = ("", "") if item is None else (str(item.get("type")), item.get("call_id"))
+    if kind in _OUTPUTS and call_id:
+        words = {"input": "x"} if kind.startswith("custom") else {"arguments": "{}"}
+        return [{"type": _OUTPUTS[kind], "call_id": call_id, "name": "look", **words}], [_AFTER]
+    if kind == "reasoning":
+        return [], [_ANSWER, _AFTER]
+    if kind in _CALLS:
+        return [], [{"type": _CALLS[kind], "call_id": call_id, "output": "Done."}, _AFTER]
     return [], [_AFTER]
 
 

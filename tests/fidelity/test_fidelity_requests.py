@@ -40,6 +40,7 @@ _ONE_OF_EACH = {
     "anthropic": ("Ollama", "OpenAI"),
     "openai_chat": ("Claude Haiku 4.5", "Ollama"),
     "openai_completions": ("Claude Haiku 4.5", "Ollama", "vLLM"),
+    "openai_responses": ("Claude Haiku 4.5", "Ollama"),
     "ollama": ("Claude Haiku 4.5", "vLLM"),
     "ollama_generate": ("Claude Haiku 4.5", "vLLM"),
 }
@@ -68,7 +69,14 @@ def test_the_walk_is_a_walk() -> None:
         assert all(isinstance(member.leaf, Leaf | Record) for member in members(dialect))
 
 
-_LEAST = {"anthropic": 1500, "openai_chat": 120, "openai_completions": 15, "ollama": 45, "ollama_generate": 40}
+_LEAST = {
+    "anthropic": 1500,
+    "openai_chat": 120,
+    "openai_completions": 15,
+    "openai_responses": 900,
+    "ollama": 45,
+    "ollama_generate": 40,
+}
 _KNOWN = {
     "anthropic": ("output_config.format[json_schema].schema", "messages[user].content[document].context"),
     "openai_chat": ("messages[user].content[image_url].image_url.detail", "tools[function].function.strict"),

@@ -11,16 +11,36 @@ from dragoman.conversation import (
     ToolResult,
     WebSearch,
 )
-from tests.mutation.rows import Row, encoded
+from tests.mutation.rows import Row, claude, encoded, local, row
 from tests.mutation.rows_codecs import AUDIO, DOCUMENT, FILE, FIRST, HOSTED, asking, holding, named
 
 SERVER = "openai_responses"
 STRANGE = Foreign(origin="other", extra={"type": "x"})
 SEALED = Thinking(text="Hm.", seal=Seal(origin="anthropic", value="c2ln"))
 SEARCH = WebSearch(at="web_search_options", extra={"strange": 1})
+USER = {"role": "user", "content": "Hi"}
+SOURCE = {"type": "url_citation", "url": "https://example.org", "title": "Here", "start_index": 0, "end_index": 1}
+SAID = {"type": "output_text", "text": "Well.", "annotations": [SOURCE | {"strange": 1}]}
+SOURCED = {"type": "message", "role": "assistant", "content": [SAID]}
 INSIDE = f"{FIRST}.content[0]"
 
 ROWS: list[Row] = [
+    row(
+        "what is left of a change of the settings",
+        SERVER,
+        {"model": "m", "input": [{"type": "configuration_update", "strange": 1}, USER]},
+        local(SERVER),
+        dropped="input[0].strange",
+    ),
+    row(
+        "what a source says besides",
+        SERVER,
+        {"model": "m", "input": [USER, SOURCED, USER]},
+        claude("claude-haiku-4-5"),
+        dropped="input[1].content[0].annotations[0].strange",
+        emulated="input[1].content[0].annotations",
+        moves=False,
+    ),
     encoded("a name", named, SERVER, dropped="messages[0].name"),
     encoded("a foreign block", lambda: holding(STRANGE), SERVER, dropped=FIRST),
     encoded(

@@ -143,11 +143,24 @@ def _with_sources(message: Message, at: str, losses: Losses) -> Message:
         return replace(message, content=content, extra=extra)
     if not listed:
         return message
+    _report_members(message, losses)
     own = [place for part, place in zip(message.content, message.places, strict=False) if _ANNOTATIONS in part.extra]
     for place in own or [at]:
         losses.emulate(f"{place}.{_ANNOTATIONS}", "the sources follow the text as a list")
     places = [*message.places, message.places[-1]] if message.places else []
     return replace(message, content=[*content, Text(text=_GAP + listed)], extra=extra, places=places)
+
+
+_TOLD = frozenset({"type", "url", "title", "start_index", "end_index", "url_citation"})
+
+
+def _report_members(message: Message, losses: Losses) -> None:
+    """What an annotation says beyond the source."""
+    for part, place in zip(message.content, message.places, strict=False):
+        for index, annotation in enumerate(part.extra.get(_ANNOTATIONS) or ()):
+            for name in annotation if isinstance(annotation, dict) and annotation.get("type") == "url_citation" else ():
+                if name not in _TOLD:
+                    losses.drop(f"{place}.{_ANNOTATIONS}[{index}].{name}", "a source is told by its address and title")
 
 
 def _annotated(message: Message) -> bool:

@@ -94,6 +94,9 @@ class Asked(Struct, frozen=True, kw_only=True):
             raise
         for message in request.messages:
             _move(message, self._place)
+        for tool in request.tools:
+            tool.at = self._place(tool.at)
+        request.extra = {self._place(name): value for name, value in request.extra.items()}
         return request
 
     def _place(self, at: str) -> str:

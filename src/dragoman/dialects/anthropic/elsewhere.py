@@ -45,7 +45,7 @@ def put_in_words(request: Request, losses: Losses, version: str = "2023-06-01") 
         web_search=searched,
         messages=_after_compaction(request.messages, messages, losses, moves),
         tools=[
-            _tool(tool, f"tools[{index}]", losses)
+            _tool(tool, tool.at or f"tools[{index}]", losses)
             for index, tool in enumerate(request.tools)
             if searched_elsewhere(tool) is None
         ],

@@ -39,7 +39,7 @@ def encode_tools(request: Request, losses: Losses) -> list[Object]:
         elif own and not is_anthropics(tool.extra):
             wire.append(tool.extra)
         else:
-            losses.drop(f"tools[{index}]", f"{tool.name} is run by the upstream it was written for")
+            losses.drop(tool.at or f"tools[{index}]", f"{tool.name} is run by the upstream it was written for")
     return wire
 
 

@@ -167,8 +167,8 @@ def _decode_reasoning(item: Object, at: str) -> Thinking | None:
 
     Its words are those of `content`, where a model shows them, else those of the summary.
     """
-    told = _words(item.pop("content", None), path(at, "content"))
-    summary = _words(item.get("summary"), path(at, "summary"))
+    told = _words(item.pop("content", None), path(at, "content"), item, "content")
+    summary = _words(item.get("summary"), path(at, "summary"), item, "summary")
     if not told or not summary:
         item.pop("summary", None)
     item_id = take(item, "id", str, at) or ""
@@ -184,11 +184,16 @@ def _decode_reasoning(item: Object, at: str) -> Thinking | None:
     return Thinking(text=text, seal=opened.seal, redacted=redacted, extra=_rest(item))
 
 
-def _words(value: JSON, at: str) -> list[str]:
+def _words(value: JSON, at: str, item: Object, key: str) -> list[str]:
+    """The texts of some parts; what else is in these is left in `item`, by its path in that."""
     if isinstance(value, str):
         return [value] if value else []
-    found = ((part.get("text"), path(where, "text")) for part, where in objects(value or [], at))
-    return [check(text, str, where) for text, where in found if text]
+    words = []
+    for index, (part, where) in enumerate(objects(value or [], at)):
+        if text := part.get("text"):
+            words.append(check(text, str, path(where, "text")))
+        item |= left_over({name: member for name, member in part.items() if name != "text"}, path(key, index))
+    return words
 
 
 def _decode_call(item: Object, at: str, names: Names, *, freeform: bool) -> ToolCall:
@@ -208,6 +213,16 @@ def _decode_call(item: Object, at: str, names: Names, *, freeform: bool) -> Tool
 def _summary(item: Object) -> str | None:
     sealed = item.get("encrypted_content")
     return disclose_summary(sealed) if isinstance(sealed, str) else None
+
+
+def left_over(item: Object, at: str) -> Object:
+    """What is left of something that is no part of the conversation itself, each member by its path."""
+    left: Object = {}
+    for name, value in item.items():
+        if name in ("id", "type", "status", "role") or value in (None, [], {}, ""):
+            continue
+        left |= left_over(value, path(at, name)) if isinstance(value, dict) else {path(at, name): value}
+    return left
 
 
 def _rest(item: Object) -> Object:
@@ -308,7 +323,7 @@ class _Writer:
         if seal is None or seal.origin != NAME:
             self._losses.drop(at, "reasoning goes back only to the servers that made it")
             return None
-        kept, extra = kept_members(seal), thought.extra if self._own else {}
+        kept, extra = kept_members(seal), _whole_members(thought.extra) if self._own else {}
         item: Object = {"type": "reasoning", **({"id": kept["id"]} if kept.get("id") else {})}
         sealed = kept.get("encrypted_content")
         if sealed and "summary" not in extra:
@@ -332,6 +347,11 @@ class _Writer:
         kind = "custom_tool_call_output" if result.freeform else "function_call_output"
         item = {"type": kind, "call_id": _call_id(result.id), "output": output}
         return item | (result.extra if self._own else {})
+
+
+def _whole_members(extra: Object) -> Object:
+    """Without what is left of the inside of a member that is said anew."""
+    return {name: value for name, value in extra.items() if "[" not in name}
 
 
 def _is_item(part: Part, at: str) -> bool:

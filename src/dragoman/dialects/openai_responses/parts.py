@@ -83,6 +83,8 @@ def _decode_file(part: Object, at: str) -> Part:
     _detail(part, at)
     name = take(part, "filename", str, at) or ""
     data, url, file_id = (take(part, key, str, at) or None for key in ("file_data", "file_url", "file_id"))
+    others = {"file_url": url, "file_id": file_id} if data else {"file_id": file_id} if url else {}
+    part |= {key: value for key, value in others.items() if value is not None}  # what is not used stays, to be told
     if data is not None:
         return file_media(data, name, path(at, "file_data"), part)
     if url is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dragoman.conversation import Message, Object, Request, Text
 from dragoman.dialects.openai_chat.request import decode_sampling
-from dragoman.dialects.openai_responses.items import decode_items, encode_items, given_items
+from dragoman.dialects.openai_responses.items import NOT_SAID, decode_items, encode_items, given_items, left_over
 from dragoman.dialects.openai_responses.settings import (
     decode_format,
     decode_include,
@@ -23,7 +23,7 @@ from dragoman.dialects.openai_responses.settings import (
 )
 from dragoman.dialects.openai_responses.tools import decode_choice, decode_tools, encode_choice, encode_tools
 from dragoman.dialects.openai_responses.vocabulary import NAME, SUMMARY
-from dragoman.dialects.reading import laid_over, need, objects, path, take
+from dragoman.dialects.reading import keep, laid_over, need, objects, path, take
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 
@@ -45,6 +45,7 @@ def decode_request(body: Object) -> Request:
     model = need(body, "model", str)
     instructions = _decode_instructions(body)
     items = given_items(body)
+    apart = [(item, at) for item, at in items if item.get("type") in sorted(NOT_SAID)]
     added, updates = _taken_out(items)
     tools, search, names = decode_tools([*objects(body.pop("tools", None) or [], "tools"), *added])
     messages = instructions + decode_items(items, names)
@@ -70,6 +71,11 @@ def decode_request(body: Object) -> Request:
         _configure(request, update, at)
     request.cache = "1h" if body.get("prompt_cache_retention") == "24h" else None
     request.extra = _checked(body) | ({SUMMARY: summary} if summary else {})
+    for item, at in apart:
+        request.extra |= left_over(item, at)
+    request.extra |= names.left
+    if isinstance(named := body.get("conversation"), dict):
+        request.extra |= left_over(named, "conversation")
     return request
 
 
@@ -100,6 +106,7 @@ def _configure(request: Request, update: Object, at: str) -> None:
         request.reasoning = wish
     if (text := take(update, "text", dict, at)) is not None and "format" in text:
         request.format = decode_format(text, path(at, "text"))
+    keep(update, "text", text or {})
 
 
 def _checked(body: Object) -> Object:
@@ -145,6 +152,8 @@ def encode_request(request: Request, losses: Losses) -> Object:
     body |= encode_choice(request)
     if own:
         body = laid_over(body, _own_members(request))
+        for name in sorted(_left(request)):
+            losses.drop(name, "what it is in is said anew")
     elif request.cache:
         losses.emulate("cache", "the server keeps prompts by rules of its own")
     if request.stream:
@@ -156,8 +165,14 @@ def encode_request(request: Request, losses: Losses) -> Object:
 
 def _own_members(request: Request) -> Object:
     """What only this dialect knows; who gave two names for the user has both."""
-    members = {key: value for key, value in request.extra.items() if key not in _NOT_SENT | _SAID}
+    unsaid = _NOT_SENT | _SAID | _left(request)
+    members = {key: value for key, value in request.extra.items() if key not in unsaid}
     return members | {"safety_identifier": request.user} if "user" in members else members
+
+
+def _left(request: Request) -> set[str]:
+    """What is left of the inside of members that are said anew, by its path."""
+    return {name for name in request.extra if "[" in name or name.startswith("conversation.")}
 
 
 def _encode_limit(limit: int | None, losses: Losses) -> int | None:

@@ -27,6 +27,8 @@ class Names:
     """One flat name for every tool: `<namespace>__<name>`, unless another tool is called so."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.left: Object = {}
+        """What is left of the namespaces themselves, each member by its path."""
         self._taken = set(taken)
         self._flat: dict[tuple[str, str], str] = {}
 
@@ -91,6 +93,9 @@ def decode_tools(given: list[tuple[Object, str]]) -> tuple[list[Tool], WebSearch
         else:
             decoded = _decode_tool(kind, tool, at)
             tools[f"{decoded.name} {len(tools)}" if decoded.hosted else decoded.name] = decoded
+    for index, decoded in enumerate(tools.values()):
+        if decoded.at == f"tools[{index}]":
+            decoded.at = ""
     return list(tools.values()), search, names
 
 
@@ -104,12 +109,15 @@ def _inner(tool: Object) -> Object:
 def _decode_tool(kind: str, tool: Object, at: str) -> Tool:
     if kind not in ("function", "custom"):
         hosted = {"type": kind, **tool}
-        return anthropics_tool(hosted) if is_anthropics(hosted) else Tool(name=kind, hosted=True, extra=hosted)
+        run = anthropics_tool(hosted) if is_anthropics(hosted) else Tool(name=kind, hosted=True, extra=hosted)
+        run.at = at
+        return run
+    place = at
     if isinstance(inner := tool.get(kind), dict):
         del tool[kind]
         tool, at = inner | tool, path(at, kind)
     name, description = _name(tool, at), take(tool, "description", str, at) or ""
-    decoded = Tool(name=name, description=description, cache=take_cache(tool, at))
+    decoded = Tool(name=name, description=description, cache=take_cache(tool, at), at=place)
     if kind == "custom":
         decoded.freeform = True
         if tool.get("format") in (None, {}, {"type": "text"}):
@@ -135,6 +143,7 @@ def _decode_namespace(space: Object, at: str, names: Names) -> list[Tool]:
             if about:
                 decoded.description = f"{decoded.description}\n\n({name}: {about})".strip()
         tools.append(decoded)
+    names.left |= {path(at, key): value for key, value in space.items() if key != "type" and value is not None}
     return tools
 
 
@@ -157,7 +166,7 @@ def encode_tools(request: Request, losses: Losses) -> list[Object]:
         if tool.hosted and own and not is_anthropics(tool.extra):
             wire.append(tool.extra)
         elif tool.hosted:
-            losses.drop(f"tools[{index}]", f"{tool.name} is run by the upstream it was written for")
+            losses.drop(tool.at or f"tools[{index}]", f"{tool.name} is run by the upstream it was written for")
         elif not own or not _sent_in_namespace(tool):
             wire.append(_encode_tool(tool, own))
         else:
@@ -305,7 +314,8 @@ def _decode_choice(choice: JSON, names: Names) -> ToolChoice | None:
         case {"type": "function" | "custom" as kind}:
             inner = choice.get(kind)
             name = _chosen(inner if isinstance(inner, dict) else choice, at, names)
-            choice.clear()
+            for key in ("type", "name", "namespace", kind):
+                choice.pop(key, None)
             return ToolChoice(mode="tool", name=name)
         case {"type": str()}:
             return None
