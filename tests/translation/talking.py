@@ -44,7 +44,6 @@ class Talk:
         if client != "anthropic":
             self.messages.append({"role": "system", "content": "You help."})
         self.reply: Reply
-        self.mended = False
 
     def ask(self, server: Server, scenario: str, words: str) -> tuple[Sent, Any]:
         """One turn: the results of what was called, or else `words`, to `server`.  What it was sent."""
@@ -53,9 +52,8 @@ class Talk:
         body = {"model": "m", **BODIES[self.client], "messages": deepcopy(self.messages)}
         call = self.bench.call(dialect, body)
         sent = self.bench.carried(call, server, self.carrier)
-        made = sent
-        sent, answer = self.bench.taken(call, server, made, scenario)
-        call.sent, self.mended = sent, sent is not made
+        sent, answer = self.bench.taken(call, server, sent, scenario)
+        call.sent = sent
         upstream = registry()[server.card.dialect]
         if sent.streamed:
             decoder, fold = upstream.Decoder(), Fold(server.card.dialect)
