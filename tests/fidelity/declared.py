@@ -37,6 +37,7 @@ EQUIVALENTS: dict[str, str] = {
     r"^function_call$": r"^(type|tool_choice)=none",
     r"(grammar|format\[grammar\])\.syntax$": r'"syntax":"regex"',
     r"^include\[\]$": r"^logprobs=True",
+    r"^logprobs$": r"^include=message\.output_text\.logprobs$",
     r"tools\[web_search_preview\]$": r"^type=web_search",
     r"^tool_choice$|allowed_tools\]?\.mode$": r"^type=any|^tool_choice=required|must (answer|call)",
 }
@@ -46,7 +47,7 @@ _RUNNER = (
     "num_ctx|num_keep|num_batch|num_gpu|main_gpu|num_thread|use_mmap|use_mlock|numa|low_vram|f16_kv|logits_all|"
     "vocab_only|embedding_only|draft_num_predict"
 )
-_CACHING = r"^(Ollama|OpenAI|vLLM|others): .*"
+_CACHING = r"^(Ollama|OpenAI|Responses|vLLM|others): .*"
 
 NOTHING: dict[str, str] = {
     r": (store|background(_options\.\w+)?|previous_response_id|conversation(\.id)?|metadata)$": "done here",

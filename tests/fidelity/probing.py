@@ -52,6 +52,7 @@ def columns() -> Mapping[str, Card]:
         "Claude Haiku 4.5": claude["claude-haiku-4-5-20251001"],
         "Ollama": generic("the model", "ollama", "ollama"),
         "OpenAI": generic("the model", "openai_chat", "openai", flavor="openai", capabilities=hears),
+        "Responses": generic("the model", "openai_responses", "responses", flavor="openai", capabilities=hears),
         "vLLM": generic("the model", "openai_chat", "vllm", flavor="vllm", capabilities=hears),
         "others": generic("the model", "openai_chat", "others"),
     }
@@ -178,8 +179,8 @@ def _concerns(name: str, tried: Probe, member: Member) -> str:
     raw, at = name, tried.at
     if raw.startswith("input[") and re.match(re.escape(raw) + r"([.\[]|$)", at):
         return "exact" if raw == at else "within"
-    name, at = _plain(name), _plain(_added(at, member))
-    if at in (name, f"options.{name}") or re.search(ALIASES.get(name, "$^"), member.path):
+    name, at = (_plain(path).removeprefix("options.") for path in (name, _added(at, member)))
+    if at == name or re.search(ALIASES.get(name, "$^"), member.path):
         return "exact"
     if "[]" in name and not name.startswith("tools"):
         at = re.sub(r"\[\d+\]", "[]", at)

@@ -7,7 +7,7 @@ import pytest
 
 from dragoman.conversation import Message, Part, Request, Seal, Text, Thinking
 from dragoman.errors import GatewayError
-from dragoman.relay.sealing import is_sealed, refused_seal, unsealed
+from dragoman.relay.sealing import Unknown, is_sealed, refused_seal, seals, unsealed
 
 BODY = msgspec.json.encode(
     {
@@ -63,3 +63,28 @@ def test_one_goes_or_all() -> None:
     assert unsealed(messages, "ELSE") == messages
     assert is_sealed(Request(origin="x", model="m", messages=messages))
     assert not is_sealed(Request(origin="x", model="m", messages=unsealed(messages)))
+
+
+def test_what_one_model_refused_it_is_not_sent_again() -> None:
+    unknown = Unknown()
+    messages = [
+        Message(role="user", content=[Text(text="hi")]),
+        Message(role="assistant", content=[thought("ONE"), thought("TWO"), Text(text="x")]),
+    ]
+    assert unknown.without("a/m", messages) is messages
+    unknown.add("a/m", ["ONE"])
+    left = unknown.without("a/m", messages)
+    assert seals(left) == {"TWO"}
+    assert left[0] is messages[0]
+    assert seals(messages) == {"ONE", "TWO"}
+    assert unknown.without("a/other", messages) is messages
+
+
+def test_the_one_seen_longest_ago_is_forgotten_first() -> None:
+    unknown = Unknown(most=2)
+    one, two, three = ([Message(role="assistant", content=[thought(name)])] for name in ("1", "2", "3"))
+    unknown.add("m", ["1", "2"])
+    assert unknown.without("m", one)[0].content == []
+    unknown.add("m", ["3"])
+    assert unknown.without("m", two) is two
+    assert unknown.without("m", one)[0].content == unknown.without("m", three)[0].content == []

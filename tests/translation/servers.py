@@ -116,9 +116,11 @@ class Bench:
         carrier = carrier or Carrier(self.settings, lambda: 0.0)
         return self._loop.run_until_complete(carrier.made(call, Resolution("asked", server.card)))
 
-    def taken(self, call: Call, server: Server, sent: Sent, scenario: str = "") -> tuple[Sent, bytes]:
+    def taken(
+        self, call: Call, server: Server, sent: Sent, scenario: str = "", carrier: Carrier | None = None
+    ) -> tuple[Sent, bytes]:
         """What the server takes in the end, as the relay would mend it, and its answer.  Raises `RefusedError`."""
-        carrier = Carrier(self.settings, lambda: 0.0)
+        carrier = carrier or Carrier(self.settings, lambda: 0.0)
         dialect = registry()[server.card.dialect]
         for _ in range(_TRIES):
             status, answer = self.asked(server, sent.body, scenario)

@@ -52,7 +52,7 @@ class Talk:
         body = {"model": "m", **BODIES[self.client], "messages": deepcopy(self.messages)}
         call = self.bench.call(dialect, body)
         sent = self.bench.carried(call, server, self.carrier)
-        sent, answer = self.bench.taken(call, server, sent, scenario)
+        sent, answer = self.bench.taken(call, server, sent, scenario, self.carrier)
         call.sent = sent
         upstream = registry()[server.card.dialect]
         if sent.streamed:

@@ -56,6 +56,21 @@ def test_thoughts_go_home(
         turns.append((server, talk.reply))
 
 
+@pytest.mark.parametrize("home", [s for s in THINKERS if s.card.dialect == "anthropic"], ids=repr)
+def test_a_thought_refused_once_stays_out(bench: Bench, home: Server) -> None:
+    """A server looks at the newest turn only: what it refused there it would take a turn later."""
+    elsewhere = next(s for s in THINKERS if s.card.flavor == "openrouter" and "claude" in s.card.id)
+    talk = Talk(bench, "openai_chat")
+    talk.ask(elsewhere, "thinking", "Why?")
+    first, body = talk.ask(home, "thinking", "And then?")
+    assert "thinking" in first.losses.dropped
+    for _ in range(2):
+        sent, grown = talk.ask(home, "thinking", "And then?")
+        assert "thinking" in sent.losses.dropped
+        assert grown["messages"][: len(body["messages"])] == body["messages"]
+        body = grown
+
+
 def check_thought(client: str, part: Thinking, thinker: Server, server: Server, sent: Sent) -> None:
     """What became of a thought of `thinker` in a request to `server`."""
     said = sent.body.decode()

@@ -143,7 +143,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     addresses too.  `scale_images`: pictures that are too large for a server are scaled, and not refused.  `store`
     is the address of a Redis or Valkey server that several gateways share.
     `data_dir` is the directory of what outlives the process ("": there is none, it is kept in memory), `database` where
-    it is instead; `response_ttl` is how long responses are kept after they were used last (0: none is).
+    it is instead; `response_ttl` is how long responses are kept after they were used last (0: none is),
+    and `response_space` the bytes of a file above which the oldest go.
     `manage_models`: clients may fetch, make and remove models on the Ollama servers.
     """
 
@@ -182,6 +183,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     data_dir: str = ""
     database: Secret | None = None
     response_ttl: float = 30 * 86400.0
+    response_space: int = 8 * 1024**3
     manage_models: bool = False
 
     def hides(self, name: str) -> bool:

@@ -189,6 +189,12 @@ ROWS: tuple[Row, ...] = (
         "how long stored responses are kept after they were used last; 0: none is stored",
     ),
     Row(
+        "response_space",
+        ("DRAGOMAN_RESPONSE_SPACE",),
+        kinds.SIZE,
+        "bytes in use in the file in `data_dir` above which the responses used longest ago go",
+    ),
+    Row(
         "manage_models",
         ("DRAGOMAN_MANAGE_MODELS",),
         kinds.FLAG,

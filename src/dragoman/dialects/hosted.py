@@ -22,7 +22,7 @@ _SEARCH = re.compile(r"web_search_20\d{6}")
 _LOCATION = ("city", "region", "country", "timezone")
 _SIZES = ("low", "medium", "high")
 # What changes nothing in the answer.
-_IDLE = ("type", "name", "cache_control", "defer_loading", "strict", "allowed_callers", "response_inclusion")
+_IDLE = ("type", "name", "cache_control")
 
 
 def is_anthropics(tool: Object) -> bool:
@@ -77,7 +77,8 @@ def searched_elsewhere(tool: Tool) -> WebSearch | None:
     if not tool.hosted or not _SEARCH.fullmatch(str(tool.extra.get("type"))):
         return None
     place = tool.extra.get("user_location")
-    rest = {k: v for k, v in tool.extra.items() if k not in (*_IDLE, "user_location") and v not in (None, [])}
+    known = (*_IDLE, "user_location")
+    rest = {k: v for k, v in tool.extra.items() if k not in known and v not in (None, [], False, ["direct"])}
     return WebSearch(at=f"tools.{tool.name}", location=_location(place), extra=rest)
 
 

@@ -52,7 +52,7 @@ class Sent(Struct, frozen=True, kw_only=True):
     with what is configured and remembered.  `betas` is what `body` needs in `anthropic-beta`.  `streamed`: the upstream
     streams, whatever the client asked for.
     `recalls`: its sealed thinking is to be remembered, and `recalled` is the last turn that was (`Recalled.last`);
-    `resumes`: a turn it pauses is taken up again.
+    `resumes`: a turn it pauses is taken up again; `unproved`: it refused the proof of a thought in this call.
     `estimate`, `size` (the same, corrected by what the server counted before) and `num_ctx` are tokens, 0 where nobody
     needed to know.
     """
@@ -68,6 +68,7 @@ class Sent(Struct, frozen=True, kw_only=True):
     recalls: bool = False
     recalled: bytes = b""
     resumes: bool = False
+    unproved: bool = False
     estimate: int = 0
     size: int = 0
     num_ctx: int = 0

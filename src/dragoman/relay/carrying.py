@@ -39,7 +39,7 @@ from dragoman.relay.fetching import Fetcher
 from dragoman.relay.inlining import inline, needs_inlining, wants_scaling
 from dragoman.relay.recall import Recall, Recalled
 from dragoman.relay.scaling import Scaler
-from dragoman.relay.sealing import is_sealed, refused_seal, unsealed
+from dragoman.relay.sealing import Unknown, is_sealed, refused_seal, seals, unsealed
 from dragoman.relay.strictness import check_losses, filled_in
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.store import shelf_of
@@ -51,6 +51,9 @@ _decode = msgspec.json.Decoder().decode
 
 # How `refusals` calls what `bind` puts into a body.
 _BINDING = "thinking.block_binding"
+
+# Why a model is not sent a thought with a proof that it refuses.
+_UNKNOWN = "the model does not know it"
 
 # A member that no client of another dialect can have asked for: our own wish for counts at the end of a stream.
 _OURS = "stream_options"
@@ -74,6 +77,7 @@ class Carrier:
         self.scaler = Scaler(clock=clock)
         self.absent = Absent(clock)
         self.refusals = Refusals()
+        self.unknown = Unknown()
         self._dialects = registry()
 
     def apply(self, settings: Settings) -> None:
@@ -96,12 +100,19 @@ class Carrier:
             recalled = await self.recall.restore(call.request)
         losses = Losses(call.client.SPELLING)
         wanted = filled(recalled.request, self.settings.overrides, resolution, losses)
-        sent = await self._translated(call, wanted, resolution, losses)
+        sent = await self._known(call, wanted, resolution, losses)
         if recalled.forgotten and sent.recalls and call.client.NAME != "anthropic":
             # Nothing that the client sent is lost: strict mode does not mind.
             losses.drop("thinking", "the reasoning before these tool calls is not remembered")
         report_unused(resolution.derived, resolution.card.dialect, losses)
         return replace(sent, recalled=recalled.last) if recalled.last else sent
+
+    async def _known(self, call: Call, wanted: Request, resolution: Resolution, losses: Losses) -> Sent:
+        """The call without the signed thinking that this model refused before."""
+        messages = self.unknown.without(resolution.card.key, wanted.messages)
+        if messages is wanted.messages:
+            return await self._translated(call, wanted, resolution, losses)
+        return await self._less(call, replace(wanted, messages=messages), resolution, losses, _UNKNOWN)
 
     def remember(self, call: Call, content: list[Part]) -> None:
         """Keep what the model said, as far as its client cannot send it again."""
@@ -129,6 +140,7 @@ class Carrier:
         """How many tokens the call's prompt is for this model.  Raises `GatewayError` when it cannot be carried."""
         card, losses = resolution.card, Losses(call.client.SPELLING)
         wanted = filled(call.request, self.settings.overrides, resolution, losses)
+        wanted = replace(wanted, messages=self.unknown.without(card.key, wanted.messages))
         _, carried, body = await self._carried(call, wanted, card, losses)
         if call.strict:
             check_losses(losses, card.id, ours=filled_in(call.request, wanted, call.client.SPELLING))
@@ -316,17 +328,23 @@ class Carrier:
         sent = call.sent
         if sent.wanted is None:
             raise error
-        only = "" if "thinking" in sent.losses.dropped else refused_seal(sent.body, error)
+        only = "" if sent.unproved else refused_seal(sent.body, error)
         messages = unsealed(sent.wanted.messages, only)
         if messages == sent.wanted.messages:
             raise error
-        why = "the model does not know it" if only else "what came before it has changed since the model signed it"
-        if is_sealed(call.request):
-            sent.losses.drop("thinking", why)
+        self.unknown.add(sent.key, [only] if only else seals(sent.wanted.messages))
         wanted = replace(sent.wanted, messages=messages)
-        again = await self._translated(call, wanted, sent.resolution, sent.losses)
-        sent.losses.drop("thinking", why)
-        return again
+        why = _UNKNOWN if only else "what came before it has changed since the model signed it"
+        again = await self._less(call, wanted, sent.resolution, sent.losses, why)
+        return replace(again, unproved=True)
+
+    async def _less(self, call: Call, wanted: Request, resolution: Resolution, losses: Losses, why: str) -> Sent:
+        """The call as `wanted`, from which thinking was taken.  In strict mode an error, if its client sent it."""
+        if is_sealed(call.request):
+            losses.drop("thinking", why)
+        sent = await self._translated(call, wanted, resolution, losses)
+        losses.drop("thinking", why)
+        return sent
 
 
 def _is_shown(call: Call, card: Card) -> bool:

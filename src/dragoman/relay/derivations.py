@@ -28,6 +28,9 @@ _EVERY = 2.0
 _RECENT = 0.5
 _PATIENCE = 2.0
 
+# How much a store in memory may hold, in bytes.
+_MOST_IN_MEMORY = 512 * 1024 * 1024
+
 MOST = 1000
 """How many derived models there may be: each is in the memory of every gateway."""
 MOST_BYTES = 1024 * 1024
@@ -124,7 +127,8 @@ class Derivations:
 def durable_of(settings: Settings) -> Durable:
     """What outlives the process.  Nothing is opened yet."""
     url = url_of(settings.database.reveal() if settings.database else None, settings.data_dir)
-    return Durable(url, time.time, ttl=settings.response_ttl)
+    space = min(settings.response_space, _MOST_IN_MEMORY) if url == "memory" else settings.response_space
+    return Durable(url, time.time, ttl=settings.response_ttl, most_bytes=settings.max_body, space=space)
 
 
 async def kept(settings: Settings) -> dict[str, Derived]:

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from weakref import WeakSet
 
 import msgspec
 from msgspec.structs import replace
@@ -75,6 +76,8 @@ class Directory:
         self.servers = servers
         self.failures: dict[str, str] = {}
         """Servers whose lists could not be had when they were last asked for, and why."""
+        self.former: WeakSet[UpstreamServer] = WeakSet()
+        """Servers of earlier settings that calls still hold on to."""
         self._read_at: dict[UpstreamServer, float] = {}
         self._reading: dict[UpstreamServer, tuple[float, asyncio.Task[bool]]] = {}
         self._changed = asyncio.Event()
@@ -98,6 +101,7 @@ class Directory:
             else:
                 self._read_at.pop(server, None)
                 self.failures.pop(name, None)
+                self.former.add(server)
                 server.close()
         self.settings, self.servers, self.catalogue = settings, servers, catalogue
         self._changed.set()
@@ -121,6 +125,11 @@ class Directory:
         if any(server.dialect.NAME != "anthropic" for server in self.servers.values()):
             wait = min(wait, _LOCAL_REFRESH)
         return wait
+
+    def break_off(self, error: GatewayError) -> None:
+        """End every answer that has begun, whoever gives it, with `error`."""
+        for server in (*self.servers.values(), *self.former):
+            server.break_off(error)
 
     async def recent(self) -> None:
         """Make sure that the lists of local servers, which change by the minute, are new, without waiting for long."""

@@ -147,6 +147,12 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def break_off(self, error: GatewayError) -> None:
+        """End the call with `error`, as if the server had failed in mid-answer.  Before its head is there nothing is."""
+        if self.status and not self._complete and self._error is None:
+            self._break(error)
+            self.abort()
+
     # --- asyncio ---------------------------------------------------------------------------------
 
     def pause_writing(self) -> None:
@@ -312,6 +318,7 @@ class Pool:
         self._connect_timeout = connect_timeout
         self._closed = False
         self._idle: deque[Connection] = deque()
+        self._busy: set[Connection] = set()
         self._tls: ssl.SSLContext | None = None
 
     async def call(self, request: bytes, patience: float) -> Connection:
@@ -332,15 +339,18 @@ class Pool:
     async def upload(self, head: bytes, pieces: AsyncIterable[bytes], patience: float) -> Connection:
         """As `call`, for a body that comes piece by piece, and so can be sent only once: on a connection of its own."""
         connection = await self._connect()
+        self._busy.add(connection)
         try:
             await connection.upload(head, pieces, patience)
         except BaseException:
+            self._busy.discard(connection)
             connection.abort()
             raise
         return connection
 
     def release(self, connection: Connection) -> None:
         """Keep the connection if its answer is complete; cut it if not."""
+        self._busy.discard(connection)
         if connection.reusable and not self._closed:
             connection.idle_since = now = asyncio.get_running_loop().time()
             self._idle.append(connection)
@@ -354,6 +364,11 @@ class Pool:
         while self._idle:
             self._idle.pop().abort()
 
+    def break_off(self, error: GatewayError) -> None:
+        """End every call whose answer has begun: see `Connection.break_off`."""
+        for connection in list(self._busy):
+            connection.break_off(error)
+
     def _kept(self) -> Connection | None:
         limit = asyncio.get_running_loop().time() - _IDLE
         while self._idle:
@@ -364,9 +379,11 @@ class Pool:
         return None
 
     async def _send(self, connection: Connection, request: bytes, patience: float) -> Connection:
+        self._busy.add(connection)
         try:
             await connection.send(request, patience)
         except BaseException:
+            self._busy.discard(connection)
             connection.abort()
             raise
         return connection

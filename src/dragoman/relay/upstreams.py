@@ -109,6 +109,10 @@ class UpstreamServer:
         """Keep no connection any more.  Calls under way go on."""
         self._pool.close()
 
+    def break_off(self, error: GatewayError) -> None:
+        """End every answer that has begun with `error`; their calls are cut here."""
+        self._pool.break_off(error)
+
     async def post(self, body: bytes, betas: str = "") -> Connection:
         """One call, with the head of its answer.  Give the connection back with `release`, whatever happens.
 

@@ -11,6 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -67,6 +68,7 @@ class Database:
         self._busy = busy
         self._steps = steps
         self._engine: Engine | None = None
+        self._opened: tuple[int, int] | None = None
         self._told = False
         self._trouble = _Trouble("")
         self._until = 0.0
@@ -138,11 +140,23 @@ class Database:
 
     def _ready(self) -> Engine:
         """The engine, the first time and after trouble a new one."""
+        if self._engine is not None and self._file() != self._opened:
+            log.error("the store's file is gone, and with it what was in it: there is a new one")
+            self._let_go()
         if self._engine is None:
             engine = _engine(self._url, self._busy)
             self._work(engine, lambda connection: prepare(connection, self._steps), writes=True)
-            self._engine = engine
+            self._engine, self._opened = engine, self._file()
         return self._engine
+
+    def _file(self) -> tuple[int, int] | None:
+        """Which file it is: one that was removed would take everything, and nobody would find it there again."""
+        if self._url.database is None or self._url.get_backend_name() != "sqlite":
+            return None
+        with suppress(OSError):
+            found = os.stat(self._url.database)
+            return found.st_dev, found.st_ino
+        return None
 
     def _guarded(self, work: Callable[[], T]) -> T:
         began = time.monotonic()
@@ -189,6 +203,16 @@ class _Trouble(NamedTuple):
     def error(self) -> GatewayError:
         message = f"what this gateway stores cannot be had: {self.reason}"
         return GatewayError("overloaded", message, code="store_unavailable", retry_after=self.retry_after)
+
+
+def used(connection: Connection) -> int:
+    """How many bytes of a file of SQLite's are in use; 0 for PostgreSQL, which others look after."""
+    if connection.dialect.name != "sqlite":
+        return 0
+    pages, free, size = (
+        connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
 
 
 def _engine(url: URL, busy: float) -> Engine:

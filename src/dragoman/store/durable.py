@@ -5,8 +5,13 @@ A gateway that never keeps anything pays nothing for it: until then not even SQL
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
+import os
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +25,14 @@ if TYPE_CHECKING:
     from dragoman.store.derived import DerivedModels
     from dragoman.store.responses import Responses
 
+log = logging.getLogger("dragoman.store")
+
 FILE = "dragoman.db"
+
+# How often (seconds) what has expired is looked for, whether anything is stored meanwhile or not.
+_EVERY = 600.0
+# With less room (bytes) on the disk there is something to be said at the start.
+_ROOM = 16 * 1024 * 1024
 
 MOST_BYTES = 64 * 1024 * 1024
 """How large (bytes) a history may be that is read back as the beginning of a prompt."""
@@ -36,7 +48,8 @@ class Stores(NamedTuple):
 
 class Durable:
     """`url` is `memory`, `sqlite:///PATH` or `postgresql://…` (`url_of`); `clock` gives seconds since 1970, `mint` new
-    ids by how they begin.  `ttl` (seconds) is how long responses are kept, 0: not at all."""
+    ids by how they begin.  `ttl` (seconds) is how long responses are kept, 0: not at all; `space` how many bytes of a
+    file may be used before the oldest of them go, 0: any number."""
 
     def __init__(
         self,
@@ -46,6 +59,7 @@ class Durable:
         ttl: float,
         mint: Callable[[str], str] = fresh,
         most_bytes: int = MOST_BYTES,
+        space: int = 0,
     ) -> None:
         self.keeps = ttl > 0
         self._url = url
@@ -53,6 +67,7 @@ class Durable:
         self._ttl = ttl
         self._mint = mint
         self._most_bytes = most_bytes
+        self._space = space
         self._worker = Worker("dragoman-store")
         self._database: Database | None = None
         self._opened: Stores | None = None
@@ -62,8 +77,32 @@ class Durable:
         """Whether nothing can be in it, as far as that is seen without opening it: nobody need look for anything."""
         if self._opened is not None:
             return False
+        return self._url == "memory" or ((path := self._path) is not None and not path.exists())
+
+    @property
+    def _path(self) -> Path | None:
+        """The file, where it is one."""
         scheme, _, path = self._url.partition(":///")
-        return self._url == "memory" or (scheme == "sqlite" and not Path(path).exists())
+        return Path(path) if scheme == "sqlite" else None
+
+    def look(self) -> None:
+        """Say in the log, before anybody needs it, that nothing can be written where it is to be."""
+        if self._path is not None and (trouble := _trouble(self._path)):
+            log.error("nothing can be stored: %s; what needs no store is answered all the same", trouble)
+
+    async def tend(self) -> None:
+        """Remove what has expired now and then, until cancelled.  What is not there is not opened for it."""
+        while True:
+            await asyncio.sleep(_EVERY)
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """Remove all that has expired.  A store that cannot be used says so in the log, and is left alone."""
+        with suppress(GatewayError):
+            if not self.empty:
+                responses = (await self.open()).responses
+                while await responses.sweep():
+                    pass
 
     async def open(self) -> Stores:
         """Its parts; from the second time on at once.  Raises GatewayError (overloaded) while it cannot be opened."""
@@ -96,7 +135,7 @@ class Durable:
         self._database = database = self._database or Database(self._url, self._clock, self._worker)
         database.ready()
         self._opened = Stores(
-            Responses(database, self._mint, self._ttl, self._most_bytes),
+            Responses(database, self._mint, self._ttl, self._most_bytes, self._space),
             Conversations(database, self._mint, self._most_bytes),
             DerivedModels(database),
         )
@@ -107,6 +146,21 @@ def url_of(database: str | None, directory: str) -> str:
     if database:
         return "postgresql" + database.removeprefix("postgres") if database.startswith("postgres://") else database
     return f"sqlite:///{Path(directory).expanduser().absolute() / FILE}" if directory else "memory"
+
+
+def _trouble(path: Path) -> str:
+    """Why nothing can be written to the file, as far as that is seen without trying; "" where it can."""
+    there = next(each for each in (path, *path.parents) if each.exists())
+    directory = path.parent if there == path else there
+    try:
+        if not directory.is_dir():
+            return f"{directory} is no directory"
+        if not os.access(directory, os.W_OK | os.X_OK) or (there == path and not os.access(path, os.R_OK | os.W_OK)):
+            return f"{there} cannot be written"
+        free = shutil.disk_usage(directory).free
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return f"the disk of {directory} is full ({free} bytes are free)" if free < _ROOM else ""
 
 
 def owner_of(key: str) -> str:

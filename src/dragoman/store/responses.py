@@ -6,6 +6,7 @@ last: a history with holes would be worse than none.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,9 +14,11 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, s
 
 from dragoman.store import conversations
 from dragoman.store.chains import chain_of, history
-from dragoman.store.database import Database
+from dragoman.store.database import Database, used
 from dragoman.store.items import Cut, Item, Mint, batches, missing, pack, page, plain, prepared, unpack
 from dragoman.store.schema import CHAINS, CONVERSATION_ITEMS, CONVERSATIONS, RESPONSE_ITEMS, RESPONSES
+
+log = logging.getLogger("dragoman.store")
 
 LEASE = 90.0
 """How long (seconds) after its last sign of life a response that runs is given up."""
@@ -25,6 +28,8 @@ RUNNING = ("queued", "in_progress")
 # How often (seconds) what has expired is looked for, and how much of it goes at once.
 _SWEEP = 60.0
 _SWEPT = 200
+# How many chains make room at once.
+_ROOM_FOR = 50
 
 # Sides of a response.
 _INPUT, _OUTPUT = 0, 1
@@ -40,14 +45,16 @@ class Responses:
     """Each belongs to an `owner` (`durable.owner_of`), and is not there for any other.
 
     All methods raise GatewayError: not_found, invalid_request, too_large, conflict, or overloaded when the store does
-    not work.  With a `ttl` (seconds) of 0 nothing is kept.
+    not work.  With a `ttl` (seconds) of 0 nothing is kept.  Beyond `space` (bytes; 0: there is no bound) of a file the
+    chains that were used longest ago go.
     """
 
-    def __init__(self, database: Database, mint: Mint, ttl: float, most_bytes: int) -> None:
+    def __init__(self, database: Database, mint: Mint, ttl: float, most_bytes: int, space: int = 0) -> None:
         self._database = database
         self._mint = mint
         self._ttl = ttl
         self._most_bytes = most_bytes
+        self._space = space
         self._next_sweep = 0.0
 
     async def put(
@@ -188,7 +195,8 @@ class Responses:
         return await self._database.read(work) if plain(id) else None
 
     async def sweep(self) -> int:
-        """Remove what has expired, no more than some hundred at once; how many responses that were."""
+        """Remove what has expired, or what there is no room for, no more than some hundred at once; how many responses
+        that were."""
         return await self._database.sweep(self._sweep)
 
     # --- in the thread ---
@@ -237,9 +245,23 @@ class Responses:
         chains = list(connection.scalars(empty))
         if chains:
             connection.execute(delete(CHAINS).where(CHAINS.c.id.in_(chains)))
-        if len(ids) == _SWEPT:
+        gone = len(ids)
+        if gone < _SWEPT and self._space and used(connection) > self._space:
+            gone += self._make_room(connection)
+        if gone >= _SWEPT:
             self._next_sweep = 0.0  # there is more
-        return len(ids)
+        return gone
+
+    def _make_room(self, connection: Connection) -> int:
+        """The oldest chains go as a whole, but for those that somebody makes something of; how many responses."""
+        running = exists().where(RESPONSES.c.chain_id == CHAINS.c.id, RESPONSES.c.lease > 0)
+        oldest = select(CHAINS.c.id).where(~running).order_by(CHAINS.c.used_at).limit(_ROOM_FOR)
+        chains = list(connection.scalars(oldest))
+        gone = connection.execute(delete(RESPONSES).where(RESPONSES.c.chain_id.in_(chains))).rowcount
+        connection.execute(delete(CHAINS).where(CHAINS.c.id.in_(chains)))
+        if gone:
+            log.warning("the store has more than %d bytes: %d responses used longest ago are gone", self._space, gone)
+        return gone
 
 
 class _Kept(NamedTuple):

@@ -22,7 +22,8 @@ from dragoman.surfaces.passing import pass_on
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
-Keep = Callable[[Object], Awaitable[None]]
+Keep = Callable[[Object], Awaitable[bool]]
+"""Keeps a response; False when it could not."""
 
 _WHOLE = re.compile(rb'"type"\s*:\s*"response\.(?:created|queued|in_progress|completed|incomplete|failed|cancelled)"')
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
@@ -68,7 +69,7 @@ class Amended:
             self._number = int(numbers[-1])
         if not _WHOLE.search(data, 0, end):
             return data[:end]
-        return b"".join(map(self._frame, re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", data[:end])))
+        return b"".join(map(self._frame, _frames(data[:end])))
 
     def rest(self) -> bytes:
         """What came after the last whole event."""
@@ -90,18 +91,26 @@ class Amended:
         return sse(_encode(event), "response.failed")
 
     def _frame(self, frame: bytes) -> bytes:
-        lines = [line.removeprefix(b"data:").strip() for line in frame.splitlines() if line.startswith(b"data:")]
-        if not lines or not _WHOLE.search(frame):
-            return frame
-        try:
-            event = _decode(b"\n".join(lines))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return frame
-        if not isinstance(event, dict) or not isinstance(event.get("response"), dict):
+        event = _decoded(frame) if _WHOLE.search(frame) else None
+        if event is None:
             return frame
         event["response"] = self.whole(event["response"])
         self.ended = str(event.get("type")).removeprefix("response.") in _LAST
         return sse(_encode(event), str(event["type"])) if self._members else frame
+
+
+def _frames(data: bytes) -> list[bytes]:
+    return re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", data)
+
+
+def _decoded(frame: bytes) -> Object | None:
+    """The event in a frame, if it has the whole response."""
+    lines = [line.removeprefix(b"data:").strip() for line in frame.splitlines() if line.startswith(b"data:")]
+    try:
+        event = _decode(b"\n".join(lines))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("response"), dict) else None
 
 
 async def pass_on_amended(exchange: Exchange, passage: Passage, amended: Amended, keep: Keep) -> None:
@@ -119,8 +128,8 @@ async def pass_on_amended(exchange: Exchange, passage: Passage, amended: Amended
         passage.tap.feed(data)
         document = _decode(data)
         if isinstance(document, dict):
-            await keep(amended.whole(document))
-            data = _encode(amended.response)
+            response = amended.whole(document)
+            data = _encode(response if await keep(response) else response | {"store": False})
         headers = [each for each in reply_headers(connection.headers.items()) if each[0] != b"content-type"]
         await exchange.relay(connection.status, [(b"content-type", JSON_TYPE), *headers], data)
 
@@ -143,6 +152,19 @@ async def _stream(exchange: Exchange, passage: Passage, amended: Amended, keep: 
 
 
 async def _last(exchange: Exchange, told: bytes, amended: Amended, keep: Keep) -> None:
-    if amended.response is not None:
-        await keep(amended.response)
+    if amended.response is not None and not await keep(amended.response):
+        told = unkept(told)
     await exchange.write(told)
+
+
+def unkept(data: bytes) -> bytes:
+    """Whole events, when the response in them is kept nowhere after all."""
+    return b"".join(map(_unkept, _frames(data)))
+
+
+def _unkept(frame: bytes) -> bytes:
+    event = _decoded(frame) if _WHOLE.search(frame) else None
+    if event is None:
+        return frame
+    event["response"] = event["response"] | {"store": False}
+    return sse(_encode(event), str(event["type"]))

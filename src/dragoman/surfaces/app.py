@@ -26,6 +26,7 @@ from dragoman.surfaces.exchange import Endpoint, Exchange
 from dragoman.surfaces.guard import Guard, dialect_of, not_found
 from dragoman.surfaces.ollama import OllamaSurface
 from dragoman.surfaces.openai import OpenAISurface
+from dragoman.surfaces.openapi import OpenAPISurface
 from dragoman.surfaces.responses import ResponsesSurface
 
 
@@ -66,6 +67,7 @@ def all_routes(relay: Relay, background: Background) -> list[BaseRoute]:
         *ConversationsSurface(relay, background.store).routes(),
         *AnthropicSurface(relay).routes(),
         Route("/health", Endpoint(ollama, _health), methods=["GET"]),
+        *OpenAPISurface().routes(),
     ]
 
 
@@ -120,7 +122,10 @@ async def _lifespan(relay: Relay, background: Background) -> AsyncIterator[None]
         if settings.demo:
             upstreams = (replace(_DEMO, base_url=await stack.enter_async_context(_simulator())),)
         relay.directory.servers = serve_all(upstreams, settings)
-        refreshers = asyncio.gather(relay.directory.keep_current(), relay.derived.keep_current())
+        relay.durable.look()
+        refreshers = asyncio.gather(
+            relay.directory.keep_current(), relay.derived.keep_current(), relay.durable.tend()
+        )
         first = [relay.derived.recent()]
         if any(upstream.dialect != "anthropic" for upstream in upstreams):
             first.append(relay.directory.recent())

@@ -29,6 +29,8 @@ Work = Callable[[Exchange], Awaitable[None]]
 _RENEWAL = 30.0
 # How many that are done keep their events.
 _MOST_TAPES = 32
+# How many that are done wait until they can be kept.
+_MOST_LATE = 32
 
 
 class Tape:
@@ -97,6 +99,7 @@ class Background:
         self.store = store
         self._running: dict[str, Running] = {}
         self._tapes: OrderedDict[str, Tape] = OrderedDict()
+        self._late: dict[str, Memory] = {}
         self._renewing: asyncio.Task[None] | None = None
 
     async def start(self, running: Running, exchange: Exchange, work: Work) -> Object:
@@ -134,7 +137,7 @@ class Background:
 
     async def _run(self, id: str, running: Running, exchange: Exchange, work: Work) -> None:
         try:
-            if await running.memory.keep(running.told("in_progress")):
+            if await running.memory.keep(running.told("in_progress")) != "unwanted":
                 await work(exchange)
         except GatewayError as error:
             log.info("%s in the background: %s: %s", id, error.kind, error.message)
@@ -149,19 +152,28 @@ class Background:
         finally:
             running.tape.end()
             self._running.pop(id, None)
+            if running.memory.late is not None and len(self._late) < _MOST_LATE:
+                self._late[id] = running.memory
             while len(self._tapes) - len(self._running) > _MOST_TAPES:
                 self._tapes.pop(next(each for each in self._tapes if each not in self._running))
 
     async def _renew(self) -> None:
-        """Say that they are alive, and stop those that another process was told to cancel."""
         while True:
             await asyncio.sleep(_RENEWAL)
-            ids = list(self._running)
-            with suppress(GatewayError):
-                wanted = await (await self.store.open()).responses.renew(ids) if ids else set()
-                for id in ids:
-                    if id not in wanted:
-                        self.stop(id)
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Say that they are alive, stop those that another process was told to cancel, and keep those that are done
+        and could not be kept then."""
+        ids = [*self._running, *self._late]
+        with suppress(GatewayError):
+            wanted = await (await self.store.open()).responses.renew(ids) if ids else set()
+            for id in ids:
+                if id not in wanted:
+                    self.stop(id)
+        for id, memory in list(self._late.items()):
+            if memory.late is None or await memory.keep(memory.late) != "lost":
+                self._late.pop(id, None)
 
 
 def _detached(exchange: Exchange, tape: Tape) -> Exchange:

@@ -179,8 +179,8 @@ class Keeper(Protocol):
     async def whole(self, reply: Reply, document: Object) -> Object:
         """The document of an unstreamed answer, as the client gets it."""
 
-    async def streamed(self, encoder: StreamEncoder) -> None:
-        """The encoder has had the last event."""
+    async def streamed(self, encoder: StreamEncoder, data: bytes) -> bytes:
+        """The encoder has had the last event and made `data` of it; what the client gets."""
 
     async def passed(self, exchange: Exchange, passage: Passage) -> None:
         """Pass an answer on."""
@@ -287,8 +287,7 @@ async def flow(
 
 
 async def _kept(keeper: Keeper, encoder: StreamEncoder, exchange: Exchange, data: bytes) -> None:
-    await keeper.streamed(encoder)
-    if (rest := exchange.write_now(data)) is not None:
+    if (rest := exchange.write_now(await keeper.streamed(encoder, data))) is not None:
         await rest
 
 

@@ -219,6 +219,8 @@ async def _before(previous: str | None, conversation: str | None, store: Durable
             )
         return await (await store.open()).responses.chain(owner, previous)
     if conversation is not None:
+        if store.empty:
+            raise GatewayError("not_found", f"Conversation with id '{conversation}' not found.", param="conversation")
         return await (await store.open()).conversations.history(owner, conversation)
     return []
 

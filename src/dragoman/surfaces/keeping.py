@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Literal, cast
 
 from dragoman.conversation import Object, Reply
 from dragoman.dialects.contract import Stamp, StreamEncoder
@@ -13,16 +13,20 @@ from dragoman.dialects.openai_responses import Encoder, output_items
 from dragoman.errors import GatewayError
 from dragoman.relay.call import Call, Passage
 from dragoman.store.durable import Durable
-from dragoman.surfaces.amending import Amended, pass_on_amended
+from dragoman.surfaces.amending import Amended, pass_on_amended, unkept
 from dragoman.surfaces.exchange import Exchange
 
 log = logging.getLogger("dragoman.surfaces")
+
+Kept = Literal["kept", "unwanted", "lost"]
+"""What became of a response that was to be kept.  Unwanted: it was cancelled, or deleted."""
 
 
 class Memory:
     """What is kept of one response, for `owner`.
 
-    `items` are its own input, `previous` and `conversation` what it goes on from.
+    `items` are its own input, `previous` and `conversation` what it goes on from.  `late` is one that was begun and
+    could not be kept when it was done: it is worth another try.
     """
 
     def __init__(
@@ -40,24 +44,29 @@ class Memory:
         self._previous = previous
         self._conversation = conversation
         self._begun = False
+        self.late: Object | None = None
 
     async def begin(self, response: Object) -> None:
         """Keep a response that is yet to be made.  Raises `GatewayError`."""
         await self._put(response)
         self._begun = True
 
-    async def keep(self, response: Object) -> bool:
-        """Keep a response as it is now.  False when nobody wants it any more: it was cancelled, or deleted.
+    async def keep(self, response: Object) -> Kept:
+        """Keep a response as it is now.
 
         An answer that cannot be kept is an answer all the same: then the log says why.
         """
         try:
             if self._begun:
-                return await asyncio.shield(self._update(response))
+                wanted = await asyncio.shield(self._update(response))
+                self.late = None
+                return "kept" if wanted else "unwanted"
             await asyncio.shield(self._put(response))
         except GatewayError as error:
             log.error("the response %s is not kept: %s", response.get("id"), error.message)
-        return True
+            self.late = response if self._begun else None
+            return "lost"
+        return "kept"
 
     async def _put(self, response: Object) -> None:
         stores = await self._store.open()
@@ -84,20 +93,25 @@ class Keeping:
 
     async def whole(self, reply: Reply, document: Object) -> Object:
         """As `calls.Keeper` says."""
-        if self._memory is not None:
-            await self._memory.keep(document | {"output": output_items(reply, self._call.request, self._mark)})
-        return document
+        if self._memory is None:
+            return document
+        kept = await self._kept(document | {"output": output_items(reply, self._call.request, self._mark)})
+        return document if kept else document | {"store": False}
 
-    async def streamed(self, encoder: StreamEncoder) -> None:
+    async def streamed(self, encoder: StreamEncoder, data: bytes) -> bytes:
         """As `calls.Keeper` says."""
         told = cast(Encoder, encoder)
-        if self._memory is not None and told.response is not None:
-            await self._memory.keep(told.response | {"output": told.kept})
+        if self._memory is None or told.response is None:
+            return data
+        return data if await self._kept(told.response | {"output": told.kept}) else unkept(data)
 
     async def passed(self, exchange: Exchange, passage: Passage) -> None:
         """As `calls.Keeper` says."""
         await pass_on_amended(exchange, passage, Amended(self._members), self._kept)
 
-    async def _kept(self, response: Object) -> None:
-        if self._memory is not None:
-            await self._memory.keep(response)
+    async def _kept(self, response: Object) -> bool:
+        """Whether what the client is told of it is true; else the report says what is not."""
+        if self._memory is None or await self._memory.keep(response) != "lost":
+            return True
+        self._call.losses.drop("store", "what this gateway stores cannot be written now")
+        return False

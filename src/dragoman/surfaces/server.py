@@ -70,7 +70,7 @@ def make_server(
     return _Server(config, lambda: started(url), again, signals=signals), listener
 
 
-_STORED = ("data_dir", "database", "response_ttl")
+_STORED = ("data_dir", "database", "response_ttl", "response_space")
 
 
 class _Reload:

@@ -149,7 +149,9 @@ def _encode_part(part: Part, own: bool, losses: Losses, at: str, *, said: bool) 
             return {"type": "refusal", "refusal": part.text, **extra}
         case Text(text=text) | Refusal(text=text):
             wire: Object | None = {"type": "input_text", "text": text}
-            extra = {key: value for key, value in extra.items() if key not in ("annotations", "logprobs")}
+            for name in ("annotations", "logprobs"):
+                if extra.pop(name, None) is not None:
+                    losses.drop(f"{at}.{name}", "only what the model said has them")
         case Media():
             wire = _encode_media(part, own, losses, at)
         case Foreign(origin=origin) if origin == NAME:

@@ -354,7 +354,8 @@ def encode_choice(request: Request) -> Object:
     choice, own = request.tool_choice or ToolChoice(), request.origin == NAME
     body: Object = {} if choice.parallel is None else {"parallel_tool_calls": choice.parallel}
     named = {tool.name: _encode_tool(tool, own) for tool in request.tools if not tool.hosted}
-    match request.extra.get("tool_choice") if own else None:
+    left = request.extra.get("tool_choice") if own else None
+    match left:
         case {"tools": list(hosted)}:
             pass
         case {"type": str()} as said:
@@ -369,6 +370,8 @@ def encode_choice(request: Request) -> Object:
         body["tool_choice"] = _named(choice.name, named)
     elif choice.mode != "auto":
         body["tool_choice"] = {"any": "required"}.get(choice.mode, choice.mode)
+    if isinstance(left, dict) and isinstance(said := body.get("tool_choice"), dict):
+        body["tool_choice"] = {name: value for name, value in left.items() if name != "tools"} | said
     return body
 
 

@@ -81,7 +81,7 @@ def _cleaned(request: Request, card: Card, losses: Losses) -> list[Message]:
     """
     cleaned = []
     for index, message in enumerate(request.messages):
-        if message.name and (card.dialect == "ollama" or message.role in ("system", "developer")):
+        if message.name and (card.dialect != "openai_chat" or message.role in ("system", "developer")):
             at = place(request.messages, request.origin, index)
             losses.drop(f"{at}.name", "this speaker can have no name")
             message = replace(message, name="")
@@ -162,6 +162,9 @@ def _clean_thought(part: Thinking, card: Card, losses: Losses) -> Thinking | Non
     if part.redacted or not part.text:
         if part.seal is not None:
             losses.drop("thinking", "earlier reasoning is sealed, and only the server that sealed it can read it")
+        return None
+    if card.dialect == "openai_responses":
+        losses.drop("thinking", "earlier reasoning goes back only to the server that made it")
         return None
     if card.dialect == "openai_chat" and not card.thinking.types:
         losses.drop("thinking", f"{card.id} does not think, and does not read earlier reasoning")

@@ -1,0 +1,58 @@
+"""One call on its way through the relay, wherever that runs: how often it was sent, where to, under which ids.
+
+It is found by the context (`contextvars`) and not by a parameter: the servers behind us are asked from many places
+that know nothing of calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dragoman.telemetry.tracing import Span
+
+_NONE: Mapping[str, str] = {}
+
+# Where servers say by which id they know a call: Anthropic's, and OpenAI's and others'.
+REQUEST_IDS = ("request-id", "x-request-id")
+_LONGEST = 200
+
+
+class Trail:
+    """`headers` go with every question about the call, `span` is the call's where it is traced."""
+
+    __slots__ = ("attempts", "headers", "request_id", "span", "try_span")
+
+    def __init__(self, headers: Mapping[str, str] = _NONE, span: Span | None = None) -> None:
+        self.headers = headers
+        self.span = span
+        self.attempts = 0
+        self.request_id = ""
+        self.try_span: Span | None = None
+
+    def tries(self, upstream: str, model: str, host: str, port: int) -> None:
+        """One server is asked."""
+        self.attempts += 1
+        if self.span is not None:
+            self.try_span = self.span.attempt(upstream, model, host, port, self.attempts)
+            self.headers = self.try_span.headers
+
+    def hears(self, status: int, headers: Mapping[str, str]) -> None:
+        """The head of an answer."""
+        for name in REQUEST_IDS:
+            if (id := headers.get(name)) is not None:
+                self.request_id = id[:_LONGEST]
+                break
+        if self.try_span is not None:
+            self.try_span.heard(status, self.request_id)
+
+    def ends(self, kind: str = "") -> None:
+        """The attempt is over; `kind` is why it failed."""
+        if self.try_span is not None:
+            self.try_span.end(kind)
+            self.try_span = None
+
+
+CURRENT: ContextVar[Trail | None] = ContextVar("dragoman.trail", default=None)
