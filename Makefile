@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 OLD_SDKS := openai-2 anthropic-0.40 anthropic-0.75
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-local test check format docs bench bench-peers lock clean
+.PHONY: help run run-local test check format docs bench bench-peers lock sbom audit clean
 
 help: ## List what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,7 @@ check: $(VENV)/.dev ## Lint and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python -m deploy.packages
 
 format: $(VENV)/.dev ## Rewrite the source in the one style
 	$(BIN)/ruff check --fix
@@ -49,6 +50,8 @@ lock: ## Resolve the dependencies again (needs uv)
 	  --no-header --no-annotate --no-emit-index-url -q -o requirements/run.lock
 	uv pip compile pyproject.toml requirements/build.in --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-emit-index-url -q -o requirements/dev.lock -c requirements/run.lock
+	uv pip compile pyproject.toml requirements/build.in --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url -q -o requirements/image.lock -c requirements/dev.lock
 	for sdk in $(OLD_SDKS); do \
 	  uv pip compile requirements/$$sdk.in --no-deps --universal --python-version 3.11 --generate-hashes \
 	    --no-header --no-annotate --no-emit-index-url -q -o requirements/$$sdk.lock || exit 1; done
@@ -68,5 +71,13 @@ $(VENV)/.dev: requirements/dev.lock $(OLD_SDKS:%=requirements/%.lock) pyproject.
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.run
 
+sbom: $(VENV)/.dev ## Write the bill of materials anew, from the lock file
+	$(BIN)/python -m deploy.packages --sbom
+
+audit: ## Ask the public databases for known weaknesses of what is locked (needs the network)
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip --disable-pip-version-check -q install pip-audit
+	.venv-audit/bin/pip-audit --disable-pip --require-hashes -s osv -r requirements/run.lock
+
 clean: ## Remove everything that was set up
-	rm -rf $(VENV) .venv-peers .sdks .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .venv-audit .sdks .mypy_cache .ruff_cache .pytest_cache .hypothesis

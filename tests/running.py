@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any
 
 from dragoman.config import Secret, Settings, Upstream
@@ -40,16 +41,29 @@ def run_gateway(settings: Settings) -> Iterator[Gateway]:
     """Serve `settings` (port 0 takes a free one) until the block ends."""
     listening = threading.Event()
     urls: list[str] = []
+    stop: list[Callable[[], object]] = []
 
     def started(url: str) -> None:
         urls.append(url)
         listening.set()
 
     server, listener = make_server(settings, started, signals=False, today=lambda: TODAY)
+    factory = server.config.get_loop_factory()
+
+    async def serve() -> None:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        stop.append(partial(asyncio.get_running_loop().call_soon_threadsafe, serving.cancel))
+        try:
+            await serving
+        except asyncio.CancelledError:  # whoever asked it to end would wait for it to look up, and for its good manners
+            for door in server.servers:
+                door.close()
+        finally:
+            listener.close()
 
     def run() -> None:
-        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-            runner.run(server.serve(sockets=[listener]))
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(serve())
 
     thread = threading.Thread(target=run, name="dragoman-gateway", daemon=True)
     thread.start()
@@ -58,8 +72,9 @@ def run_gateway(settings: Settings) -> Iterator[Gateway]:
             raise RuntimeError("the gateway did not start")
         yield Gateway(urls[0])
     finally:
-        server.should_exit = server.force_exit = True
+        stop[0]()
         thread.join(_PATIENCE)
+        assert not thread.is_alive(), "the gateway did not stop"
 
 
 @contextmanager

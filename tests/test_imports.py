@@ -21,8 +21,9 @@ CORE = frozenset({"arguments", "conversation", "errors", "folding", "framing", "
 
 # What each part of the house may import of the others, besides itself and the core.  The core imports the core.
 ALLOWED: Mapping[str, frozenset[str]] = {
-    "surfaces": frozenset({"relay", "dialects", "models", "config", "simulator", "store"}),
-    "relay": frozenset({"dialects", "models", "config", "translation", "store"}),
+    "surfaces": frozenset({"relay", "dialects", "models", "config", "simulator", "store", "telemetry"}),
+    "relay": frozenset({"dialects", "models", "config", "translation", "store", "telemetry"}),
+    "telemetry": frozenset({"config"}),
     "store": frozenset(),
     "translation": frozenset({"dialects", "models"}),
     "dialects": frozenset(),
@@ -225,10 +226,25 @@ def test_what_a_start_imports() -> None:
     dependencies = {"PIL", "click", "httptools", "jsonschema_rs", "msgspec", "pypdfium2", "rich", "starlette"}
     dependencies |= {"uvicorn", "uvloop"}
     names = {found.imported.split(".")[0] for found in IMPORTS} - set(sys.stdlib_module_names) - {"dragoman"}
-    assert names <= dependencies | {"redis", "sqlalchemy"}
+    assert names <= dependencies | {"opentelemetry", "prometheus_client", "redis", "sqlalchemy"}
     assert {found.importer for found in IMPORTS if found.imported.split(".")[0] == "redis"} == {"dragoman.store.redis"}
     optional = [found for found in IMPORTS if found.imported == "dragoman.store.redis"]
     assert [found.importer for found in optional] == ["dragoman.store"], "it is imported where it is configured only"
+
+
+def test_what_only_an_operator_wants_is_imported_when_he_asks_for_it() -> None:
+    """Metrics are put into words at the first scrape, and spans are an extra."""
+    for package, module in (("prometheus_client", "exposition"), ("opentelemetry", "tracing")):
+        users = {found.importer for found in IMPORTS if found.imported.split(".")[0] == package}
+        assert users == {f"dragoman.telemetry.{module}"}
+    code = """
+import sys
+import dragoman.cli, dragoman.surfaces.server, dragoman.telemetry.tracing as tracing
+assert tracing.make_tracer("") is None
+print(sorted({"prometheus_client", "opentelemetry"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_the_durable_store_is_imported_when_it_is_used() -> None:

@@ -6,7 +6,7 @@ broken peer cannot fill the memory.
 
 from __future__ import annotations
 
-MAX_FRAME = 32 * 1024 * 1024
+MAX_FRAME = 64 * 1024 * 1024
 
 
 class FrameTooLargeError(Exception):

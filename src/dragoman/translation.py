@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from dragoman.arguments import is_json
 from dragoman.conversation import JSON, Foreign, Media, Object, Part, Request, Thinking, ToolCall, ToolResult
 from dragoman.dialects.contract import ClientDialect, UpstreamDialect
+from dragoman.dialects.kindred import alike
 from dragoman.dialects.telling import with_sources
 from dragoman.losses import Losses
 from dragoman.models import catalogue
@@ -91,7 +92,10 @@ def report_leftovers(request: Request, client: ClientDialect, upstream: Upstream
         return
     options = request.extra.get("options")
     nested = options if isinstance(options, dict) else {}
+    said = alike(request.origin, upstream.NAME)
     for name in [*(k for k in request.extra if not (k == "options" and nested)), *nested]:
+        if name in said:
+            continue
         if name in client.EMULATED:
             losses.emulate(name, client.EMULATED[name])
         elif request.cache and name == "cache_control":

@@ -212,7 +212,11 @@ def test_what_it_says(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch)
     assert "  OpenAI     http://localhost:4711/v1" in lines
     assert "  behind it  anthropic (https://api.anthropic.com), spoken to as Anthropic" in lines
     assert any(line.startswith("  models     ") and line.endswith("default claude-sonnet-4.5") for line in lines)
-    assert "  note: whoever reaches this port uses your key; set DRAGOMAN_API_KEYS, or HOST=127.0.0.1" in lines
+    [note] = [line for line in lines if line.startswith("  note: ")]
+    assert note == (
+        "  note: no keys are set, so only this machine and private networks are served, and whoever is there uses your"
+        " key; set DRAGOMAN_API_KEYS, or HOST=127.0.0.1"
+    )
     assert not any("\x1b" in line for line in lines)
     [call] = [line for line in lines if line.strip().startswith("curl ")]
     assert call == lines[-1]
@@ -229,6 +233,13 @@ def test_what_it_says(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch)
             ['-H "Authorization: Bearer $KEY"'],
             ["note:"],
         ),
+        (
+            Settings(upstreams=(REAL,), allow_public=True),
+            ["WARNING: EVERYBODY who reaches this port uses your key, from the internet too"],
+            ["note:"],
+        ),
+        (Settings(upstreams=(REAL,), allow_public=True, api_keys=(Secret(KEY),)), [], ["note:", "WARNING"]),
+        (Settings(demo=True, host="127.0.0.1", tls_cert="x.pem"), ["https://127.0.0.1:9/v1"], ["http://"]),
         (Settings(demo=True, default_model="claude-haiku"), ['"model":"claude-haiku"'], []),
         (
             Settings(demo=True, default_model=None),

@@ -146,7 +146,7 @@ def test_bad_variables(environ: dict[str, str], expected: list[str]) -> None:
 
 def test_an_unknown_variable_unlike_any_other_gets_the_whole_list() -> None:
     [problem] = complaints({"DRAGOMAN_XYZZY": "1"})
-    assert problem.startswith("DRAGOMAN_XYZZY is not a variable that dragoman knows; allowed here: DRAGOMAN_API_KEYS, ")
+    assert problem.startswith("DRAGOMAN_XYZZY is not a variable that dragoman knows; allowed here: DRAGOMAN_ALLOWED_HOSTS, ")
     assert "DRAGOMAN_TIMEOUT_DRAIN" in problem
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from tests.fidelity.reply_declared import declared
 from tests.fidelity.reply_probing import CLIENTS, verdicts
 
-_COLUMNS = ("anthropic", "openai_chat", "openai_completions", "ollama", "ollama_generate")
-_HEADINGS = ("in", "members", "Anthropic", "OpenAI chat", "completions", "Ollama chat", "generate", "why")
-_GROUP = re.compile(r"(content\[\w*\]|choices\[\]\.(?:message\[assistant\]|logprobs)|[a-z_]+(?=[.\[]))\.?(.*)")
+_COLUMNS = ("anthropic", "openai_chat", "openai_completions", "openai_responses", "ollama", "ollama_generate")
+_HEADINGS = ("in", "members", "Anthropic", "OpenAI chat", "completions", "Responses", "Ollama chat", "generate", "why")
+_GROUP = re.compile(r"((?:content|output)\[\w*\]|choices\[\]\.(?:message\[assistant\]|logprobs)|[a-z_]+(?=[.\[]))\.?(.*)")
 
 Fates = tuple[str, ...]
 

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, Literal
 
 import msgspec
 
-from dragoman.conversation import Fault, Finish, Message, Request, Text
-from dragoman.dialects import anthropic, ollama, openai_chat, openai_completions
+from dragoman.conversation import Fault, Finish, Message, Object, Request, Seal, Text
+from dragoman.dialects import anthropic, ollama, openai_chat, openai_completions, openai_responses
+from dragoman.dialects.anthropic.marker import read_signature
 from dragoman.dialects.contract import ClientDialect, Stamp, UpstreamDialect
 from dragoman.dialects.ollama import generate
+from dragoman.dialects.openai_responses.sealed import disclose
 from dragoman.dialects.untold import Untold, of_reply
 from tests.fidelity.reply_samples import Answer, answers, streams
 
 Verdict = Literal["carried", "emulated", "reported", "silent"]
 
-UPSTREAMS: Mapping[str, UpstreamDialect] = {"anthropic": anthropic, "openai_chat": openai_chat, "ollama": ollama}
+UPSTREAMS: Mapping[str, UpstreamDialect] = {
+    "anthropic": anthropic,
+    "openai_chat": openai_chat,
+    "ollama": ollama,
+    "openai_responses": openai_responses,
+}
 CLIENTS: Mapping[str, ClientDialect] = {
     "anthropic": anthropic,
     "openai_chat": openai_chat,
     "openai_completions": openai_completions,
+    "openai_responses": openai_responses,
     "ollama": ollama,
     "ollama_generate": generate,
 }
@@ -75,6 +83,15 @@ _ALIASES = {
     "compaction_delta": "compaction",
     "citations_delta": "citations",
     "annotations": "citations",
+    "annotation": "citations",
+    "reasoning": "thinking",
+    "redacted_thinking": "thinking",
+    "reasoning_summary_text": "thinking",
+    "reasoning_text": "thinking",
+    "custom_tool_call": "tool_use",
+    "custom_tool_call_input": "tool_use",
+    "function_call_arguments": "tool_use",
+    "incomplete_details": "stop_reason",
     "images": "image",
     "finish_reason": "stop_reason",
 }
@@ -83,7 +100,9 @@ _ALIASES = {
 @cache
 def _request(client: str, *, stream: bool) -> Request:
     said = [Message(role="user", content=[Text(text="hi")])]
-    extra = {"stream_options": {"include_usage": True}} if client.startswith("openai") else {}
+    extra: Object = {"stream_options": {"include_usage": True}} if client.startswith("openai") else {}
+    if client == "openai_responses":
+        extra = {"include": ["reasoning.encrypted_content"]}
     return Request(
         origin=CLIENTS[client].NAME,
         model="m",
@@ -102,7 +121,21 @@ def _whole(upstream: str, client: str, body: Any) -> tuple[str, Untold]:
     reply = UPSTREAMS[upstream].decode_reply(copy.deepcopy(body))
     dialect = CLIENTS[client]
     told = dialect.encode_reply(reply, _request(client, stream=False), STAMP)
-    return msgspec.json.encode(told).decode(), of_reply(reply, dialect.SAYS)
+    return _opened(msgspec.json.encode(told).decode()), of_reply(reply, dialect.SAYS)
+
+
+def _opened(said: str) -> str:
+    """What a client is told, with what it is told under seal."""
+    seals = (_SEALS[kind](text) for kind, text in dict.fromkeys(_SEALED.findall(said)))
+    return said + "".join(seal.value for seal in seals if seal is not None)
+
+
+_SEALED = re.compile(r'"(encrypted_content|signature|data)":"(dragoman[^"]+)"')
+_SEALS: Mapping[str, Callable[[str], Seal | None]] = {
+    "encrypted_content": lambda text: disclose(text).seal,
+    "signature": read_signature,
+    "data": read_signature,
+}
 
 
 def _streamed(upstream: str, client: str, data: bytes) -> tuple[str, Untold]:
@@ -114,5 +147,5 @@ def _streamed(upstream: str, client: str, data: bytes) -> tuple[str, Untold]:
         assert not any(isinstance(event, Fault) for event in events), events
         out += encoder.feed(events)
         if any(isinstance(event, Finish) for event in events):
-            return out.decode(), encoder.untold
+            return _opened(out.decode()), encoder.untold
     raise AssertionError("the stream has no end")

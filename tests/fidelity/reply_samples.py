@@ -16,8 +16,10 @@ from anthropic.types import Message, RawMessageStreamEvent
 from anthropic.types.beta import BetaMessage, BetaRawMessageStreamEvent
 from ollama import ChatResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel
 
+from tests.fidelity import reply_items
 from tests.fidelity.members import Array, Field, Leaf, Member, Record, Shape, Step, members_of, record_of
 
 Object = dict[str, Any]
@@ -62,8 +64,15 @@ ROOTS: dict[str, Record] = {
     "anthropic": record_of(Message, BetaMessage),
     "openai_chat": record_of(ChatCompletion),
     "ollama": record_of(ChatResponse),
+    "openai_responses": reply_items.pruned(record_of(Response)),
 }
 EVENTS = _events(RawMessageStreamEvent, BetaRawMessageStreamEvent)
+# Those that end an answer as an error are no answers.
+ITEM_EVENTS = {
+    kind: reply_items.pruned_event(record)
+    for kind, record in _events(ResponseStreamEvent).items()
+    if kind not in ("error", "response.failed")
+}
 CHUNK = record_of(ChatCompletionChunk)
 
 
@@ -107,6 +116,7 @@ def answers(upstream: str, *, later: bool = False) -> tuple[Answer, ...]:
         )
         for member, record in _members(ROOTS[upstream], later=later)
         for path, value, needle in _values(member)
+        if not reply_items.UNFINISHED.search(path)
     )
 
 
@@ -118,6 +128,8 @@ def streams(upstream: str, *, later: bool = False) -> tuple[Answer, ...]:
             roots = [(kind, record) for kind, record in EVENTS.items()]
         case "openai_chat":
             roots = [("", CHUNK)]
+        case "openai_responses":
+            roots = [*ITEM_EVENTS.items()]
         case _:
             roots = [("", ROOTS[upstream])]
     return tuple(
@@ -131,6 +143,7 @@ def streams(upstream: str, *, later: bool = False) -> tuple[Answer, ...]:
         for member, record in _members(known, later=later)
         if not (kind == "message_start" and _LATER.search(member.path))
         for path, value, needle in _values(member)
+        if not reply_items.UNFINISHED.search(f"{kind}.{path}")
     )
 
 
@@ -244,6 +257,8 @@ def _whole(upstream: str, record: Record, member: Member, value: Any) -> Object:
             choice = {"index": 0, "finish_reason": "stop", "message": said, "logprobs": None}
             body["choices"] = [choice | c for c in body.get("choices") or [{}]]
             _spoken(body["choices"][0], at, "message")
+        case "openai_responses":
+            reply_items.complete(body, at)
         case _:
             body["message"] = {"role": "assistant", "content": "hi"} | (body.get("message") or {})
             body |= {"done": True} | ({} if "done_reason" in at else {"done_reason": "stop"})
@@ -289,6 +304,8 @@ def _stream(upstream: str, kind: str, record: Record, member: Member, value: Any
             return _claude(kind, body, member.path)
         case "openai_chat":
             return _chunks(body, member.path)
+        case "openai_responses":
+            return reply_items.stream(kind, body, member.path)
         case _:
             return _lines(body, member.path)
 

@@ -11,7 +11,7 @@ from dragoman.dialects.untold import Says, Untold, note, of_reply
 from dragoman.losses import Losses
 from tests.fidelity.reply_declared import DECLARED, declared
 from tests.fidelity.reply_probing import CLIENTS, UPSTREAMS, verdicts
-from tests.fidelity.reply_samples import EVENTS, NOVEL, answers, streams
+from tests.fidelity.reply_samples import EVENTS, ITEM_EVENTS, NOVEL, answers, streams
 
 PAIRS = list(itertools.product(UPSTREAMS, CLIENTS, [False, True]))
 
@@ -27,7 +27,8 @@ def test_a_member_nobody_knows_yet_is_never_lost_silently(upstream: str, client:
     """Wherever the next version of an API puts one."""
     found = verdicts(upstream, client, streamed=streamed, later=True)
     assert found
-    assert [path for path, verdict in found if verdict == "silent"] == []
+    silent = [path for path, verdict in found if verdict == "silent"]
+    assert [path for path in silent if declared(upstream, path, client) is None] == []
 
 
 def test_what_is_declared_is_still_needed() -> None:
@@ -58,6 +59,8 @@ def test_the_samples_reach_into_every_corner() -> None:
     chunks = {answer.path for answer in streams("openai_chat", later=True)}
     assert f"choices[].logprobs.content[].top_logprobs[].{NOVEL}" in chunks
     assert {"message.thinking", "logprobs[].top_logprobs[].logprob"} <= {a.path for a in streams("ollama")}
+    assert len(ITEM_EVENTS) > 45
+    assert f"output[web_search_call].action[search].{NOVEL}" in {a.path for a in answers("openai_responses", later=True)}
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -36,7 +36,7 @@ class Behind:
     headers: Mapping[str, str]
 
     def upstream(self, url: str) -> Upstream:
-        flavor = self.name if self.dialect == "openai_chat" else ""
+        flavor = {"openai_chat": self.name, "openai_responses": "openai"}.get(self.dialect, "")
         return Upstream(name=self.name, dialect=self.dialect, base_url=url, key=Secret("sk-test"), flavor=flavor)
 
 
@@ -216,7 +216,56 @@ def _urls(content: Any) -> list[str]:
 
 
 def spent_openai(reply: Object) -> tuple[int, int]:
-    return reply["usage"]["prompt_tokens"], reply["usage"]["completion_tokens"]
+    usage = reply["usage"]
+    if "input_tokens" in usage:  # by its other API
+        return usage["input_tokens"], usage["output_tokens"]
+    return usage["prompt_tokens"], usage["completion_tokens"]
+
+
+def read_responses(body: Object) -> Sent:
+    """https://platform.openai.com/docs/api-reference/responses/create"""
+    sent = Sent(body, limit=body.get("max_output_tokens"), stop=_list(body.get("stop")))
+    sent.system = body.get("instructions") or ""
+    format_ = (body.get("text") or {}).get("format") or {}
+    sent.schema, sent.json = format_.get("schema"), format_.get("type") == "json_object"
+    sent.think = (body.get("reasoning") or {}).get("effort")
+    choice = body.get("tool_choice") or ""
+    sent.choice = {"required": "any"}.get(choice, choice) if isinstance(choice, str) else choice["name"]
+    sent.tools = {tool["name"]: tool.get("parameters") or {} for tool in body.get("tools") or []}
+    names: dict[str, str] = {}
+    given = body["input"]
+    for item in [{"role": "user", "content": given}] if isinstance(given, str) else given:
+        match item.get("type", "message"):
+            case "message" if item["role"] in ("system", "developer"):
+                sent.system += _said(item["content"])
+            case "message":
+                sent.turns.append((item["role"], _said(item["content"])))
+                sent.images += _pictures(item["content"])
+            case "function_call":
+                names[item["call_id"]] = item["name"]
+                sent.calls.append(Call(item["name"], decoded(item["arguments"]), item["call_id"]))
+            case "function_call_output":
+                sent.paired &= item["call_id"] in names
+                sent.results.append((names.get(item["call_id"], ""), _said(item["output"])))
+                sent.images += _pictures(item["output"])
+            case "reasoning":
+                sent.thoughts.append(_join(part["text"] for part in item["summary"]))
+    return sent
+
+
+def _said(content: Any) -> str:
+    return content if isinstance(content, str) else _join(part.get("text", "") for part in content)
+
+
+def _pictures(content: Any) -> list[str]:
+    parts = [] if isinstance(content, str) else content
+    urls = [part["image_url"] for part in parts if part["type"] == "input_image"]
+    return [url.removeprefix("data:").partition(";")[0] for url in urls]
+
+
+def read_either(body: Object) -> Sent:
+    """OpenAI's own server has both APIs."""
+    return read_responses(body) if "input" in body else read_openai(body)
 
 
 # --- which there are ------------------------------------------------------------------------------
@@ -241,7 +290,7 @@ SERVERS: Sequence[Behind] = (
         dialect="anthropic",
         paths=("/v1/messages",),
         models={"": "claude-haiku-4-5-20251001", "thinks": "claude-haiku-4-5-20251001", "levels": "claude-opus-5"},
-        can=frozenset({"choice", "failed", "refusal", "stop_sequence", "documents", "result images", "thoughts"}),
+        can=frozenset({"stop", "choice", "failed", "refusal", "stop_sequence", "documents", "result images", "thoughts"}),
         read=read_anthropic,
         spent=spent_anthropic,
         scenarios=_scenarios(f'error status=400 message="{_LONG_A}"'),
@@ -253,7 +302,7 @@ SERVERS: Sequence[Behind] = (
         dialect="ollama",
         paths=("/api/chat", "/api/generate"),
         models={"": "mistral-small3.2:24b", "thinks": "qwen3:8b", "levels": "gpt-oss:20b"},
-        can=frozenset({"thoughts", "result images"}),
+        can=frozenset({"stop", "thoughts", "result images"}),
         read=read_ollama,
         spent=spent_ollama,
         scenarios=_scenarios(f'error status=400 message="{_LONG_O}"'),
@@ -263,10 +312,22 @@ SERVERS: Sequence[Behind] = (
         name="openai",
         make=lambda: OpenAISimulator(flavor="openai"),
         dialect="openai_chat",
-        paths=("/v1/chat/completions",),
+        paths=("/v1/chat/completions", "/v1/responses"),
         models={"": "gpt-4.1-mini", "levels": "gpt-5.6"},
-        can=frozenset({"choice", "refusal", "documents", "developer"}),
-        read=read_openai,
+        can=frozenset({"stop", "choice", "refusal", "documents", "developer"}),
+        read=read_either,
+        spent=spent_openai,
+        scenarios=_OPENAI_SCENARIOS,
+        headers=_OPENAI,
+    ),
+    Behind(
+        name="responses",
+        make=lambda: OpenAISimulator(flavor="openai"),
+        dialect="openai_responses",
+        paths=("/v1/responses",),
+        models={"": "gpt-4.1-mini", "thinks": "gpt-5.6", "levels": "gpt-5.6"},
+        can=frozenset({"no stop", "choice", "refusal", "documents", "developer", "thoughts", "result images"}),
+        read=read_responses,
         spent=spent_openai,
         scenarios=_OPENAI_SCENARIOS,
         headers=_OPENAI,
@@ -277,7 +338,7 @@ SERVERS: Sequence[Behind] = (
         dialect="openai_chat",
         paths=("/v1/chat/completions",),
         models={"": _SEES.id, "thinks": "Qwen/Qwen3-8B"},
-        can=frozenset({"choice", "refusal", "stop_sequence", "thoughts"}),
+        can=frozenset({"stop", "choice", "refusal", "stop_sequence", "thoughts"}),
         read=read_openai,
         spent=spent_openai,
         scenarios=_OPENAI_SCENARIOS,

@@ -41,6 +41,7 @@ def _told(
     return {
         "anthropic": (anthropic, status),
         "openai chat": ([openai], theirs),
+        "openai responses": ([openai], theirs),
         "ollama chat": ours,
         "ollama generate": ours,
     }

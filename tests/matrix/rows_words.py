@@ -129,24 +129,29 @@ WORDS: Sequence[Row] = (
 
 def _french(sent: Sent) -> None:
     assert "Be brief." in sent.system
-    assert "Answer in French." in json.dumps(sent.body["messages"])
+    assert "Answer in French." in json.dumps(sent.body)
 
 
 # --- how an answer ends ---------------------------------------------------------------------------
 
 
 def _limited(sent: Sent, meeting: Meeting) -> None:
-    assert sent.limit == 5
+    assert sent.limit == 16
 
 
 def _short(answer: Answer, meeting: Meeting) -> None:
-    assert answer.output == 5
+    assert answer.output == 16
     assert answer.text
     assert "You said" not in answer.text
 
 
 def _stops(sent: Sent, meeting: Meeting) -> None:
     assert sent.stop == ["Paris", "London"]
+
+
+def _told_of_stop(answer: Answer, meeting: Meeting) -> None:
+    assert answer.text.endswith("You said: Tell me of Paris now")
+    assert "stop" in answer.headers["x-dragoman-dropped"]
 
 
 def _stopped(answer: Answer, meeting: Meeting) -> None:
@@ -184,10 +189,18 @@ def _how_full(meeting: Meeting) -> str:
 
 
 ENDS: Sequence[Row] = (
-    Row("length", [Step(Ask(turns=[user("Hello there")], limit=5), _short, _limited, "length")]),
+    Row("length", [Step(Ask(turns=[user("Hello there")], limit=16), _short, _limited, "length")]),
     Row(
         "stop sequence",
         [Step(Ask(turns=[user("Tell me of Paris now")], stop=["Paris", "London"]), _stopped, _stops, _knows_stop)],
+        client=frozenset({"stop"}),
+        server=frozenset({"stop"}),
+    ),
+    Row(
+        "stop sequence that cannot be said",
+        [Step(Ask(turns=[user("Tell me of Paris now")], stop=["Paris"]), _told_of_stop)],
+        client=frozenset({"stop"}),
+        server=frozenset({"no stop"}),
     ),
     Row("refusal", [Step(Ask(turns=[user("Hello [[simulate: refusal]]")]), _refused, end=_how_refused)]),
     Row(

@@ -70,10 +70,19 @@ class Row:
         )
 
 
+_SPOKEN = {
+    "anthropic": ("anthropic",),
+    "ollama chat": ("ollama",),
+    "ollama generate": ("ollama",),
+    "openai chat": ("openai_chat",),
+    "openai responses": ("openai_responses",),
+}
+
+
 def is_own(client: type[Client], behind: Behind) -> bool:
-    """Whether the server speaks the client's own dialect."""
-    spoken: str = behind.dialect
-    return client.name.partition(" ")[0] == spoken.partition("_")[0]
+    """Whether the server speaks the client's own dialect: OpenAI's own has both of OpenAI's."""
+    both = client.name == "openai responses" and behind.name == "openai"
+    return both or behind.dialect in _SPOKEN[client.name]
 
 
 def cells(client: type[Client], rows: Iterable[Row]) -> list[ParameterSet]:

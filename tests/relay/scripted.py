@@ -19,11 +19,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from functools import partial
 from typing import Any, NamedTuple
 
 from dragoman.config import Secret, Settings, Timeouts, Upstream
 from tests.running import Gateway, run_gateway
+from tests.serving import in_thread
 
 PATIENCE = 10.0
 MODEL = "claude-sonnet-4-5-20250929"
@@ -89,9 +89,6 @@ class Scripted:
                 pass
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
-        except asyncio.CancelledError:
-            writer.transport.abort()  # the test is over: what nobody read is not waited for
-            raise
         finally:
             writer.close()
 
@@ -150,39 +147,9 @@ def reset(writer: asyncio.StreamWriter) -> None:
 def scripted() -> Iterator[Scripted]:
     """A server in a thread of its own, until the block ends."""
     upstream = Scripted()
-    started = threading.Event()
-    stop: list[Callable[[], object]] = []
-
-    async def run() -> None:
-        serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-
-        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.create_task(upstream.serve(reader, writer))
-            serving[task] = writer
-            task.add_done_callback(serving.pop)
-
-        server = await asyncio.start_server(connected, "127.0.0.1", 0)
-        loop, over = asyncio.get_running_loop(), asyncio.Event()
-        stop.append(partial(loop.call_soon_threadsafe, over.set))
-        upstream.port = server.sockets[0].getsockname()[1]
+    with in_thread(upstream.serve) as upstream.port:
         upstream.url = f"http://127.0.0.1:{upstream.port}"
-        started.set()
-        async with server:
-            await over.wait()
-            for task, writer in serving.items():
-                task.cancel()
-                writer.transport.abort()  # a task that had not begun does not do it
-            server.close()
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()), name="scripted-upstream", daemon=True)
-    thread.start()
-    try:
-        if not started.wait(PATIENCE):
-            raise RuntimeError("the scripted upstream did not start")
         yield upstream
-    finally:
-        stop[0]()
-        thread.join(PATIENCE)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.relay.scripted import Act, response
+from tests.serving import serving
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 Answer = Sequence[bytes | Act]
@@ -69,12 +70,5 @@ async def site(
 ) -> AsyncIterator[Site]:
     """A running site; its connections are over when the block ends."""
     it = Site(answers)
-    before = asyncio.all_tasks()
-    server = await asyncio.start_server(it.serve, host, 0, ssl=tls)
-    it.port = server.sockets[0].getsockname()[1]
-    try:
+    async with serving(it.serve, host, tls=tls, patience=5) as it.port:
         yield it
-    finally:
-        server.close()
-        if serving := asyncio.all_tasks() - before - {asyncio.current_task()}:
-            await asyncio.wait(serving, timeout=5)

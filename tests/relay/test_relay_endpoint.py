@@ -6,8 +6,7 @@ import asyncio
 import base64
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from dragoman.relay.endpoint import Endpoint, endpoint_of
 from dragoman.relay.http1 import Pool
 from tests.relay.looping import REQUEST, body_of, connections, run
 from tests.relay.scripted import Scripted, response
+from tests.serving import Serve, serving
 
 # --- proxies and TLS ---------------------------------------------------------------------------------
 
@@ -55,7 +55,10 @@ class Proxy:
             writer.write(b"HTTP/1.1 200 Connection established\r\nvia: 1.1 tests\r\n\r\n")
         else:
             back.write(head.replace(target, parts.path, 1))
-        await asyncio.gather(_pipe(reader, back), _pipe(there, writer))
+        try:
+            await asyncio.gather(_pipe(reader, back), _pipe(there, writer))
+        finally:
+            back.close()
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,23 +69,12 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-@asynccontextmanager
-async def listening(
-    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], tls: ssl.SSLContext | None = None
-) -> AsyncIterator[int]:
-    """The port of a server that is closed at the end of the block, with its connections."""
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    before = asyncio.all_tasks()
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in asyncio.all_tasks() - before:
-            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
-                await asyncio.wait_for(task, 2)
+def listening(serve: Serve, tls: ssl.SSLContext | None = None) -> AbstractAsyncContextManager[int]:
+    """The port of a server that is closed at the end of the block, once its connections have ended."""
+    return serving(serve, tls=tls, patience=2)
 
 
-def secure(upstream: Scripted) -> tuple[Callable[..., Awaitable[None]], ssl.SSLContext]:
+def secure(upstream: Scripted) -> tuple[Serve, ssl.SSLContext]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(CERTIFICATE)
     return upstream.serve, context

@@ -6,9 +6,11 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
+
+from tests.serving import in_thread
 
 Mood = Literal["well", "silent", "full", "garbage"]
 
@@ -23,7 +25,6 @@ class Resp:
     values: dict[bytes, tuple[bytes, float]] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     connections: int = 0
-    writers: list[asyncio.StreamWriter] = field(default_factory=list)
     written: threading.Condition = field(default_factory=threading.Condition)
 
     @property
@@ -38,7 +39,6 @@ class Resp:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self.writers.append(writer)
         admitted = not self.password
         try:
             while words := await _command(reader):
@@ -53,8 +53,6 @@ class Resp:
             pass
         finally:
             writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
 
     def _answer(self, name: str, words: list[bytes]) -> bytes:
         if self.mood == "garbage":
@@ -92,33 +90,8 @@ async def _command(reader: asyncio.StreamReader) -> list[bytes]:
 
 
 @contextmanager
-def run_resp(password: str = "", port: int = 0) -> Iterator[Resp]:
+def run_resp(password: str = "") -> Iterator[Resp]:
+    """One in a thread of its own, until the block ends."""
     resp = Resp(password)
-    ready = threading.Event()
-    loop = asyncio.new_event_loop()
-    over = asyncio.Event()
-
-    async def main() -> None:
-        async with await asyncio.start_server(resp.serve, "127.0.0.1", port) as server:
-            resp.port = server.sockets[0].getsockname()[1]
-            ready.set()
-            await over.wait()
-            server.close()
-            await asyncio.sleep(0)  # who was accepted in this turn has a task by the next one
-            tasks = asyncio.all_tasks() - {asyncio.current_task()}
-            for writer in resp.writers:
-                writer.transport.abort()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    def run() -> None:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(main())
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    assert ready.wait(20)
-    try:
+    with in_thread(resp.serve) as resp.port:
         yield resp
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join(20)

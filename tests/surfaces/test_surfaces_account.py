@@ -6,6 +6,7 @@ import json
 import logging
 import queue
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,7 +22,7 @@ from dragoman.models.cost import cost, plain
 from dragoman.simulator.ollama_app import OllamaSimulator
 from dragoman.simulator.openai_app import OpenAISimulator
 from dragoman.simulator.server import run_in_thread
-from dragoman.surfaces.server import set_up_logging
+from dragoman.telemetry.logs import set_up_logging
 from tests.running import Gateway, run_gateway, run_with_simulator
 
 CLAUDE = "claude-haiku-4-5-20251001"
@@ -44,7 +45,7 @@ class Lines(logging.Handler):
         """The members of the next line, which says them in words, too."""
         record = self._lines.get(timeout=_PATIENCE)
         members: Object = record.__dict__["members"]
-        words = dict(word.split("=", 1) for word in record.getMessage().split(" "))
+        words = dict(word.split("=", 1) for word in shlex.split(record.getMessage()))
         assert words.keys() == members.keys()
         assert SECRET not in record.getMessage() and "sk-test" not in record.getMessage()
         return members
@@ -195,7 +196,7 @@ def test_nothing_is_written_where_nobody_listens(gateway: Gateway) -> None:
     with listening(logging.WARNING) as lines:
         httpx.post(f"{gateway.url}/api/chat", json=body("/api/chat", stream=False))
     with listening() as later:
-        httpx.post(f"{gateway.url}/api/version")
+        httpx.get(f"{gateway.url}/api/version")
         answer = httpx.post(f"{gateway.url}/api/chat", json=body("/api/chat", stream=False))
         assert later.next()["id"] == answer.headers["x-request-id"]
     assert lines.empty

@@ -20,7 +20,7 @@ from dragoman import translate
 from dragoman.config import Settings
 from dragoman.models.cards import bundled
 from dragoman.surfaces.ollama import Loaded
-from dragoman.surfaces.server import set_up_logging
+from dragoman.telemetry.logs import set_up_logging
 from tests.relay.scripted import gateway_before, response, scripted
 from tests.running import Gateway, run_with_simulator
 from tests.surfaces.speaking import MODEL

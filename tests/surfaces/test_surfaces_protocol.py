@@ -14,9 +14,11 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from dragoman.config import Settings
 from dragoman.dialects import ollama
 from dragoman.surfaces.exchange import Exchange
 from dragoman.surfaces.protocol import Protocol, corked, pushing
+from dragoman.surfaces.turning import bounds_of
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]}
 ASK = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -56,7 +58,7 @@ class Served:
         config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
         self.state = ServerState()
         self.transport = Recorded()
-        self.protocol = protocol(config, self.state, {}, asyncio.get_running_loop())
+        self.protocol = protocol(config, self.state, {}, asyncio.get_running_loop(), bounds=bounds_of(Settings()))
         self.protocol.connection_made(cast("asyncio.Transport", self.transport))
 
     async def ask(self, request: bytes = ASK) -> None:

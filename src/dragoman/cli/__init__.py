@@ -37,11 +37,15 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 )
 def app() -> None:
     """One gateway: Ollama, OpenAI and Anthropic programs use any model, with nothing lost."""
+    from dragoman.cli.output import hide_in_tracebacks  # noqa: PLC0415
+
+    hide_in_tracebacks()
 
 
 @app.command()
 @click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: every address]")
 @click.option("--port", type=int, metavar="PORT", help="Port to listen on; 0: any that is free.  [default: 11434]")
+@click.option("--workers", type=int, metavar="N", help="Processes that serve.  [default: 1]")
 @_config
 @click.option(
     "--preset", metavar="NAME", help='Settings for an occasion: "local" is Ollama on this machine, port 8000.'
@@ -114,12 +118,33 @@ def simulate(*, host: str, port: int, dialect: str, key: tuple[str, ...], **aske
 
 
 @app.command()
+@click.argument("name")
+@click.option("--file", type=_FILE, metavar="FILE", help="File of keys to add it to; otherwise the line is printed.")
+def key(name: str, file: Path | None) -> None:
+    """Make a key for the client NAME, print it, and print the line that lets it in, which has only its digest."""
+    from dragoman.cli.key import run  # noqa: PLC0415
+
+    sys.exit(run(name, file))
+
+
+@app.command()
 @click.argument("url", default="http://localhost:11434")
-@click.option("--key", metavar="KEY", help="Key of the gateway, if it asks for one.")
+@click.option("--key", metavar="KEY", help="Key of the gateway, if it asks for one; others see it in the list of processes.")
+@click.option("--key-file", type=_FILE, metavar="FILE", help="File that holds the key.")
 @click.option("--model", metavar="NAME", help="Model to call; otherwise one that it lists.")
 @click.option("--timeout", type=click.FloatRange(1), default=300, metavar="S", help="Longest silence, in seconds.")
-def smoke(url: str, key: str | None, model: str | None, timeout: float) -> None:
+def smoke(url: str, key: str | None, key_file: Path | None, model: str | None, timeout: float) -> None:
     """Call the running gateway at URL over each surface: models, unstreamed, streamed, tool, image."""
     from dragoman.cli.smoke import run  # noqa: PLC0415
 
-    sys.exit(run(url.rstrip("/"), key=key, model=model, patience=timeout))
+    sys.exit(run(url.rstrip("/"), key=key, key_file=key_file, model=model, patience=timeout))
+
+
+@app.command()
+@click.argument("url", required=False)
+@click.option("--ready", is_flag=True, help="Ask whether it can serve, not only whether it is alive.")
+def health(url: str | None, ready: bool) -> None:
+    """Ask the gateway at URL how it is; 0 when it is well.  [default: this machine's, at $PORT]"""
+    from dragoman.cli.health import run  # noqa: PLC0415
+
+    sys.exit(run(url, ready=ready))

@@ -22,7 +22,7 @@ def banner(chosen: Settings, address: str) -> str:
     """What is served, where, and one command that works.  `address` is the URL that is listened on."""
     catalogue = configured(chosen)
     port = urlsplit(address).port or chosen.port
-    url = f"http://{_reachable(chosen.host)}:{port}"
+    url = f"{'https' if chosen.tls_cert else 'http'}://{_reachable(chosen.host)}:{port}"
     rows = (
         ("Ollama", url),
         ("OpenAI", f"{url}/v1"),
@@ -32,15 +32,18 @@ def banner(chosen: Settings, address: str) -> str:
     )
     lines = [paint(f"dragoman {version('dragoman')} listens on {chosen.host}:{port}", "strong")]
     lines += [f"  {name:<11}{text}" for name, text in rows]
-    if _open_to_all(chosen):
-        used = "your key" if any(upstream.key for upstream in chosen.upstreams) else "your models"
-        lines.append(paint(_OPEN.format(used), "warn"))
+    if said := _who_may_call(chosen):
+        lines.append(paint(f"  {said}", "bad" if chosen.allow_public else "warn"))
     if model := _model(chosen, catalogue):
         return "\n".join([*lines, "Try it:", "  " + paint(curl(chosen, url, model), "good")])
     return "\n".join([*lines, _CHOOSE.format(url=url)])
 
 
-_OPEN = "  note: whoever reaches this port uses {}; set DRAGOMAN_API_KEYS, or HOST=127.0.0.1"
+_NEAR = (
+    "note: no keys are set, so only this machine and private networks are served, and whoever is there uses {};"
+    " set DRAGOMAN_API_KEYS, or HOST=127.0.0.1"
+)
+_PUBLIC = "WARNING: EVERYBODY who reaches this port uses {}, from the internet too (DRAGOMAN_ALLOW_PUBLIC, and no keys)"
 _CHOOSE = """\
 Choose a model: {url}/v1/models lists them.  --default-model NAME, DRAGOMAN_DEFAULT_MODEL, or
 default_model in dragoman.toml says which answers for names that nobody has."""
@@ -64,8 +67,12 @@ def _models(chosen: Settings, catalogue: Catalogue) -> str:
     return f"{names}; default {chosen.default_model or 'none; unknown names are an error'}"
 
 
-def _open_to_all(chosen: Settings) -> bool:
-    return bool(chosen.upstreams) and not chosen.api_keys and chosen.host not in _HERE
+def _who_may_call(chosen: Settings) -> str:
+    """Whom a gateway without keys serves, in one line; "" where there is nothing to say."""
+    if chosen.api_keys or not chosen.upstreams or (chosen.host in _HERE and not chosen.allow_public):
+        return ""
+    used = "your key" if any(upstream.key for upstream in chosen.upstreams) else "your models"
+    return (_PUBLIC if chosen.allow_public else _NEAR).format(used)
 
 
 def curl(chosen: Settings, url: str, model: str) -> str:

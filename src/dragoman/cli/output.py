@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import traceback
+from types import TracebackType
 from typing import Literal, TextIO
+
+import click
+
+from dragoman.redaction import Redactor
+
+_REDACTOR = "dragoman.redactor"
 
 Look = Literal["good", "bad", "warn", "faint", "strong"]
 
@@ -21,11 +30,32 @@ def paint(text: str, look: Look, stream: TextIO | None = None) -> str:
     return f"\x1b[{_CODES[look]}m{text}\x1b[0m" if watched(stream or sys.stdout) else text
 
 
-def say(text: str = "") -> None:
-    """A line on stdout, at once."""
-    print(text, flush=True)
+def say(text: str = "", *, given: bool = False) -> None:
+    """A line on stdout, at once, without secrets.  What is `given` is the person's own, and stays as it is."""
+    print(text if given else redactor().hide(text), flush=True)
 
 
 def complain(text: str, look: Look = "bad") -> None:
-    """Lines on stderr."""
-    print(paint(text, look, sys.stderr), file=sys.stderr, flush=True)
+    """Lines on stderr, without secrets."""
+    print(paint(redactor().hide(text), look, sys.stderr), file=sys.stderr, flush=True)
+
+
+def redactor() -> Redactor:
+    """What knows the secrets that this command has read so far."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return Redactor()
+    known: Redactor = context.find_root().meta.setdefault(_REDACTOR, Redactor())
+    return known
+
+
+def hide_in_tracebacks() -> None:
+    """What ends the command unforeseen is told without secrets too."""
+    secrets = redactor()
+
+    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        text = "".join(traceback.format_exception(kind, error, trace))
+        print(secrets.hide(text), end="", file=sys.stderr, flush=True)
+
+    sys.excepthook = tell
+    threading.excepthook = lambda args: tell(args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)

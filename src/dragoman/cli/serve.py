@@ -19,11 +19,13 @@ def run(config: Path | None, *, demo: bool, demo_without_key: bool, flags: Mappi
     def read() -> Settings:
         """The settings of this moment; the server asks again when it is told to reload.  Raises ConfigError."""
         chosen = settings(config, demo=demo, flags=flags)
-        if chosen.upstreams or chosen.demo:
-            return chosen
-        if not demo_without_key:
-            raise ConfigError([NO_UPSTREAM])
-        return replace(chosen, demo=True, routes=())
+        if not chosen.upstreams and not chosen.demo:
+            if not demo_without_key:
+                raise ConfigError([NO_UPSTREAM])
+            chosen = replace(chosen, demo=True, routes=())
+        if chosen.demo and chosen.workers > 1:
+            raise ConfigError([_ONE_SIMULATOR.format(chosen.workers)])
+        return chosen
 
     try:
         chosen = read()
@@ -40,6 +42,9 @@ def run(config: Path | None, *, demo: bool, demo_without_key: bool, flags: Mappi
     except KeyboardInterrupt:  # how a person stops it; all calls have ended by now
         pass
     return 0
+
+
+_ONE_SIMULATOR = "workers is {}, but the simulator of a demo lives in one process: --workers 1, or an upstream"
 
 
 def _announce(chosen: Settings, address: str) -> None:

@@ -8,8 +8,9 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from dragoman.cli.output import complain
+from dragoman.cli.output import complain, redactor
 from dragoman.config import Settings, find_file, load
+from dragoman.config.secrecy import learn
 from dragoman.config.sources import SYSTEM_FILE, Flag
 from dragoman.models.servers import servers
 
@@ -41,7 +42,10 @@ def settings(config: Path | None, *, demo: bool = False, flags: Mapping[str, Fla
     def warn(text: str) -> None:
         complain(f"warning: {text}", "warn")
 
-    return load(os.environ, find_file(os.environ, config), demo=demo, warn=warn, flags=flags, flavors=servers().keys())
+    file = find_file(os.environ, config)
+    chosen = load(os.environ, file, demo=demo, warn=warn, flags=flags, flavors=servers().keys())
+    learn(redactor(), chosen)
+    return chosen
 
 
 def not_listening(host: str, port: int, error: OSError) -> str:

@@ -38,7 +38,7 @@ def run(dialect: str, host: str, port: int, asked: Asked) -> int:
     def announce(url: str) -> None:
         flavor = f", as {asked.flavor} does," if asked.flavor else ""
         say(paint(f"the simulator speaks the {called} API{flavor} on {url}", "strong"))
-        say(f"  {variables.format(url=url, key=asked.keys[0] if asked.keys else 'any')} dragoman serve")
+        say(f"  {variables.format(url=url, key=asked.keys[0] if asked.keys else 'any')} dragoman serve", given=True)
 
     try:
         asyncio.run(serve(simulator, host, port, listening=announce))

@@ -7,13 +7,15 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.error import URLError
 
-from dragoman.cli.output import Look, complain, paint, say, watched
+from dragoman.cli.output import Look, complain, paint, redactor, say, watched
 from dragoman.cli.smoke_checks import CHECKS, NEEDS, PATIENCE, FailedError, Visit, choose
 from dragoman.cli.smoke_wires import AnthropicMessages, wires
 from dragoman.config.kinds import SECRET, read_text
+from dragoman.config.secret_files import SecretFiles
 
 
 class Verdict(NamedTuple):
@@ -62,14 +64,21 @@ def visit_all(visit: Visit, model: str | None, tell: Callable[[str], None]) -> l
     return verdicts
 
 
-def run(url: str, *, key: str | None, model: str | None, patience: float = PATIENCE) -> int:
+def run(
+    url: str, *, key: str | None, model: str | None, key_file: Path | None = None, patience: float = PATIENCE
+) -> int:
     """0 when every check passes, else 1; 2 for a key that is none."""
     url = url if "://" in url else f"http://{url}"
+    problems: list[str] = []
     if key is not None:
-        _, problem = read_text(SECRET, key, "--key")
-        if problem:
-            complain(problem)
-            return 2
+        problems += filter(None, [read_text(SECRET, key, "--key")[1]])
+    elif key_file is not None:
+        secret = SecretFiles(problems, lambda text: complain(f"warning: {text}", "warn")).key(key_file, "--key-file")
+        key = secret and secret.reveal()
+    if problems:
+        complain("\n".join(problems))
+        return 2
+    redactor().learn([key] if key else [])
     begun = time.perf_counter()
     try:
         verdicts = _visit_watched(Visit(url, key, patience), url, model)

@@ -24,9 +24,9 @@ def run(file: Path, *, source: str, target: str, model: str | None, as_json: boo
         complain(str(error))
         return 2
     if as_json:
-        say(_pretty(msgspec.to_builtins(translation)))
+        say(_pretty(msgspec.to_builtins(translation)), given=True)
         return 0
-    say(_pretty(translation.body))
+    say(_pretty(translation.body), given=True)
     for line in report(translation):
         complain(line, "warn")
     return 0

@@ -10,10 +10,12 @@ import math
 import re
 from collections.abc import Callable
 from importlib.util import find_spec
+from ipaddress import ip_network
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from dragoman.config.addresses import ollama_url
+from dragoman.config.client_keys import as_client_key
 from dragoman.config.settings import Secret
 
 
@@ -35,6 +37,7 @@ _SPANS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _MEASURE = re.compile(r"(\d+(?:\.\d*)?)\s*([a-z]*)", re.IGNORECASE)
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.*-]*://[^\s/?#]+", re.IGNORECASE)
+_HOST_PATTERN = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[?[0-9a-f:.]*:[0-9a-f:.]*\]?")
 _STORES = ("redis", "rediss", "valkey", "valkeys")
 _DATABASES = ("postgresql", "postgres")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -65,6 +68,12 @@ def _token(value: Any) -> Secret:
     if not all("!" <= c <= "~" for c in text):
         raise ValueError
     return Secret(text)
+
+
+def _client_key(value: Any) -> Secret:
+    key = _token(value)
+    as_client_key(key)
+    return key
 
 
 def _header(value: Any) -> str:
@@ -124,6 +133,17 @@ def _prefix(value: Any) -> str:
 def _origin(value: Any) -> str:
     text = _text(value).rstrip("/")
     if not _ORIGIN.fullmatch(text):
+        raise ValueError
+    return text
+
+
+def _network(value: Any) -> str:
+    return str(ip_network(_text(value), strict=False))
+
+
+def _host_name(value: Any) -> str:
+    text = _text(value).lower().rstrip(".")
+    if not _HOST_PATTERN.fullmatch(text):
         raise ValueError
     return text
 
@@ -252,7 +272,9 @@ PREFIX = Kind("a text of visible ASCII characters, without spaces", _prefix)
 SPAN = Kind('a number of seconds, 0 or more, or a text such as "90s", "5m" or "1h"', _span)
 WAIT = Kind('a number of seconds above 0, or a text such as "90s", "5m" or "1h"', _wait)
 SIZE = Kind('a number of bytes, or a text such as "64MiB"', _size)
-SECRETS = list_of(SECRET, "a list of keys of visible ASCII characters, without spaces")
+SECRETS = list_of(Kind("", _client_key, secret=True), "a list of keys of visible ASCII characters, without spaces")
+NETWORKS = list_of(Kind("", _network), "a list of addresses and networks such as 127.0.0.1, 10.0.0.0/8 or fd00::/8")
+HOSTS = list_of(Kind("", _host_name), 'a list of host names without ports, such as "gw.example.org", "*.lan" or "*"')
 TEXTS = list_of(TEXT, "a list of texts that are not empty")
 ORIGINS = list_of(Kind("", _origin), 'a list of origins such as "https://chat.example.org" or "app://*", or "*"')
 

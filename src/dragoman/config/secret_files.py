@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dragoman.config import kinds
-from dragoman.config.settings import Secret
+from dragoman.config.client_keys import ALLOWED, read_line
+from dragoman.config.settings import ClientKey, Secret
 
 # Container runtimes and systemd mount secrets here, for one service only, and choose the mode themselves.
 _MOUNTS = (Path("/run/secrets"), Path("/run/credentials"))
@@ -29,22 +30,23 @@ class SecretFiles:
         self._problems += [problem] if problem else []
         return secret if isinstance(secret, Secret) else None
 
-    def keys(self, path: Path, where: str) -> tuple[Secret, ...]:
-        """The keys in the file at `path`, one a line, `#` comments left out.  A file without keys is a problem:
+    def keys(self, path: Path, where: str) -> tuple[ClientKey, ...]:
+        """The clients' keys in the file at `path`, as `client_keys` reads them.  A file without keys is a problem:
         it would leave the door open."""
         text = self._text(path, where)
         if text is None:
             return ()
         keys = []
         for number, line in enumerate(text.splitlines(), 1):
-            if not line.strip() or line.lstrip().startswith("#"):
-                continue
-            secret, problem = kinds.read_text(kinds.SECRET, line, f"{path}:{number}: the text")
-            keys.append(secret)
-            self._problems += [problem] if problem else []
-        if not keys:
+            try:
+                keys.append(read_line(line))
+            except ValueError:
+                keys.append(None)
+                self._problems.append(f"{path}:{number}: the text must be {ALLOWED}")
+        found = tuple(key for key in keys if key is not None)
+        if not found:
             self._problems.append(f"{where} is {path}, but the file holds no keys")
-        return tuple(key for key in keys if key is not None)
+        return found
 
     def check_mode(self, path: Path) -> None:
         """Warn when everybody on this machine may read `path`."""

@@ -46,6 +46,16 @@ class Secret:
     __str__ = __repr__
 
 
+class ClientKey(Struct, frozen=True):
+    """A client's key, of which only its SHA-256 digest is kept, and whose it is ("": nobody said)."""
+
+    digest: bytes
+    name: str = ""
+
+    def __repr__(self) -> str:
+        return f"ClientKey(name={self.name!r})"
+
+
 def _nothing() -> Mapping[str, str]:
     return MappingProxyType({})
 
@@ -78,6 +88,11 @@ class Upstream(Struct, frozen=True, kw_only=True):
     timeouts: Timeouts | None = None
     verify: bool | str = True
 
+    def __repr__(self) -> str:
+        """Without what stands in `headers`, which may be a key."""
+        told = {name: getattr(self, name) for name in self.__struct_fields__} | {"headers": [*self.headers]}
+        return f"Upstream({', '.join(f'{name}={value!r}' for name, value in told.items())})"
+
 
 class Target(Struct, frozen=True, kw_only=True):
     """One of a route's models: a name of the catalogue, best as `upstream/model`.  Of targets with the same `order`
@@ -107,6 +122,31 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     idle: float = 300.0
     drain: float = 30.0
     ping: float = 10.0
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How much a client, or a server behind us, may make us hold, and how slow it may be.  0 is no limit where it says so.
+
+    `headers` and `header_bytes` are of a request, `url` is the length of its target.  `inflation`: how many times its
+    size a packed body may become (0).  `values` are those in a body of JSON.  `calls` run at a time in one process (0),
+    `calls_per_peer` of one client (0); `connections` are all that are open (0).  `head` is the time a request's
+    headers may take; after `stall` seconds without `rate` bytes a second a client that sends or reads is given up.
+    `frame` is one event or line of a server's stream, `answer` a whole answer of one.
+    """
+
+    headers: int = 128
+    header_bytes: int = 64 * 1024
+    url: int = 8 * 1024
+    inflation: int = 100
+    values: int = 2_000_000
+    calls: int = 4096
+    calls_per_peer: int = 0
+    connections: int = 16_384
+    head: float = 30.0
+    stall: float = 60.0
+    rate: int = 512
+    frame: int = 64 * 1024 * 1024
+    answer: int = 256 * 1024 * 1024
 
 
 class Override(Struct, frozen=True, kw_only=True):
@@ -145,7 +185,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     `data_dir` is the directory of what outlives the process ("": there is none, it is kept in memory), `database` where
     it is instead; `response_ttl` is how long responses are kept after they were used last (0: none is),
     and `response_space` the bytes of a file above which the oldest go.
+    `metrics`: `/metrics` is served as every path is, without asking for a key ("open"), or not at all; `traces` is the
+    OTLP/HTTP receiver of spans ("": there is none).
     `manage_models`: clients may fetch, make and remove models on the Ollama servers.
+    `api_keys` are what clients must send one of.  Without them this machine and private networks are served, and with
+    `allow_public` everybody.  `open_discovery`: the lists of models need no key.  `trusted_proxies` (addresses,
+    networks) are believed when they say for whom they call.  `allowed_hosts` are names, or patterns of names, by which
+    the gateway may be called, beside those that only a local network has.
+    `tls_cert` and `tls_key` are files in PEM (`tls_key` "": it is in the same).
+    `workers` is how many processes serve.  `drain_delay` is how long (seconds) a process that was asked to end goes on
+    taking calls, with `/ready` saying already that it leaves.
     """
 
     host: str = "0.0.0.0"  # noqa: S104  a gateway serves its network; the README says how to keep it to one machine
@@ -153,7 +202,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     debug: bool = False
     demo: bool = False
     upstreams: tuple[Upstream, ...] = ()
-    api_keys: tuple[Secret, ...] = ()
+    api_keys: tuple[Secret | ClientKey, ...] = ()
+    open_discovery: bool = False
+    allow_public: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_key_password: Secret | None = None
     default_model: str | None = "claude-sonnet-4.5"
     retired: Literal["substitute", "refuse"] = "substitute"
     strict: bool = False
@@ -169,8 +225,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     prompt_cache: Literal["auto", "off"] = "auto"
     structured_output: Literal["repair", "check", "off"] = "repair"
     log_format: Literal["console", "json"] = "console"
-    log_calls: bool = False
+    log_calls: bool = True
+    metrics: Literal["on", "open", "off"] = "on"
+    traces: str = ""
     timeouts: Timeouts = field(default_factory=Timeouts)
+    limits: Limits = field(default_factory=Limits)
     num_ctx: int = 8192
     max_num_ctx: int = 0
     stream_default: bool = False
@@ -185,6 +244,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     response_ttl: float = 30 * 86400.0
     response_space: int = 8 * 1024**3
     manage_models: bool = False
+    workers: int = 1
+    drain_delay: float = 0.0
 
     def hides(self, name: str) -> bool:
         """Whether `name` is left out of the lists.  It can be called all the same."""

@@ -15,11 +15,12 @@ from msgspec.structs import replace
 
 from dragoman.config import kinds, table
 from dragoman.config.addresses import calls_itself
+from dragoman.config.door import api_keys, certificate, certificate_problems
 from dragoman.config.presets import PRESETS
 from dragoman.config.routes import routes
 from dragoman.config.secret_files import SecretFiles
 from dragoman.config.section import Section, suggest
-from dragoman.config.settings import Override, Secret, Settings, Timeouts, Upstream
+from dragoman.config.settings import Limits, Override, Settings, Timeouts, Upstream
 from dragoman.config.toml_file import Document, TomlError, read
 from dragoman.config.upstreams import KNOWN, Sources, is_file, upstreams
 
@@ -93,7 +94,8 @@ def load(
         settings["timeouts"],
         flavors,
     )
-    settings["api_keys"] = _api_keys(values, said, top, files)
+    settings["api_keys"] = api_keys(values, said, top, files)
+    settings |= certificate(said, written, top, files)
     settings["data_dir"] = _data_dir(environ, said, written, top)
     settings["aliases"] = top.named("aliases", kinds.TEXT)
     settings["overrides"] = {name: _override(section) for name, section in top.tables("models").items()}
@@ -103,6 +105,7 @@ def load(
     if file and _holds_secrets(document.data):
         files.check_mode(file)
     chosen = _together(settings, servers, problems, demo=demo)
+    problems += certificate_problems(chosen, said, top, files)
     if problems:
         raise ConfigError(problems)
     return chosen
@@ -139,9 +142,28 @@ def _together(settings: dict[str, Any], servers: tuple[Upstream, ...], problems:
     if demo:  # nothing real is called, and the routes lead to what is real
         return replace(chosen, demo=True, routes=())
     problems += [_itself(server) for server in servers if calls_itself(server.base_url, chosen.host, chosen.port)]
+    problems += _apart(chosen, servers)
     if servers and "default_model" not in settings and not any(server.dialect == "anthropic" for server in servers):
         chosen = replace(chosen, default_model=None)  # the one that nobody chose is a Claude
     return replace(chosen, upstreams=servers)
+
+
+def _apart(chosen: Settings, servers: tuple[Upstream, ...]) -> list[str]:
+    """What several processes could not do together."""
+    if chosen.workers < 2:
+        return []
+    wrong = [
+        f"workers is {chosen.workers}, but the upstream {server.name} takes only {server.concurrency} calls at once"
+        " (concurrency), of which each worker gets its part"
+        for server in servers
+        if 0 < server.concurrency < chosen.workers
+    ]
+    if chosen.database.reveal() == "memory" if chosen.database else not chosen.data_dir:
+        wrong.append(
+            f"workers is {chosen.workers}, but what is stored is only in memory (database, data_dir), where each would"
+            " have its own"
+        )
+    return wrong
 
 
 def _itself(server: Upstream) -> str:
@@ -182,19 +204,8 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     if settings.get("default_model") == "error":
         settings["default_model"] = None
     times = {key.removeprefix("timeouts."): value for key, value in values.items() if key.startswith("timeouts.")}
-    return settings | {"timeouts": Timeouts(**times)}
-
-
-def _api_keys(
-    values: Mapping[str, Any], said: Mapping[str, Any], top: Section, files: SecretFiles
-) -> tuple[Secret, ...]:
-    """The clients' keys: those that are listed and those in the file, together."""
-    keys = tuple(values.get("api_keys", ()))
-    if name := said["api_keys_file"]:
-        keys += files.keys(Path(name), "DRAGOMAN_API_KEYS_FILE")
-    elif name := values.get("api_keys_file"):
-        keys += files.keys(top.beside(name), top.where("api_keys_file"))
-    return tuple(dict.fromkeys(keys))
+    limits = {key.removeprefix("limits."): value for key, value in values.items() if key.startswith("limits.")}
+    return settings | {"timeouts": Timeouts(**times), "limits": Limits(**limits)}
 
 
 def _data_dir(environ: Mapping[str, str], said: Mapping[str, Any], written: Mapping[str, Any], top: Section) -> str:
@@ -233,4 +244,6 @@ def _override(section: Section) -> Override:
 def _holds_secrets(data: Mapping[str, Any]) -> bool:
     further = data.get("upstream")
     tables = [*(data.get(known.name) for known in KNOWN), *(further if isinstance(further, list) else [])]
-    return "api_keys" in data or any(isinstance(t, dict) and t.keys() & {"api_key", "key", "headers"} for t in tables)
+    return bool(data.keys() & {"api_keys", "tls_key_password"}) or any(
+        isinstance(t, dict) and t.keys() & {"api_key", "key", "headers"} for t in tables
+    )

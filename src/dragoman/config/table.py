@@ -46,6 +46,10 @@ def _key_file_of(name: str, called: str) -> Row:
     return Row(f"{name}.api_key_file", (variable,), kinds.TEXT, f"file that holds the {called}", "")
 
 
+def _limit(name: str, kind: Kind, purpose: str) -> Row:
+    return Row(f"limits.{name}", (f"DRAGOMAN_LIMIT_{name.upper()}",), kind, purpose)
+
+
 EFFORTS = kinds.one_of("minimal", "low", "medium", "high", "xhigh", "max")
 
 CONTEXT = kinds.whole(1, 100_000_000)
@@ -53,6 +57,7 @@ CONTEXT = kinds.whole(1, 100_000_000)
 ROWS: tuple[Row, ...] = (
     Row("host", ("HOST",), kinds.TEXT, "address to listen on; `127.0.0.1` keeps it to this machine"),
     Row("port", ("PORT",), kinds.whole(0, 65535), "port to listen on; 0: any that is free"),
+    Row("workers", ("DRAGOMAN_WORKERS",), kinds.whole(1, 256), "processes that serve, all on that port"),
     Row("debug", ("DEBUG",), kinds.FLAG, "debug logging; secrets and message bodies stay out of it"),
     Row("preset", ("DRAGOMAN_PRESET",), kinds.one_of(*PRESETS), "settings for an occasion; all others win over it", ""),
     _key_of("anthropic", "Anthropic API key"),
@@ -74,7 +79,43 @@ ROWS: tuple[Row, ...] = (
     Row(
         "api_keys", ("DRAGOMAN_API_KEYS",), kinds.SECRETS, "keys that clients must send one of; empty: nobody is asked"
     ),
-    Row("api_keys_file", ("DRAGOMAN_API_KEYS_FILE",), kinds.TEXT, "file of such keys, one a line, `#` comments", ""),
+    Row(
+        "api_keys_file",
+        ("DRAGOMAN_API_KEYS_FILE",),
+        kinds.TEXT,
+        "file of such keys, one a line: `KEY` or `NAME: KEY`",
+        "",
+    ),
+    Row(
+        "open_discovery",
+        ("DRAGOMAN_OPEN_DISCOVERY",),
+        kinds.FLAG,
+        "the version and the lists of models need no key",
+    ),
+    Row(
+        "allow_public",
+        ("DRAGOMAN_ALLOW_PUBLIC",),
+        kinds.FLAG,
+        "without keys, serve everybody and not only this machine and private networks",
+    ),
+    Row(
+        "trusted_proxies",
+        ("DRAGOMAN_TRUSTED_PROXIES",),
+        kinds.NETWORKS,
+        "proxies whose `X-Forwarded-For` tells who calls: addresses or networks such as `10.0.0.0/8`",
+    ),
+    Row(
+        "allowed_hosts",
+        ("DRAGOMAN_ALLOWED_HOSTS",),
+        kinds.HOSTS,
+        "names by which the gateway may be called, where no key is asked for: `gw.example.org`, `*.example.org`",
+    ),
+    Row("tls_cert", ("DRAGOMAN_TLS_CERT",), kinds.TEXT, "certificate chain (PEM) to serve HTTPS with", ""),
+    Row("tls_key", ("DRAGOMAN_TLS_KEY",), kinds.TEXT, "its private key (PEM), if that is in another file", ""),
+    Row(
+        "tls_key_password", ("DRAGOMAN_TLS_KEY_PASSWORD",), kinds.SECRET, "the password of that key, if it has one", ""
+    ),
+    Row("tls_key_password_file", ("DRAGOMAN_TLS_KEY_PASSWORD_FILE",), kinds.TEXT, "file that holds the password", ""),
     Row(
         "default_model",
         ("DRAGOMAN_DEFAULT_MODEL",),
@@ -99,6 +140,12 @@ ROWS: tuple[Row, ...] = (
     Row("timeouts.idle", ("DRAGOMAN_TIMEOUT_IDLE",), kinds.WAIT, "longest silence within an answer"),
     Row("timeouts.drain", ("DRAGOMAN_TIMEOUT_DRAIN",), kinds.SPAN, "time for running calls to end at shutdown"),
     Row(
+        "drain_delay",
+        ("DRAGOMAN_DRAIN_DELAY",),
+        kinds.SPAN,
+        "time before that in which new calls are still taken while `/ready` says 503, for load balancers to notice",
+    ),
+    Row(
         "timeouts.ping",
         ("DRAGOMAN_TIMEOUT_PING",),
         kinds.WAIT,
@@ -110,7 +157,20 @@ ROWS: tuple[Row, ...] = (
         kinds.whole(0, 10),
         "further attempts at a call that failed before it answered",
     ),
-    Row("max_body", ("DRAGOMAN_MAX_BODY",), kinds.SIZE, "largest request body taken"),
+    Row("max_body", ("DRAGOMAN_MAX_BODY",), kinds.SIZE, "largest request body taken, as sent and unpacked"),
+    _limit("headers", kinds.whole(1, 10_000), "most headers of a request"),
+    _limit("header_bytes", kinds.SIZE, "largest size of them all together"),
+    _limit("url", kinds.SIZE, "longest path and query of a request"),
+    _limit("inflation", kinds.whole(0, 100_000), "how many times its size a packed body may become; 0: any"),
+    _limit("values", kinds.whole(1, 1_000_000_000), "most values in a body of JSON"),
+    _limit("calls", kinds.whole(0, 1_000_000), "most calls at a time in a process; 0: any"),
+    _limit("calls_per_peer", kinds.whole(0, 1_000_000), "most of them of one client; 0: any"),
+    _limit("connections", kinds.whole(0, 1_000_000), "most connections at a time in a process; 0: any"),
+    _limit("head", kinds.WAIT, "longest time for the headers of a request to arrive"),
+    _limit("stall", kinds.WAIT, "time after which a client that is slower than `limits.rate` is given up"),
+    _limit("rate", kinds.whole(1, 1_000_000_000), "bytes a second that a client sends, and reads, at least"),
+    _limit("frame", kinds.SIZE, "largest event or line of a server's stream"),
+    _limit("answer", kinds.SIZE, "largest unstreamed answer of a server"),
     Row("keep_alive", ("DRAGOMAN_KEEP_ALIVE",), kinds.SPAN, "how long `/api/ps` shows a model after its last call"),
     Row("refresh", ("DRAGOMAN_REFRESH",), kinds.SPAN, "how often the live list of models is read; 0: never"),
     Row(
@@ -202,6 +262,18 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("log_format", ("DRAGOMAN_LOG_FORMAT",), kinds.one_of("console", "json"), "how log lines look"),
     Row("log_calls", ("DRAGOMAN_LOG_CALLS",), kinds.FLAG, "one line in the log for each call: tokens, cost, times"),
+    Row(
+        "metrics",
+        ("DRAGOMAN_METRICS",),
+        kinds.one_of("on", "open", "off"),
+        "`/metrics` for Prometheus; `on`: with a key, where keys are set, `open`: without one",
+    ),
+    Row(
+        "traces",
+        ("DRAGOMAN_TRACES", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        kinds.URL,
+        "OTLP/HTTP receiver that gets OpenTelemetry spans, without `/v1/traces`; needs the extra `otel`",
+    ),
     Row("hide", (), kinds.TEXTS, 'models left out of the lists, by name or pattern (`"claude-3*"`)'),
     Row("", ("DRAGOMAN_CONFIG",), kinds.TEXT, "the configuration file to read", ""),
 )
@@ -279,6 +351,9 @@ def settings_table() -> list[Documented]:
     ]
 
 
+_SIZES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("", 1))
+
+
 def default_of(row: Row) -> str:
     """The default of `row` as a person would write it; "" for none."""
     if row.default is not None:
@@ -290,10 +365,12 @@ def default_of(row: Row) -> str:
         case bool():
             return str(value).lower()
         case int() if row.kind is kinds.SIZE:
-            return f"{value // 2**20}MiB"
+            return next(f"{value // size}{unit}" for unit, size in _SIZES if value % size == 0)
         case float() if value and value % 86400 == 0:
             return f"{value / 86400:g}d"
-        case float() | int():
+        case int():
+            return str(value)
+        case float():
             return f"{value:g}"
         case () | None:
             return ""

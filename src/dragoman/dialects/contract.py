@@ -14,6 +14,7 @@ from msgspec import Struct
 from dragoman.conversation import Event, Object, Reply, Request
 from dragoman.dialects.untold import Says, Untold
 from dragoman.errors import GatewayError
+from dragoman.framing import MAX_FRAME
 from dragoman.losses import Losses
 
 
@@ -86,7 +87,8 @@ class UpstreamDialect(Protocol):
     def encode_request(self, request: Request, losses: Losses) -> Object: ...
     def decode_reply(self, body: Object) -> Reply: ...
     def decode_error(self, status: int, body: bytes, retry_after: float | None) -> GatewayError: ...
-    def Decoder(self) -> StreamDecoder: ...
+    def Decoder(self, limit: int = MAX_FRAME) -> StreamDecoder:
+        """`limit`: the largest frame of the stream, in bytes.  A larger one is a `Fault`."""
 
 
 class Dialect(ClientDialect, UpstreamDialect, Protocol):

@@ -10,18 +10,16 @@ from collections.abc import Iterable
 
 from dragoman.conversation import JSON, Citation
 
-CITATIONS = frozenset(
-    (
-        "char_location",
-        "page_location",
-        "content_block_location",
-        "search_result_location",
-        "web_search_result_location",
-    )
+CITATIONS = (
+    "char_location",
+    "page_location",
+    "content_block_location",
+    "search_result_location",
+    "web_search_result_location",
 )
-"""The kinds of citations that are Anthropic's own."""
+"""The kinds of citations that are Anthropic's own.  A tuple, as the other: what is looked up in it may be any JSON."""
 
-FILES = frozenset({"file_citation", "container_file_citation", "file_path"})
+FILES = ("file_citation", "container_file_citation", "file_path")
 """The kinds of annotations in which the Responses API names a file."""
 
 _HEAD = "Sources:"

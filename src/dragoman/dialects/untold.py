@@ -6,7 +6,7 @@ them, or the conversation's where it has one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -35,6 +35,9 @@ _LONG = 80
 INNER = frozenset({"choice", "message", "usage", "stop_details"})
 """Members of `Reply.extra` that hold what is left of a place inside the answer, and are no members of it."""
 
+_HOLDERS = frozenset({"item"})
+"""The same of the `extra` of a part."""
+
 MEASURED = frozenset({"timings"})
 """Members that only time what the gateway times itself, as llama.cpp does."""
 
@@ -51,15 +54,15 @@ class Says(Struct, frozen=True, kw_only=True):
     `origins` are the dialects whose own members it writes back, where these are not in one of the places `without`.
     `tiers` are its words for how a call was served; `logprobs` the parts of which it has them; `unsaid` the parts it
     has no place for, `mute` the reasons to end that look like an ordinary end on it.  Without `refuses` a model's words
-    about a refusal are said only where it says nothing else.  `side_by_side`: log probabilities stand in lists with
-    no more of a token than its text and number.
+    about a refusal are said only where it says nothing else.  `plain_tokens`: where it tells log probabilities there is
+    no place for more of a token than its text, its bytes and its number.
     """
 
     origins: frozenset[str]
     tiers: Mapping[str, str]
     without: frozenset[str] = frozenset()
     stop_sequence: bool = True
-    side_by_side: bool = False
+    plain_tokens: bool = False
     mute: tuple[Reason, ...] = ()
     refuses: bool = True
     logprobs: tuple[type[Part], ...] = ()
@@ -128,7 +131,7 @@ class Untold:
         self._spoke = self._spoke or isinstance(part, Text | Refusal)
         self.logprobs(index, part, _logprobs(part))
         if part.extra and not self._keeps_parts:
-            for name in _names(part.extra):
+            for name in _names(part.extra, _HOLDERS):
                 self.note(f"{at}.{name}")
 
     def cited(self, index: int, citation: Citation) -> None:
@@ -140,7 +143,7 @@ class Untold:
         """`tokens` of `part` have log probabilities."""
         if tokens and not isinstance(part, self._says.logprobs):
             self.note(f"content[{index}].logprobs")
-        elif tokens and self._says.side_by_side:
+        elif tokens and self._says.plain_tokens:
             tops = [top for token in tokens for top in token.get("top_logprobs", ())]
             for name in sorted({name for token in (*tokens, *tops) for name in token} - _TOKEN):
                 self.note(f"content[{index}].logprobs.{name}")
@@ -183,12 +186,12 @@ class Untold:
                 self.note(name)
 
 
-def _names(extra: Object) -> Iterator[str]:
-    """The members of `extra` that say something, with what is within `INNER`."""
+def _names(extra: Object, holders: Container[str] = INNER) -> Iterator[str]:
+    """The members of `extra` that say something, with what is within those that only hold others."""
     for name, value in extra.items():
         if name in MEASURED:
             continue
-        if name in INNER and isinstance(value, dict):
+        if name in holders and isinstance(value, dict):
             yield from (f"{name}.{inner}" for inner in _deep(value))
         elif value not in NOTHING:
             yield name

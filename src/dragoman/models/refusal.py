@@ -17,6 +17,7 @@ OPTIONAL = frozenset(
         "chat_template_kwargs",
         "enable_thinking",
         "frequency_penalty",
+        "include",
         "include_reasoning",
         "logprobs",
         "max_completion_tokens",
@@ -27,6 +28,7 @@ OPTIONAL = frozenset(
         "presence_penalty",
         "prompt_cache_key",
         "reasoning",
+        "reasoning.summary",
         "reasoning_effort",
         "safety_identifier",
         "seed",
@@ -35,6 +37,7 @@ OPTIONAL = frozenset(
         "store",
         "stream_options",
         "temperature",
+        "text.verbosity",
         "thinking",
         "top_k",
         "top_logprobs",
@@ -43,6 +46,8 @@ OPTIONAL = frozenset(
         "verbosity",
     }
 )
+# What a Responses server is always asked for, as the first of all that may be `include`d: not every model has it.
+_PROOFS = "reasoning.encrypted_content"
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 # "Schema is too complex for compilation.", "Invalid schema for response_format", "failed to parse grammar"; not what is
 # said of a tool.
@@ -57,7 +62,9 @@ def refused_member(body: Object, error: GatewayError) -> str | None:
         return None
     named = [error.param] if error.param else _QUOTED.findall(error.message)
     for name in named:
-        top = name.partition(".")[0]
+        top, _, inner = name.partition(".")
+        if name in OPTIONAL and inner and isinstance(body.get(top), dict) and inner in body[top]:
+            return str(name)
         if top in OPTIONAL and top in body:
             return str(top)
     return None
@@ -76,7 +83,14 @@ def refuses_schema(body: Object, error: GatewayError) -> bool:
 
 
 def without(body: Object, name: str) -> Object:
-    """`body` without the member; a limit is said by its other name, where it is not there already."""
+    """`body` without the member, which may be one of an object (`text.verbosity`); a limit is said by its other name,
+    where it is not there already.  Of what is to be included the proofs of reasoning go first."""
+    top, _, inner = name.partition(".")
+    if inner and isinstance(body.get(top), dict):
+        left = {key: value for key, value in body[top].items() if key != inner}
+        return {key: left if key == top else value for key, value in body.items() if key != top or left}
+    if name == "include" and _PROOFS in (included := body.get(name) or []) and len(included) > 1:
+        return body | {name: [each for each in included if each != _PROOFS]}
     rest = {key: value for key, value in body.items() if key != name}
     if (other := _LIMITS.get(name)) is not None and other not in body:
         rest = {other: body[name]} | rest

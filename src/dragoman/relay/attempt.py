@@ -26,9 +26,11 @@ from dragoman.models.repair import (
 )
 from dragoman.relay.call import Answer, Call, Passage, Sent, Way
 from dragoman.relay.carrying import Carrier
+from dragoman.relay.http1 import Connection
 from dragoman.relay.passthrough import begin
 from dragoman.relay.resuming import ROUNDS, Resuming
 from dragoman.relay.rounds import UnfitError
+from dragoman.relay.sparing import mended, spared
 from dragoman.relay.stream import Stream, folded
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.relay.usage_tap import tap_for
@@ -59,13 +61,15 @@ class Attempts:
 
     async def _mended(self, call: Call, server: UpstreamServer) -> Answer:
         """Once more without what the server refused, where the call makes sense without it."""
+        refusals = self._carrier.refusals
+        call.sent = spared(call, refusals)
         for _ in range(_MENDS):
             try:
                 return await self._once(call, server)
             except GatewayError as error:
                 if call.sent.way is not None or error.kind == "format_unmet":
                     raise
-                call.sent = await self._carrier.mended(call, error)
+                call.sent = mended(call, error, refusals) or await self._carrier.mended(call, error)
         return await self._once(call, server)
 
     async def _once(self, call: Call, server: UpstreamServer) -> Answer:
@@ -130,8 +134,11 @@ class Attempts:
     async def _passed(self, call: Call, server: UpstreamServer, sent: Sent, way: Way) -> Passage:
         """The client's own bytes, sent.  Where somebody else could take over, the answer is known to be one."""
         connection = await server.forward("POST", way.path, way.headers, sent.body)
+        refused: bytes | None = None
+        if connection.status == 400 and way.instead is not None:
+            connection, refused = await _forwarded_again(server, connection, way, sent)
         streamed = connection.headers.get("content-type", "").partition(";")[0].strip().lower() in _STREAMED
-        passage = Passage(server, connection, tap_for(way.dialect, streamed), streamed, wire=way.dialect)
+        passage = Passage(server, connection, tap_for(way.dialect, streamed), streamed, body=refused, wire=way.dialect)
         if len(call.plan.candidates) == 1 and not call.plan.on_context:
             return passage
         await begin(passage)
@@ -159,6 +166,22 @@ class Attempts:
     async def _next(self, call: Call, server: UpstreamServer, content: Sequence[Part]) -> Stream:
         """The stream in which the model goes on with what it had begun to say."""
         return await _begun(server, await self._going_on(call, content))
+
+
+async def _forwarded_again(
+    server: UpstreamServer, connection: Connection, way: Way, sent: Sent
+) -> tuple[Connection, bytes | None]:
+    """The answer to what is sent instead, or the refusal, whose body was read."""
+    try:
+        data = await server.whole(connection)
+        body = way.instead(sent.card, data) if way.instead is not None else None
+    except BaseException:
+        server.release(connection)
+        raise
+    if body is None:
+        return connection, data
+    server.release(connection)
+    return await server.forward("POST", way.path, way.headers, body), None
 
 
 def _complaint(request: Request, reply: Reply) -> str | None:

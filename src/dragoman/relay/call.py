@@ -23,7 +23,8 @@ from dragoman.relay.usage_tap import Tap
 class Way(Struct, frozen=True):
     """How a call is passed through to an upstream of the client's own dialect: where to, with which headers, and how
     the bytes of its body become those for a model.  `lost` is what had to be taken out of them: name → why.
-    `takes` says of a model whether its server has that path; None: each that speaks `dialect` has it."""
+    `takes` says of a model whether its server has that path; None: each that speaks `dialect` has it.  `instead` gives
+    what is sent where that server refuses with these bytes, if anything is."""
 
     dialect: str
     path: str
@@ -31,6 +32,7 @@ class Way(Struct, frozen=True):
     body: Callable[[str], bytes]
     lost: Mapping[str, str] = {}
     takes: Callable[[Card], bool] | None = None
+    instead: Callable[[Card, bytes], bytes | None] | None = None
 
     def leads_to(self, card: Card) -> bool:
         """Whether the model's server can be called so."""

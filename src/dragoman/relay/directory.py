@@ -92,6 +92,7 @@ class Directory:
         catalogue = catalogue_of(settings, upstreams).with_derived(self.catalogue.derived)
         for name, server in self.servers.items():
             if name in servers and server.serves(servers[name].upstream, settings.timeouts):
+                server.limits = settings.limits
                 servers[name] = server
                 # What overrides say of a model is in its card.
                 if settings.overrides != self.settings.overrides:

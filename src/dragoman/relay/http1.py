@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def break_off(self, error: GatewayError) -> None:
-        """End the call with `error`, as if the server had failed in mid-answer.  Before its head is there nothing is."""
+        """End an answer that has begun with `error`, as if the server had failed in the middle of it."""
         if self.status and not self._complete and self._error is None:
             self._break(error)
             self.abort()
@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
         self.silent = False
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):  # nobody asked for another protocol
             self._break(GatewayError("upstream", "the upstream server's answer is not HTTP"))
             self.abort()
             return

@@ -96,7 +96,7 @@ def said_in(payload: bytes, dialect: UpstreamDialect) -> bool | GatewayError:
 
 
 # Events that come before anything is said.
-_BEGINNINGS = frozenset({"ping", "message_start", "response.created", "response.queued", "response.in_progress"})
+_BEGINNINGS = ("ping", "message_start", "response.created", "response.queued", "response.in_progress")
 
 
 def error_in(document: dict[str, JSON], payload: bytes, dialect: UpstreamDialect) -> GatewayError | None:

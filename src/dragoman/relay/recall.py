@@ -69,6 +69,13 @@ class Recall:
         self._shared = shared
         self._max_age = max_age
         self._kept: Kept[bytes, bytes] = Kept(clock, max_bytes, max_age)
+        self.hits = self.misses = 0
+        """Turns that were made whole, and calls' turns that nobody remembers."""
+
+    @property
+    def failures(self) -> int:
+        """How often the shared store failed."""
+        return 0 if self._shared is None else self._shared.failures
 
     async def close(self) -> None:
         """Finish what is being put into the shared store."""
@@ -119,9 +126,11 @@ class Recall:
             message = messages[index]
             messages[index] = replace(message, content=list(_woven(found[turns[index]].parts, message.content)))
         unproved = [turns[index] for index in _answered(request) if index in turns and index not in sealed]
-        forgotten = any(key not in found for key in unproved)
+        unknown = sum(key not in found for key in unproved)
+        self.hits += len(whole)
+        self.misses += unknown
         last = turns[whole[-1]] if whole else b""
-        return Recalled(replace(request, messages=messages) if whole else request, last, forgotten)
+        return Recalled(replace(request, messages=messages) if whole else request, last, unknown > 0)
 
     async def _found(self, keys: list[bytes]) -> dict[bytes, _Entry]:
         """What is known of these turns: here, else in the shared store."""

@@ -22,7 +22,7 @@ from dragoman.conversation import ArgumentsDelta, Fault, Finish, PartStart, Repl
 from dragoman.dialects.contract import ClientDialect
 from dragoman.errors import GatewayError
 from dragoman.models.cards import Card
-from dragoman.models.catalogue import Catalogue, Resolution
+from dragoman.models.catalogue import Catalogue, Resolution, normal
 from dragoman.models.cost import cost
 from dragoman.relay.attempt import Attempts
 from dragoman.relay.call import Answer, Answering, Call, Passage, Plan, Sent, Way
@@ -36,6 +36,7 @@ from dragoman.relay.rounds import Once, Rounds, Won
 from dragoman.relay.stream import Stream, known_kind
 from dragoman.relay.tally import Tally
 from dragoman.relay.upstreams import UpstreamServer
+from dragoman.telemetry.metrics import Metrics
 
 log = logging.getLogger("dragoman.relay")
 
@@ -60,7 +61,8 @@ class Relay:
         self.carrier = Carrier(settings, time.monotonic)
         self.durable = durable_of(settings)
         self.derived = Derivations(self.durable, self.directory, time.monotonic)
-        self.tally = Tally()
+        self.tally = Tally(listed=self._lists)
+        self.metrics = Metrics(self.tally.named)
         self._known = Known()
         self._rounds = Rounds(self.server, self.tally)
         self._attempts = Attempts(self.carrier)
@@ -78,6 +80,11 @@ class Relay:
     @property
     def servers(self) -> Mapping[str, UpstreamServer]:
         return self.directory.servers
+
+    def _lists(self, upstream: str, model: str) -> bool:
+        """Whether the server is known to have this model."""
+        source = self.catalogue.sources.get(upstream)
+        return source is not None and normal(model) in source.cards
 
     def server(self, name: str) -> UpstreamServer:
         """The server of this name.  Raises `GatewayError` when it is gone: the configuration was read again."""
@@ -199,23 +206,23 @@ class Relay:
 
     def _over(self, call: Call, got: Answer, server: UpstreamServer, ticket: int) -> None:
         """The answer has been read, or nobody reads it any more."""
-        failed = False
+        failed = ""
         match got:
             case Reply():
                 usage: Usage | None = got.usage
             case Passage():
-                usage, failed = got.tap.usage, got.fault is not None or got.connection.status >= 400
+                usage, failed = got.tap.usage, _failure(got)
                 _leave(server, got.connection)
                 _blame(server, ticket, got.connection, got.fault)
             case Stream():
-                usage, failed = got.usage, got.fault is not None
+                usage, failed = got.usage, known_kind(got.fault.kind) if got.fault is not None else ""
                 _leave(server, got.connection)
                 _blame(server, ticket, got.connection, got.fault)
                 if got.fold is not None and got.fold.finish is not None and call.sent.recalls:
                     self.carrier.remember(call, got.fold.reply.content)
         self._learn(call.sent, usage, failed=failed)
 
-    def _learn(self, sent: Sent, usage: Usage | None, *, failed: bool) -> None:
+    def _learn(self, sent: Sent, usage: Usage | None, *, failed: str) -> None:
         """What an answer cost, for the next estimate."""
         spent = None if usage is None else cost(usage, sent.card)
         self.tally.add(sent.card.upstream, sent.card.id, usage, failed=failed, cost=spent)
@@ -264,6 +271,7 @@ class Relay:
                 if wait is None:
                     raise
                 log.info("trying again: %s", error.kind)
+                self.tally.retried(error.kind)
             await asyncio.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
@@ -288,6 +296,7 @@ class Relay:
             log.warning("%s cannot take over from %s: %s", name, card.id, unknown.message)
             raise error from None
         log.info("%s takes over from %s: %s", name, card.id, error.message[:100])
+        self.tally.moved(card.upstream, "refusal" if error.message == "refusal" else error.kind)
         why = f"{card.id} refuses" if error.message == "refusal" else f"too long for {card.id}"
         own = plan.candidates[0].derived
         return Plan(tuple(Resolution(asked, other.card, why, other.derived or own) for other in others))
@@ -299,6 +308,14 @@ class Relay:
         """
         retries = self.settings.retries if again else 0
         return (await self._repeated(lambda: self._rounds.go(plan, once), retries))[0]
+
+
+def _failure(passage: Passage) -> str:
+    """Why an answer that was passed through is none; "" for one that is."""
+    if passage.fault is not None:
+        return passage.fault.kind
+    status = passage.connection.status
+    return "" if status < 400 else "refused" if status < 500 else "upstream"
 
 
 def _leave(server: UpstreamServer, connection: Connection) -> None:

@@ -13,6 +13,7 @@ from dragoman.relay.patience import MEANING, falls_over
 from dragoman.relay.stream import Stream
 from dragoman.relay.tally import Tally
 from dragoman.relay.upstreams import UpstreamServer, retry_after
+from dragoman.telemetry.trail import CURRENT
 
 log = logging.getLogger("dragoman.relay")
 
@@ -81,6 +82,7 @@ class Rounds:
                     if not falls_over(error):
                         raise
                     failures.append(error)
+                    self._tally.moved(resolution.card.upstream, error.kind)
                     log.info("%s/%s could not serve: %s", resolution.card.upstream, resolution.card.id, error.kind)
         raise _telling(failures or unfit)
 
@@ -107,16 +109,20 @@ class Rounds:
         except GatewayError as error:
             raise _PutOffError(error) from None
         ticket = server.breaker.admit()
+        if (trail := CURRENT.get()) is not None:
+            trail.tries(server.name, resolution.card.id, *server.address)
         try:
             if not ticket and not forced:
                 busy = GatewayError("overloaded", f"{server.name} is being tried by another call")
                 raise _PutOffError(busy)
             got = await once(server, resolution)
         except BaseException as error:
+            if trail is not None:
+                trail.ends(error.kind if isinstance(error, GatewayError) else "left")
             server.gate.leave()
             if isinstance(error, GatewayError):
                 server.breaker.blame(ticket, error)
-                self._tally.add(server.name, resolution.card.id, failed=True)
+                self._tally.add(server.name, resolution.card.id, failed=error.kind)
             else:
                 server.breaker.released(ticket)
             raise

@@ -37,7 +37,7 @@ class Stream:
     """
 
     def __init__(self, server: UpstreamServer, connection: Connection) -> None:
-        decoder: StreamDecoder = server.dialect.Decoder()
+        decoder: StreamDecoder = server.dialect.Decoder(server.limits.frame)
         self.first: list[Event] = []
         self.restore: RestoreStream | None = None
         self.fold: Fold | None = None

@@ -9,20 +9,19 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 
 import msgspec
 
-from dragoman.config import Settings, Timeouts, Upstream
+from dragoman.config import Limits, Settings, Timeouts, Upstream
+from dragoman.config.secrecy import of_upstream
 from dragoman.conversation import JSON, Object
 from dragoman.dialects import registry
 from dragoman.dialects.contract import UpstreamDialect
 from dragoman.errors import GatewayError
+from dragoman.redaction import GONE, Redactor
 from dragoman.relay.breaker import Breaker
 from dragoman.relay.endpoint import below, endpoint_of, proxy_authorization
 from dragoman.relay.gate import Gate
 from dragoman.relay.http1 import Connection, Pool
+from dragoman.telemetry.trail import CURRENT, REQUEST_IDS
 
-# Answers longer than this are not answers but floods.
-MAX_WHOLE = 256 * 1024 * 1024
-# Where servers say by which id they know a call: Anthropic's, and OpenAI's and others'.
-_REQUEST_IDS = ("request-id", "x-request-id")
 _MAX_ERROR = 1024 * 1024
 
 _AUTH = {
@@ -70,18 +69,25 @@ class Whole:
         return await self._done
 
 
+_DEFAULT_LIMITS = Limits()
+
+
 class UpstreamServer:
     """Where a model lives.  `post` is one attempt; who tries again is `relay`'s business."""
 
-    def __init__(self, upstream: Upstream, dialect: UpstreamDialect, timeouts: Timeouts) -> None:
+    def __init__(
+        self, upstream: Upstream, dialect: UpstreamDialect, timeouts: Timeouts, limits: Limits = _DEFAULT_LIMITS
+    ) -> None:
         self.name = upstream.name
         self.dialect = dialect
         self.upstream = upstream
         self._given = timeouts
+        self.limits = limits
         self.timeouts = upstream.timeouts or timeouts
         self.breaker = Breaker(time.monotonic)
         self.gate = Gate(upstream.name, upstream.concurrency, upstream.queue)
         self._secret = upstream.key.reveal() if upstream.key else ""
+        self._redactor = Redactor(of_upstream(upstream))
         endpoint = endpoint_of(upstream.base_url)
         self._pool = Pool(endpoint, self.timeouts.connect, upstream.verify)
         self._own = _headers(upstream)
@@ -97,9 +103,14 @@ class UpstreamServer:
         """The request line's target."""
         return self._endpoint.target(below(self._endpoint.path, path))
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Its host and port."""
+        return self._endpoint.host, self._endpoint.port
+
     def hide(self, message: str) -> str:
-        """`message` without our key, which a careless server may repeat in its errors."""
-        return message.replace(self._secret, "…") if self._secret else message
+        """`message` without our key, which a careless server may repeat in its errors, and without other secrets."""
+        return self._redactor.hide(message.replace(self._secret, GONE) if self._secret else message)
 
     def serves(self, upstream: Upstream, timeouts: Timeouts) -> bool:
         """Whether this is the server for such a configuration."""
@@ -119,15 +130,23 @@ class UpstreamServer:
         `betas` is what the body needs in `anthropic-beta`, besides what is configured.  Raises `GatewayError` for an
         answer that is not a success and for every failure to get one.
         """
-        if not betas:
+        trail = CURRENT.get()
+        more = {} if trail is None else trail.headers
+        if not betas and not more:
             return await self._call(b"%b%d\r\n\r\n%b" % (self._post, len(body), body))
-        both = [each for each in (self._own.get("anthropic-beta"), betas) if each]
-        path = _PATHS[self.upstream.dialect]
-        return await self._call(self._request("POST", path, {"anthropic-beta": ", ".join(both)}, body))
+        if betas:
+            both = [each for each in (self._own.get("anthropic-beta"), betas) if each]
+            more = {**more, "anthropic-beta": ", ".join(both)}
+        return await self._call(self._request("POST", _PATHS[self.upstream.dialect], more, body))
 
     async def forward(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Connection:
         """A client's own request, under our key, with the head of whatever answer there is.  Give it back as above."""
-        return await self._pool.call(self._request(method, path, headers, body), self.timeouts.first_byte)
+        trail = CURRENT.get()
+        more = headers if trail is None or not trail.headers else {**headers, **trail.headers}
+        connection = await self._pool.call(self._request(method, path, more, body), self.timeouts.first_byte)
+        if trail is not None:
+            trail.hears(connection.status, connection.headers)
+        return connection
 
     async def upload(self, path: str, pieces: AsyncIterable[bytes], length: int | None) -> Connection:
         """A body of `length` bytes (None: nobody knows), sent on as it comes, with the head of the answer."""
@@ -180,14 +199,16 @@ class UpstreamServer:
         """A connection whose answer was not read to its end is cut, which ends the call upstream."""
         self._pool.release(connection)
 
-    async def whole(self, connection: Connection, limit: int = MAX_WHOLE) -> bytes:
-        """The answer's whole body."""
-        sink = Whole(limit)
+    async def whole(self, connection: Connection, limit: int | None = None) -> bytes:
+        """The answer's whole body, of at most `limit` bytes (None: what is configured)."""
+        sink = Whole(self.limits.answer if limit is None else limit)
         connection.read_into(sink, self.timeouts.idle)
         return await sink.read()
 
     async def _call(self, request: bytes) -> Connection:
         connection = await self._pool.call(request, self.timeouts.first_byte)
+        if (trail := CURRENT.get()) is not None:
+            trail.hears(connection.status, connection.headers)
         if connection.status == 200:
             return connection
         try:
@@ -204,7 +225,7 @@ class UpstreamServer:
         error = self.dialect.decode_error(connection.status, body, retry_after(connection.headers))
         error.message = self.hide(error.message)
         error.again = connection.headers.get("x-should-retry", "")
-        error.request_id = next((id for name in _REQUEST_IDS if (id := connection.headers.get(name))), "")
+        error.request_id = next((id for name in REQUEST_IDS if (id := connection.headers.get(name))), "")
         if error.kind == "authentication":
             error.message = f"{self.name} refused the key this gateway is configured with: {error.message}"
         return error
@@ -222,7 +243,8 @@ def serve_all(upstreams: Iterable[Upstream], settings: Settings) -> dict[str, Up
     """A server for each upstream, by name.  Nothing is connected yet."""
     dialects = registry()
     return {
-        upstream.name: UpstreamServer(upstream, dialects[upstream.dialect], settings.timeouts) for upstream in upstreams
+        upstream.name: UpstreamServer(upstream, dialects[upstream.dialect], settings.timeouts, settings.limits)
+        for upstream in upstreams
     }
 
 

@@ -25,7 +25,7 @@ from dragoman.simulator.openai_flavors import Does, Flavor, Model
 from dragoman.simulator.openai_flavors import flavor as flavor_of
 from dragoman.simulator.openai_prompt import decode_prompt, prompt_tokens, token_ids, view
 from dragoman.simulator.openai_refused import SHAPES, Refusal, as_refusal, html, inside, missing_model, too_long, wrong
-from dragoman.simulator.openai_responses_prompt import as_chat, check_responses, searches
+from dragoman.simulator.openai_responses_prompt import as_chat, check_responses, counted, searches
 from dragoman.simulator.openai_responses_quirks import apply, frames
 from dragoman.simulator.openai_rules import check_chat, check_proofs, check_replay
 from dragoman.simulator.openai_scenario import TABLE, failure, inner_shape, manner, marked, shape, stream_error
@@ -123,6 +123,10 @@ class OpenAISimulator(Books):
             case "POST", "/v1/responses" if self._flavor.responses:
                 self._admit(headers)
                 await self._post(path, headers, _object(raw, body), receive, send)
+            case "POST", "/v1/responses/input_tokens" if self._flavor.responses and self._flavor.strict:
+                self._admit(headers)
+                tokens = prompt_tokens(counted(_object(raw, body), self._flavor))
+                await self._reply(send, {"object": "response.input_tokens", "input_tokens": tokens})
             case "POST", "/tokenize" | "/apply-template" if own:
                 self._admit(headers)
                 await self._count(path, _object(raw, body), send)

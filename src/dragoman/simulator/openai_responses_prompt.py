@@ -12,7 +12,7 @@ from dragoman.ids import mint
 from dragoman.simulator.openai_answer import PROOF
 from dragoman.simulator.openai_flavors import Flavor, Model
 from dragoman.simulator.openai_refused import Refusal, wrong
-from dragoman.simulator.openai_responses_wire import RESPONSES
+from dragoman.simulator.openai_responses_wire import COUNTED, RESPONSES
 
 ENCRYPTED = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
@@ -49,6 +49,12 @@ def check_responses(body: Object, flavor: Flavor, model: Model) -> None:
     answered = {item["call_id"] for item in items(body) if item["type"] in _RESULTS}
     for call in calls.keys() - answered if flavor.strict else ():
         raise wrong(f"No tool output found for function call {call}.", "input")
+
+
+def counted(body: Object, flavor: Flavor) -> Object:
+    """What is counted, as a chat completion: nothing of it must be there.  Raises `Refused`."""
+    COUNTED(body, "", flavor.strict)
+    return as_chat({"model": "", "input": "", **body})
 
 
 def _check_reasoning(item: Object, at: str) -> None:
@@ -133,8 +139,9 @@ def _assistant(out: list[Object]) -> Object:
 
 def _add_result(out: list[Object], item: Object) -> None:
     content = _content(item["output"])
-    told = [part for part in content if part["type"] == "text"] if isinstance(content, list) else content
-    out.append({"role": "tool", "tool_call_id": item["call_id"], "content": told or "(no text)"})
+    if isinstance(content, list):
+        content = [part if part["type"] == "text" else {"type": "text", "text": "[image]"} for part in content]
+    out.append({"role": "tool", "tool_call_id": item["call_id"], "content": content or "(no text)"})
 
 
 def _call(item: Object) -> Object:

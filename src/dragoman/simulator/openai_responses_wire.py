@@ -151,40 +151,41 @@ _FORMAT = tagged(
 )
 _EFFORTS = one_of("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
-RESPONSES = record(
-    {
-        "model": _STRING,
-        "input": text_or(array(_item)),
-        "instructions": _STRING,
-        "stream": boolean,
-        "stream_options": record({"include_obfuscation": boolean}),
-        "max_output_tokens": number(16, whole=True),
-        "max_tool_calls": number(1, whole=True),
-        "temperature": number(0, 2),
-        "top_p": number(0, 1),
-        "top_logprobs": number(0, 20, whole=True),
-        "tools": array(_TOOL, high=128),
-        "tool_choice": _choice,
-        "parallel_tool_calls": boolean,
-        "reasoning": record(
-            {"effort": _EFFORTS, "summary": one_of("auto", "concise", "detailed"), "context": _STRING, "mode": _STRING}
-        ),
-        "text": record({"format": _FORMAT, "verbosity": one_of("low", "medium", "high")}),
-        "include": array(_STRING),
-        "store": boolean,
-        "previous_response_id": _STRING,
-        "conversation": anything,
-        "background": boolean,
-        "truncation": one_of("auto", "disabled"),
-        "metadata": mapping,
-        "client_metadata": mapping,
-        "service_tier": _STRING,
-        "safety_identifier": text(high=128),
-        "prompt_cache_key": _STRING,
-        "prompt_cache_options": mapping,
-        "prompt_cache_retention": one_of("in_memory", "24h"),
-        "user": _STRING,
-    },
-    "model",
-    "input",
-)
+_MEMBERS = {
+    "model": _STRING,
+    "input": text_or(array(_item)),
+    "instructions": _STRING,
+    "stream": boolean,
+    "stream_options": record({"include_obfuscation": boolean}),
+    "max_output_tokens": number(16, whole=True),
+    "max_tool_calls": number(1, whole=True),
+    "temperature": number(0, 2),
+    "top_p": number(0, 1),
+    "top_logprobs": number(0, 20, whole=True),
+    "tools": array(_TOOL, high=128),
+    "tool_choice": _choice,
+    "parallel_tool_calls": boolean,
+    "reasoning": record(
+        {"effort": _EFFORTS, "summary": one_of("auto", "concise", "detailed"), "context": _STRING, "mode": _STRING}
+    ),
+    "text": record({"format": _FORMAT, "verbosity": one_of("low", "medium", "high")}),
+    "include": array(_STRING),
+    "store": boolean,
+    "previous_response_id": _STRING,
+    "conversation": anything,
+    "background": boolean,
+    "truncation": one_of("auto", "disabled"),
+    "metadata": mapping,
+    "client_metadata": mapping,
+    "service_tier": _STRING,
+    "safety_identifier": text(high=128),
+    "prompt_cache_key": _STRING,
+    "prompt_cache_options": mapping,
+    "prompt_cache_retention": one_of("in_memory", "24h"),
+    "user": _STRING,
+}
+RESPONSES = record(_MEMBERS, "model", "input")
+
+# https://platform.openai.com/docs/api-reference/responses/input-tokens
+_OF_INPUT = ("model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text")
+COUNTED = record({name: _MEMBERS[name] for name in (*_OF_INPUT, "truncation", "previous_response_id", "conversation")})

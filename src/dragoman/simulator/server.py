@@ -57,10 +57,22 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._signals = signals
         self._listening = listening
+        self._over = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
         self._listening()
+
+    async def main_loop(self) -> None:
+        # uvicorn looks ten times a second whether it is to end, for a signal can only leave word.
+        if self._signals:
+            await super().main_loop()
+            return
+        while not await self.on_tick(0):  # which also sets the clock of the answers
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), 1.0)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -71,9 +83,28 @@ class _Server(uvicorn.Server):
             yield
 
     def stop(self) -> None:
-        """End at once: whoever stops a simulator does not wait for its slow answers."""
+        """End at once: whoever stops a simulator does not wait for its slow answers.  Any thread may call it."""
         self.should_exit = True
         self.force_exit = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._over.set)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Leave nothing behind: the loop may be closed next, or be somebody else's."""
+        if not self.force_exit:
+            await super().shutdown(sockets)
+            return
+        for server in self.servers:
+            server.close()
+        for sock in sockets or []:
+            sock.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # now they are closed, and answers know that nobody listens
+        answers = list(self.server_state.tasks)
+        for answer in answers:
+            answer.cancel()
+        await asyncio.gather(*answers, return_exceptions=True)
 
 
 def bind(host: str, port: int) -> socket.socket:

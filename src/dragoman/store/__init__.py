@@ -20,10 +20,15 @@ class Shelf(Protocol):
 
 
 def shelf_of(url: str) -> Shelf:
-    """The shelf at `redis://`, `rediss://` (TLS), `valkey://` or `valkeys://` [user:password@]host[:port][/number].
+    """The shelf at `redis://`, `rediss://` (TLS), `valkey://` or `valkeys://` [user:password@]host[:port][/number], or
+    the parent's, at `link:DESCRIPTOR`.
 
     Raises ImportError where the `redis` package is not installed.
     """
+    if url.startswith("link:"):
+        from dragoman.store.link import LinkShelf  # noqa: PLC0415  most have no parent
+
+        return LinkShelf(url)
     from dragoman.store.redis import RedisShelf  # noqa: PLC0415  an optional dependency
 
     return RedisShelf(url)

@@ -70,6 +70,8 @@ class Database:
         self._engine: Engine | None = None
         self._opened: tuple[int, int] | None = None
         self._told = False
+        self.failures = 0
+        """How often it could not be used."""
         self._trouble = _Trouble("")
         self._until = 0.0
 
@@ -86,6 +88,11 @@ class Database:
     def ready(self) -> None:
         """Connect, make the tables or bring them forward.  Blocks.  Raises GatewayError."""
         self._guarded(self._ready)
+
+    @property
+    def failing(self) -> bool:
+        """Whether it could not be used when that was last tried."""
+        return self._told
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """What `work` finds, all of it as of one moment."""
@@ -177,6 +184,7 @@ class Database:
         return result
 
     def _failed(self, error: Exception) -> _Trouble:
+        self.failures += 1
         cause = error.orig if isinstance(error, DBAPIError) else error
         words = " ".join(str(cause).split())
         if not self._told:

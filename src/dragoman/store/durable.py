@@ -80,6 +80,16 @@ class Durable:
         return self._url == "memory" or ((path := self._path) is not None and not path.exists())
 
     @property
+    def failing(self) -> bool:
+        """Whether it could not be used when that was last tried."""
+        return self._database is not None and self._database.failing
+
+    async def probe(self) -> None:
+        """Try whether it can be used.  Raises GatewayError."""
+        stores = await self.open()
+        await stores.derived.all()
+
+    @property
     def _path(self) -> Path | None:
         """The file, where it is one."""
         scheme, _, path = self._url.partition(":///")
@@ -103,6 +113,11 @@ class Durable:
                 responses = (await self.open()).responses
                 while await responses.sweep():
                     pass
+
+    @property
+    def failures(self) -> int:
+        """How often it could not be used."""
+        return 0 if self._database is None else self._database.failures
 
     async def open(self) -> Stores:
         """Its parts; from the second time on at once.  Raises GatewayError (overloaded) while it cannot be opened."""

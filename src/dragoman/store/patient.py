@@ -36,6 +36,11 @@ class Patient:
         self._writes = _Outage("written", clock, pause)
         self._running: set[asyncio.Task[None]] = set()
 
+    @property
+    def failures(self) -> int:
+        """How often it failed."""
+        return self._reads.count + self._writes.count
+
     async def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """What is there under `keys`; nothing at all when it cannot be had in time."""
         if self._reads.lasts():
@@ -94,12 +99,14 @@ class _Outage:
         self._pause = pause
         self._until = 0.0
         self._told = False
+        self.count = 0
 
     def lasts(self) -> bool:
         return self._clock() < self._until
 
     def begins(self, error: Exception) -> None:
         self._until = self._clock() + self._pause
+        self.count += 1
         if not self._told:
             # Its message may repeat the address, and the password in it.
             log.warning("the shared store cannot be %s (%s): calls go on without", self._what, _name(error))

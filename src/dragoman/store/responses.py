@@ -28,8 +28,8 @@ RUNNING = ("queued", "in_progress")
 # How often (seconds) what has expired is looked for, and how much of it goes at once.
 _SWEEP = 60.0
 _SWEPT = 200
-# How many chains make room at once.
-_ROOM_FOR = 50
+# How many chains go before it is looked again whether there is room.
+_AT_ONCE = 5
 
 # Sides of a response.
 _INPUT, _OUTPUT = 0, 1
@@ -255,10 +255,11 @@ class Responses:
     def _make_room(self, connection: Connection) -> int:
         """The oldest chains go as a whole, but for those that somebody makes something of; how many responses."""
         running = exists().where(RESPONSES.c.chain_id == CHAINS.c.id, RESPONSES.c.lease > 0)
-        oldest = select(CHAINS.c.id).where(~running).order_by(CHAINS.c.used_at).limit(_ROOM_FOR)
-        chains = list(connection.scalars(oldest))
-        gone = connection.execute(delete(RESPONSES).where(RESPONSES.c.chain_id.in_(chains))).rowcount
-        connection.execute(delete(CHAINS).where(CHAINS.c.id.in_(chains)))
+        oldest = select(CHAINS.c.id).where(~running).order_by(CHAINS.c.used_at).limit(_AT_ONCE)
+        gone = 0
+        while gone < _SWEPT and used(connection) > self._space and (chains := list(connection.scalars(oldest))):
+            gone += connection.execute(delete(RESPONSES).where(RESPONSES.c.chain_id.in_(chains))).rowcount
+            connection.execute(delete(CHAINS).where(CHAINS.c.id.in_(chains)))
         if gone:
             log.warning("the store has more than %d bytes: %d responses used longest ago are gone", self._space, gone)
         return gone

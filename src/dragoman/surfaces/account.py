@@ -1,30 +1,35 @@
-"""What a call came to: one line in the log, and a header where the answer is not streamed.
+"""What a call came to: one line in the log, counts, a span, and a header where the answer is not streamed.
 
 The line has names, counts, times and money.  What was said, and keys, are not in it.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from msgspec import Struct
+
 from dragoman.conversation import Event, Fault, Finish, Object, PartStart, Reply, Start, Usage
 from dragoman.dialects.contract import Stamp
 from dragoman.errors import GatewayError
+from dragoman.losses import Losses
 from dragoman.models.cards import Card
 from dragoman.models.catalogue import Resolution
 from dragoman.models.cost import cost, plain
 from dragoman.relay.call import Answer, Call, Passage
-from dragoman.relay.stream import Stream
-from dragoman.surfaces.exchange import ClientGoneError, Exchange, Header
-
-log = logging.getLogger("dragoman.calls")
+from dragoman.relay.stream import Stream, known_kind
+from dragoman.surfaces.exchange import ClientGoneError, Exchange, Header, status_of
+from dragoman.telemetry import lines
+from dragoman.telemetry.trail import CURRENT, Trail
+from dragoman.telemetry.visit import Visit, request_members
 
 _NONE = Usage()
 _LONGEST_NAME = 100
+_LONGEST_LIST = 300
+_LONGEST_WHY = 300
 
 
 class Account:
@@ -33,14 +38,16 @@ class Account:
     `started` is by `time.perf_counter_ns`.  `spoke` is when the first part of the answer was there, 0 until then.
     """
 
-    __slots__ = ("_answer", "_call", "_exchange", "_id", "_started", "_usage", "fault", "spoke")
+    __slots__ = ("_answer", "_call", "_exchange", "_id", "_reason", "_started", "_trail", "_usage", "fault", "spoke")
 
     def __init__(self, exchange: Exchange, call: Call, id: str, started: int) -> None:
         self._exchange, self._call, self._id, self._started = exchange, call, id, started
         self._answer: Answer | None = None
         self._usage: Usage | None = None
+        self._reason = ""
         self.spoke = 0
         self.fault = ""
+        self._trail = _set_out(exchange, call.sent.resolution.asked)
 
     def answered(self, got: Answer) -> None:
         """The answer has begun."""
@@ -51,8 +58,9 @@ class Account:
         if not self.spoke:
             self._opening(events)
         last = events[-1] if events else None
-        if type(last) is Finish and last.usage is not None:
-            self._usage = last.usage
+        if type(last) is Finish:
+            self._reason = last.reason
+            self._usage = last.usage or self._usage
         elif type(last) is Fault:
             self.fault = last.kind
 
@@ -66,25 +74,25 @@ class Account:
 
     def close(self, error: BaseException | None = None) -> None:
         """The call is over; `error` is why it failed, or broke off."""
-        if log.isEnabledFor(logging.INFO):
-            _write(self._members(_outcome(error) or self._broken()))
+        got, sent = self._answer, self._call.sent
+        spoke = self.spoke or (got.spoke if isinstance(got, Reply) else 0) or self._exchange.first
+        end = _End(
+            self._trail,
+            self._id,
+            _outcome(error) or self._broken(),
+            error,
+            self._usage or used(got),
+            self._started,
+            spoke,
+        )
+        end.reason = got.reason if isinstance(got, Reply) else self._reason
+        _over(self._exchange, sent.resolution, end, sent.losses)
 
     def _broken(self) -> str:
         got = self._answer
         if isinstance(got, Passage):
             return got.fault.kind if got.fault is not None else "" if got.connection.status < 400 else "refused"
-        return self.fault
-
-    def _members(self, outcome: str) -> Object:
-        resolution, got, now = self._call.sent.resolution, self._answer, time.perf_counter_ns()
-        told = _who(self._exchange, resolution, self._id)
-        told["outcome"] = outcome or "ok"
-        told |= counted(self._usage or used(got), resolution.card)
-        spoke = self.spoke or (got.spoke if isinstance(got, Reply) else 0) or self._exchange.first
-        if spoke:
-            told["first"] = _seconds(spoke - self._started)
-        told["total"] = _seconds(now - self._started)
-        return told
+        return known_kind(self.fault) if self.fault else ""
 
 
 @contextmanager
@@ -97,6 +105,22 @@ def accounted(exchange: Exchange, call: Call, mark: Stamp) -> Iterator[Account]:
         account.close(error)
         raise
     account.close()
+
+
+class Embedding:
+    """The account of a call for vectors, which has no answer that would begin before it is over."""
+
+    def __init__(self, exchange: Exchange, asked: str, started: int) -> None:
+        self._exchange, self._started = exchange, started
+        self._trail = _set_out(exchange, asked, "embeddings")
+
+    def close(
+        self, resolution: Resolution, usage: Usage | None, losses: Losses, error: BaseException | None = None
+    ) -> None:
+        """The call is over; `error` is why it failed."""
+        _over(
+            self._exchange, resolution, _End(self._trail, "", _outcome(error), error, usage, self._started, 0), losses
+        )
 
 
 def used(got: Answer | None) -> Usage | None:
@@ -128,25 +152,92 @@ def cost_header(usage: Usage | None, card: Card) -> list[Header]:
     return [(b"x-dragoman-cost", plain(dollars).encode())]
 
 
-def tell_embedding(exchange: Exchange, resolution: Resolution, usage: Usage | None, started: int) -> None:
-    """The line of a call for embeddings."""
-    if log.isEnabledFor(logging.INFO):
-        told = _who(exchange, resolution) | {"outcome": "ok"} | counted(usage, resolution.card)
-        told["total"] = _seconds(time.perf_counter_ns() - started)
-        _write(told)
+class _End(Struct):
+    """How a call ended: `started` and `spoke` by `time.perf_counter_ns`, `spoke` 0 where nobody knows it."""
+
+    trail: Trail
+    answer: str
+    outcome: str
+    error: BaseException | None
+    usage: Usage | None
+    started: int
+    spoke: int = 0
+    reason: str = ""
 
 
-def _who(exchange: Exchange, resolution: Resolution, answer: str = "") -> Object:
-    card, asked = resolution.card, resolution.asked
-    told: Object = {"id": exchange.id, "answer": answer} if answer else {"id": exchange.id}
-    told |= {"client": exchange.dialect.NAME, "model": card.id[:_LONGEST_NAME], "upstream": card.upstream}
-    return told | ({"asked": asked[:_LONGEST_NAME]} if asked != card.id else {})
+def _set_out(exchange: Exchange, asked: str, operation: str = "") -> Trail:
+    """The call begins: from now on what is asked of servers in this context is its."""
+    visit = exchange.visit
+    visit.calls += 1
+    if visit.span is None:
+        trail = Trail(visit.context)
+    else:
+        if not operation:
+            legacy = exchange.scope["path"].endswith(("/generate", "/completions"))
+            operation = "text_completion" if legacy and "chat" not in exchange.scope["path"] else "chat"
+        span = visit.span.call(operation, asked[:_LONGEST_NAME])
+        trail = Trail(span.headers, span)
+    CURRENT.set(trail)
+    return trail
 
 
-def _write(told: Object) -> None:
-    """Words for people; in JSON each member has its own place."""
-    words = [f"{name}={plain(value) if name == 'cost' else value}" for name, value in told.items()]
-    log.info("%s", " ".join(words), extra={"members": told})
+def _over(exchange: Exchange, resolution: Resolution, end: _End, losses: Losses) -> None:
+    """Counted, told, and traced."""
+    now, visit, card, trail = time.perf_counter_ns(), exchange.visit, resolution.card, end.trail
+    metrics = visit.metrics
+    visit.who = who = metrics.named(card.upstream, card.id)
+    first = max(end.spoke - end.started, 1) if end.spoke else 0
+    metrics.call(visit.dialect, who, end.outcome or "ok", now - end.started, first)
+    if losses.dropped:
+        metrics.lost(visit.dialect, "dropped", losses.dropped)
+    if losses.emulated:
+        metrics.lost(visit.dialect, "emulated", losses.emulated)
+    if lines.wanted():
+        lines.tell(_members(exchange, resolution, end, losses, now=now, first=first))
+    trail.ends(end.outcome)
+    if trail.span is not None:
+        trail.span.answered(card.dialect, card.id, end.answer, end.usage, reason=end.reason, first=first / 1e9)
+        trail.span.end(end.outcome)
+
+
+def _members(exchange: Exchange, resolution: Resolution, end: _End, losses: Losses, *, now: int, first: int) -> Object:
+    card, trail, visit = resolution.card, end.trail, exchange.visit
+    told = request_members(visit, exchange.scope)
+    if end.answer:
+        told["answer"] = end.answer
+    told["model"], told["upstream"] = card.id[:_LONGEST_NAME], card.upstream
+    if resolution.asked != card.id:
+        told["asked"] = resolution.asked[:_LONGEST_NAME]
+    if trail.request_id:
+        told["upstream_id"] = trail.request_id
+    if trail.attempts > 1:
+        told["attempts"] = trail.attempts
+    told["outcome"] = end.outcome or "ok"
+    if status := _status(exchange, visit, end.error):
+        told["status"] = status
+    told |= counted(end.usage, card)
+    if first:
+        told["first"] = round(first / 1e9, 4)
+    told["total"] = round((now - end.started) / 1e9, 4)
+    for name, lost in (("dropped", losses.dropped), ("emulated", losses.emulated)):
+        if lost:
+            told[name] = ",".join(lost)[:_LONGEST_LIST]
+    if isinstance(end.error, GatewayError):
+        told["why"] = end.error.message[:_LONGEST_WHY]
+    return told
+
+
+def _status(exchange: Exchange, visit: Visit, error: BaseException | None) -> int:
+    """What the client gets; 0 when it does not wait for anything."""
+    if visit.status:
+        return visit.status
+    match error:
+        case GatewayError():
+            return status_of(error, exchange.dialect)
+        case ClientGoneError() | CancelledError() | None:
+            return 0
+        case _:
+            return 500
 
 
 def _outcome(error: BaseException | None) -> str:
@@ -159,7 +250,3 @@ def _outcome(error: BaseException | None) -> str:
             return "left"
         case _:
             return "internal"
-
-
-def _seconds(nanoseconds: int) -> float:
-    return round(nanoseconds / 1e9, 3)

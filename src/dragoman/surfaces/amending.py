@@ -27,7 +27,7 @@ Keep = Callable[[Object], Awaitable[bool]]
 
 _WHOLE = re.compile(rb'"type"\s*:\s*"response\.(?:created|queued|in_progress|completed|incomplete|failed|cancelled)"')
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
-_LAST = frozenset({"completed", "incomplete", "failed", "cancelled"})
+_LAST = ("completed", "incomplete", "failed", "cancelled")
 _WAIT = (429, 503)
 # What servers leave out, and Open Responses wants in every response.
 _ABSENT: Object = {

@@ -14,7 +14,6 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dragoman.config import Secret, Settings, Upstream
-from dragoman.dialects import ollama
 from dragoman.errors import GatewayError
 from dragoman.relay.directory import catalogue_of
 from dragoman.relay.relay import Relay, utc_today
@@ -22,43 +21,79 @@ from dragoman.relay.upstreams import serve_all
 from dragoman.surfaces.anthropic import AnthropicSurface
 from dragoman.surfaces.background import Background
 from dragoman.surfaces.conversations import ConversationsSurface
+from dragoman.surfaces.draining import NAME, Draining
 from dragoman.surfaces.exchange import Endpoint, Exchange
 from dragoman.surfaces.guard import Guard, dialect_of, not_found
+from dragoman.surfaces.health import health_routes
+from dragoman.surfaces.metrics import MetricsSurface
 from dragoman.surfaces.ollama import OllamaSurface
 from dragoman.surfaces.openai import OpenAISurface
 from dragoman.surfaces.openapi import OpenAPISurface
 from dragoman.surfaces.responses import ResponsesSurface
+from dragoman.surfaces.watching import Watched
 
 
 class Application(NamedTuple):
-    """The ASGI application, and how it takes other settings while it runs."""
+    """The ASGI application, how it takes other settings while it runs, and how it comes to an end."""
 
     asgi: ASGIApp
     apply: Callable[[Settings], None]
+    draining: Draining
+    relay: Relay
+    background: Background
+
+    @property
+    def settings(self) -> Settings:
+        """Those of this moment."""
+        return self.relay.settings
+
+    @property
+    def in_background(self) -> int:
+        """As `draining.Calls` says."""
+        return self.background.count
+
+    def break_off(self, error: GatewayError) -> None:
+        """As `draining.Calls` says."""
+        self.relay.directory.break_off(error)
+
+    async def close_background(self) -> None:
+        """As `draining.Calls` says."""
+        await self.background.close()
 
 
-def build_app(settings: Settings, today: Callable[[], date] = utc_today) -> Application:
-    """The application for these settings.  Connections are opened by its lifespan.  `today`: see `Relay`."""
+def build_app(settings: Settings, today: Callable[[], date] = utc_today, peers: str = "") -> Application:
+    """The application for these settings.  Connections are opened by its lifespan.  `today`: see `Relay`.
+
+    `peers` is a directory that the workers of one gateway share, see `telemetry.peers`; "": there is one worker.
+    """
     relay = Relay(settings, catalogue_of(settings, settings.upstreams or (_DEMO,)), {}, today)
     background = Background(relay.durable)
-    routes = all_routes(relay, background)
+    draining = Draining()
+    telemetry = MetricsSurface(relay, peers)
+    routes = all_routes(relay, background, draining, telemetry)
     # A router and no application: endpoints answer for their own errors, and every layer costs at every token.
     app = Router(
         [*routes, *_wrong_ways(routes)],
         redirect_slashes=False,
         default=not_found,
-        lifespan=lambda _: _lifespan(relay, background),
+        lifespan=lambda _: _lifespan(relay, background, draining, telemetry),
     )
-    guard = Guard(_Direct(app, routes), settings.api_keys, settings.origins)
+    guard = Guard(_Direct(app, routes), settings)
 
     def apply(changed: Settings) -> None:
         relay.apply(changed)
-        guard.admit_by(changed.api_keys, changed.origins)
+        guard.admit_by(changed)
 
-    return Application(guard, apply)
+    watched = Watched(guard, relay.metrics, routes, lambda: telemetry.tracer)
+    return Application(watched, apply, draining, relay, background)
 
 
-def all_routes(relay: Relay, background: Background) -> list[BaseRoute]:
+def all_routes(
+    relay: Relay,
+    background: Background,
+    draining: Draining | None = None,
+    telemetry: MetricsSurface | None = None,
+) -> list[BaseRoute]:
     """Every path that is served, with its methods."""
     return [
         *OllamaSurface(relay).routes(),
@@ -66,7 +101,8 @@ def all_routes(relay: Relay, background: Background) -> list[BaseRoute]:
         *ResponsesSurface(relay, background).routes(),
         *ConversationsSurface(relay, background.store).routes(),
         *AnthropicSurface(relay).routes(),
-        Route("/health", Endpoint(ollama, _health), methods=["GET"]),
+        *health_routes(relay, draining),
+        *(telemetry or MetricsSurface(relay)).routes(),
         *OpenAPISurface().routes(),
     ]
 
@@ -104,17 +140,15 @@ async def _wrong_way(allowed: str, exchange: Exchange) -> None:
     raise GatewayError("method_not_allowed", f"{path} takes {allowed}, not {method}")
 
 
-async def _health(exchange: Exchange) -> None:
-    await exchange.reply({"status": "ok"})
-
-
 _DEMO = Upstream(name="simulator", key=Secret("demo"))
 # How long (seconds) serving waits for the first lists of local models.
 _FIRST_LISTS = 1.0
 
 
 @asynccontextmanager
-async def _lifespan(relay: Relay, background: Background) -> AsyncIterator[None]:
+async def _lifespan(
+    relay: Relay, background: Background, draining: Draining, telemetry: MetricsSurface
+) -> AsyncIterator[dict[str, object]]:
     """The simulator where there is one, the connection pools, and the lists of models."""
     settings = relay.settings
     async with AsyncExitStack() as stack:
@@ -123,6 +157,7 @@ async def _lifespan(relay: Relay, background: Background) -> AsyncIterator[None]
             upstreams = (replace(_DEMO, base_url=await stack.enter_async_context(_simulator())),)
         relay.directory.servers = serve_all(upstreams, settings)
         relay.durable.look()
+        await stack.enter_async_context(telemetry.running())
         refreshers = asyncio.gather(
             relay.directory.keep_current(), relay.derived.keep_current(), relay.durable.tend()
         )
@@ -132,7 +167,7 @@ async def _lifespan(relay: Relay, background: Background) -> AsyncIterator[None]
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*first), _FIRST_LISTS)
         try:
-            yield
+            yield {NAME: draining}
         finally:
             refreshers.cancel()
             with suppress(asyncio.CancelledError):

@@ -20,6 +20,7 @@ from dragoman.errors import GatewayError
 from dragoman.store.durable import Durable
 from dragoman.surfaces.exchange import Exchange
 from dragoman.surfaces.keeping import Memory
+from dragoman.telemetry.visit import VISIT
 
 log = logging.getLogger("dragoman.surfaces")
 
@@ -114,6 +115,11 @@ class Background:
             self._renewing = asyncio.create_task(self._renew())
         return queued
 
+    @property
+    def count(self) -> int:
+        """How many are being made."""
+        return len(self._running)
+
     def tape(self, owner: str, id: str) -> Tape | None:
         """The events of a response, where this process has them."""
         tape = self._tapes.get(id)
@@ -150,6 +156,7 @@ class Background:
             log.exception("%s in the background: a fault of ours", id)
             await running.failed(GatewayError("internal", f"internal error; its id in the log is {exchange.id}"))
         finally:
+            exchange.visit.over()
             running.tape.end()
             self._running.pop(id, None)
             if running.memory.late is not None and len(self._late) < _MOST_LATE:
@@ -193,6 +200,7 @@ def _detached(exchange: Exchange, tape: Tape) -> Exchange:
             tape.add(message.get("body", b""))
 
     scope: Scope = {name: value for name, value in exchange.scope.items() if name != "extensions"}
+    scope[VISIT] = exchange.visit.twin()
     twin = Exchange(scope, receive, send, exchange.dialect)
     twin.id = exchange.id
     return twin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -208,15 +209,16 @@ async def _answer(
         try:
             async with relay.answer(call) as got:
                 await _deliver(exchange, call, got, mark, account=account, beat=beat)
-        except GatewayError as error:
+        except (GatewayError, asyncio.CancelledError) as raised:
+            error = raised if isinstance(raised, GatewayError) else exchange.cause()
             account.fault = error.kind
             beat.quiet()
             if not exchange.started or exchange.done:
-                raise
+                raise error from None
             # A sign of life was given already: the failure follows it.
             await beat.settled()
             log.info("%s %s: %s: %s", exchange.id, exchange.scope["path"], error.kind, error.message)
-            fault = Fault(error.kind, error.message, error.retry_after)
+            fault = Fault(error.kind, exchange.hide(error.message), error.retry_after)
             await exchange.write(exchange.dialect.Encoder(call.request, mark).feed([fault]))
             await exchange.end_stream()
 

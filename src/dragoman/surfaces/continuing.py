@@ -68,12 +68,18 @@ class Asked(Struct, frozen=True, kw_only=True):
             document.pop(name, None)
         return _encode(document)
 
-    def for_server(self) -> bytes:
-        """The body for a server of this dialect, which keeps nothing."""
+    @property
+    def wants_proofs(self) -> bool:
+        """Whether the client itself asks for the proofs of the reasoning."""
+        included = parse_object(self.body).get("include")
+        return isinstance(included, list) and _PROOFS in included
+
+    def for_server(self, *, proofs: bool = True) -> bytes:
+        """The body for a server of this dialect, which keeps nothing: with the `proofs`, if there are any."""
         document = parse_object(self.bare())
         document["store"] = False
         included = document.get("include") or []
-        if isinstance(included, list) and _PROOFS not in included:
+        if proofs and isinstance(included, list) and _PROOFS not in included:
             document["include"] = [*included, _PROOFS]
         if isinstance(items := document.get("input"), list):
             document["input"] = [_without_id(item) for item in items]

@@ -1,4 +1,4 @@
-"""An orderly end: nobody is turned away, who is here is served, and who is not done in time is told so in his own words.
+"""An orderly end: nobody is turned away, who is here is served, and who is not done in time is told in his own words.
 
 First the process says that it is leaving (`/ready`) and serves on for a while, so that whoever sends it calls can send
 them elsewhere.  Then it accepts nobody any more, and every connection ends with its current answer.  What still runs
@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from dragoman.errors import GatewayError
@@ -31,13 +32,13 @@ _GRACE = 1.0
 class Draining:
     """Where the process stands on its way out.
 
-    `begun`: it is not to be sent new calls.  `closing`: a connection ends with its answer.  `over`: no call goes on.
+    `begun`: it is not to be sent new calls, and a connection ends with its answer.  `over`: no call goes on.
     """
 
-    __slots__ = ("begun", "closing", "over")
+    __slots__ = ("begun", "over")
 
     def __init__(self) -> None:
-        self.begun = self.closing = self.over = False
+        self.begun = self.over = False
 
 
 def told() -> GatewayError:
@@ -72,27 +73,30 @@ class Drain:
     async def announced(self, delay: float) -> None:
         """Say that the process is leaving, and serve on for `delay` seconds."""
         self._draining.begun = True
+        for connection in self._connections:
+            if connection.cycle is not None and not connection.cycle.response_complete:
+                connection.cycle.keep_alive = False  # those that begin later: see `protocol`
         await self._until(lambda: False, delay)
 
     async def finished(self, seconds: float) -> None:
         """Nobody new is coming: give those who are here so many seconds, and tell the rest."""
-        self._draining.begun = self._draining.closing = True
         running = len(self._state.tasks) + self._calls.in_background
         if running:
             log.info("stopping: %d running calls have %g seconds to end", running, seconds)
-        for connection in self._state.connections:
-            if connection.cycle is not None and not connection.cycle.response_complete:
-                connection.cycle.keep_alive = False
         until = asyncio.get_running_loop().time() + seconds
-        await self._until(lambda: not self._state.connections, min(_LINGER, seconds))
-        for connection in list(self._state.connections):
+        await self._until(lambda: not self._connections, min(_LINGER, seconds))
+        for connection in list(self._connections):
             connection.shutdown()
         await self._until(self._done, max(until - asyncio.get_running_loop().time(), 0.0))
         if not self._done():
             await self._told()
 
     def _done(self) -> bool:
-        return not (self._state.connections or self._state.tasks or self._calls.in_background)
+        return not (self._connections or self._state.tasks or self._calls.in_background)
+
+    @property
+    def _connections(self) -> set[HttpToolsProtocol]:
+        return cast("set[HttpToolsProtocol]", self._state.connections)
 
     async def _told(self) -> None:
         state = self._state
@@ -106,8 +110,8 @@ class Drain:
         await self._settled(lambda: not state.tasks, _GRACE)
         for task in state.tasks:
             task.cancel()
-        await self._settled(lambda: not state.connections, _GRACE / 2)
-        for connection in state.connections:
+        await self._settled(lambda: not self._connections, _GRACE / 2)
+        for connection in self._connections:
             connection.transport.abort()
         await asyncio.sleep(0)
 
@@ -117,7 +121,5 @@ class Drain:
     async def _settled(self, done: Callable[[], bool], seconds: float) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
-        while not done() and loop.time() < until:
+        while not done() and loop.time() < until:  # noqa: ASYNC110  what ends here has no event for it
             await asyncio.sleep(min(_LOOK, max(until - loop.time(), 0.0)))
-
-

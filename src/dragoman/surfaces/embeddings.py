@@ -26,7 +26,7 @@ from dragoman.relay.relay import Relay
 from dragoman.relay.rounds import UnfitError
 from dragoman.relay.strictness import check_losses, without_successors
 from dragoman.relay.upstreams import UpstreamServer
-from dragoman.surfaces.account import cost_header, tell_embedding
+from dragoman.surfaces.account import Embedding, cost_header
 from dragoman.surfaces.calls import is_strict, stamp, who_answers
 from dragoman.surfaces.exchange import Exchange, Header, ascii_list, parse_object
 from dragoman.surfaces.passing import Whole, passed
@@ -90,10 +90,15 @@ async def _embed(exchange: Exchange, relay: Relay, wire: Wire, body: bytes, plan
     exchange.report = lambda: _report(answered[0], losses) if answered else []
     # Who speaks the server's own dialect has its own way of trying again.
     own = len(plan.candidates) == 1 and plan.candidates[0].card.dialect == wire.dialect
-    got = await relay.tried(plan, once, again=not own)
+    account = Embedding(exchange, mark.model, mark.started)
+    try:
+        got = await relay.tried(plan, once, again=not own)
+    except BaseException as error:
+        account.close((answered or plan.candidates)[0], None, losses, error)
+        raise
     card = answered[0].card
     relay.tally.add(card.upstream, card.id, got.usage, cost=None if got.usage is None else cost(got.usage, card))
-    tell_embedding(exchange, answered[0], got.usage, mark.started)
+    account.close(answered[0], got.usage, losses)
     exchange.extra += cost_header(got.usage, card)
     if isinstance(got, Whole):
         await exchange.relay(200, got.headers, got.body)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from typing import Any
 
@@ -19,7 +18,13 @@ from dragoman.conversation import JSON, Object
 from dragoman.dialects.contract import ClientDialect
 from dragoman.errors import GatewayError, Row, invalid
 from dragoman.ids import fresh
-from dragoman.surfaces.protocol import Push, corked, pushing
+from dragoman.redaction import Redactor
+from dragoman.surfaces.draining import NAME, told
+from dragoman.surfaces.protocol import Push, corked, is_slow, is_unread, limits_of, pushing
+from dragoman.surfaces.unpacking import Unpacking, check_depth, too_deep
+from dragoman.telemetry import lines
+from dragoman.telemetry.metrics import Metrics
+from dragoman.telemetry.visit import VISIT, Visit
 
 log = logging.getLogger("dragoman.surfaces")
 
@@ -34,6 +39,17 @@ _STREAM_HEADERS: tuple[Header, ...] = ((b"cache-control", b"no-cache"), (b"x-acc
 _DEFAULT_RETRY_AFTER = 5
 
 
+_REQUEST_IDS = (b"request-id", b"x-request-id")
+
+
+REDACTOR = "dragoman.redactor"
+"""Where a scope has what takes secrets out of errors and headers."""
+# For an exchange that came another way: what looks like a secret is one there, too.
+_SHAPES_ONLY = Redactor()
+# Headers of ours that quote what others wrote.
+_WORDY = frozenset({b"x-dragoman-dropped", b"x-dragoman-emulated", b"x-dragoman-report", b"x-dragoman-substituted"})
+
+
 class ClientGoneError(Exception):
     """The client closed the connection before its answer was complete."""
 
@@ -45,6 +61,9 @@ class Exchange:
         self.scope = scope
         self.dialect = dialect
         self.id = fresh("req_")
+        self.visit: Visit = scope.get(VISIT) or Visit(Metrics())
+        """What is known of it for the log and the metrics."""
+        self.visit.id, self.visit.dialect = self.id, dialect.NAME
         self.extra: list[Header] = []
         self.report: Callable[[], list[Header]] = list
         self.started = False
@@ -79,32 +98,38 @@ class Exchange:
     # --- in --------------------------------------------------------------------------------------
 
     async def body(self, limit: int) -> bytes:
-        """The whole body, decompressed.  Raises `GatewayError` above `limit` bytes, compressed or not."""
-        chunks: list[bytes] = []
-        size = 0
+        """The whole body, unpacked.  Raises `GatewayError` above `limit` bytes, packed or not: see `unpacking`."""
+        encoding = length = ""
+        for name, value in self.scope["headers"]:
+            if name == b"content-encoding":
+                encoding = f"{encoding}, {str(value, 'latin-1')}" if encoding else str(value, "latin-1")
+            elif name == b"content-length":
+                length = str(value, "latin-1")
+        unpacking = Unpacking(encoding, length, limit, limits_of(self.scope))
         more = True
         while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError
-            chunk = message.get("body", b"")
-            if (size := size + len(chunk)) > limit:
-                raise _too_large(limit)
-            chunks.append(chunk)
-            more = message.get("more_body", False)
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        return _decompress(data, self.header(b"content-encoding"), limit)
+            piece, more = await self._piece()
+            unpacking.feed(piece)
+        return unpacking.whole()
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes: of any length, and as it was sent."""
         more = True
         while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError
-            if chunk := message.get("body", b""):
-                yield chunk
-            more = message.get("more_body", False)
+            piece, more = await self._piece()
+            if piece:
+                yield piece
+
+    async def _piece(self) -> tuple[bytes, bool]:
+        """The next of the body, which may be empty, and whether there is more."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        piece, more = message.get("body", b""), message.get("more_body", False)
+        if more and not piece and is_slow(self.scope):
+            words = "the body of the request came too slowly (DRAGOMAN_LIMIT_STALL, DRAGOMAN_LIMIT_RATE)"
+            raise GatewayError("slow_request", words)
+        return piece, more
 
     async def json(self, limit: int) -> Object:
         """The body as a JSON object, whatever its content type says."""
@@ -120,8 +145,11 @@ class Exchange:
         await self._whole(status, [(b"content-type", content_type), *self._own_headers()], data)
 
     async def error(self, error: GatewayError) -> None:
-        """The error in the client's own dialect, under its own status."""
+        """The error in the client's own dialect, under its own status, without any secret that is in its words."""
         status = status_of(error, self.dialect)
+        error.message, error.request_id = self.hide(error.message), self.hide(error.request_id)
+        error.param = error.param and self.hide(error.param)
+        self.visit.kind, self.visit.why = error.kind, error.message
         if status in (429, 503, 529):
             seconds = _DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after
             self.extra.append((b"retry-after", b"%d" % max(round(seconds), 1)))
@@ -144,7 +172,10 @@ class Exchange:
 
     async def _whole(self, status: int, headers: list[Header], data: bytes) -> None:
         self._done = self.started = True
+        self.visit.status = status
         headers.append((b"content-length", b"%d" % len(data)))
+        if is_unread(self.scope):
+            headers.append((b"connection", b"close"))
         with corked(self.scope):
             await self._send({"type": "http.response.start", "status": status, "headers": headers})
             await self._send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else data})
@@ -155,6 +186,8 @@ class Exchange:
     async def begin(self, status: int, headers: Sequence[Header]) -> None:
         """The head of an answer whose body comes piece by piece."""
         self.started = True
+        self.visit.status = status
+        self.visit.begins()
         own = [*headers, *_STREAM_HEADERS, *self._more(headers)]
         await self._send({"type": "http.response.start", "status": status, "headers": own})
         self._push = pushing(self.scope)
@@ -185,8 +218,11 @@ class Exchange:
 
     def _count(self) -> None:
         self.written += 1
+        now = time.perf_counter_ns()
         if not self.first:
-            self.first = time.perf_counter_ns()
+            self.first = self.visit.first = self.visit.last = now
+        elif (gaps := self.visit.gaps) is not None:
+            self.visit.wrote(now, gaps)
 
     async def _caught_up(self, rest: Awaitable[None]) -> None:
         try:
@@ -200,12 +236,30 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _more(self, headers: Sequence[Header]) -> list[Header]:
-        """Our own headers, but for those that are there: an upstream's request id is worth more than ours."""
+        """Our own headers, but for those that are there: an upstream's request id is worth more than ours, which has
+        another name then."""
         given = {name for name, _ in headers}
-        return [header for header in self._own_headers() if header[0] not in given]
+        own = [header for header in self._own_headers() if header[0] not in given]
+        if not given.isdisjoint(_REQUEST_IDS):
+            own.append((b"x-dragoman-request-id", self.id.encode()))
+        return own
 
     def _own_headers(self) -> list[Header]:
-        return [(b"x-request-id", self.id.encode()), (b"request-id", self.id.encode()), *self.report(), *self.extra]
+        own = self.id.encode()
+        told = [header if header[0] not in _WORDY else (header[0], self.hidden(header[1])) for header in self.report()]
+        headers = [(b"x-request-id", own), (b"request-id", own), *told, *self.extra]
+        if self.visit.client_id:
+            headers.append((b"x-client-request-id", self.visit.client_id.encode()))
+        return headers
+
+    def hide(self, text: str) -> str:
+        """`text` without secrets, for what is said about the exchange; its contents are the client's own."""
+        redactor: Redactor = self.scope.get(REDACTOR, _SHAPES_ONLY)
+        return redactor.hide(text) if text else text
+
+    def hidden(self, value: bytes) -> bytes:
+        """The same for the value of a header."""
+        return self.hide(str(value, "latin-1")).encode("ascii", "backslashreplace")
 
     # --- the client's departure ------------------------------------------------------------------
 
@@ -227,9 +281,19 @@ class Exchange:
             if self._gone:
                 task.uncancel()
                 raise ClientGoneError from None
-            raise
+            raise self.cause() from None
         finally:
             watch.close()
+
+    def cause(self) -> GatewayError:
+        """After a cancellation: what the client is to be told, where it is the gateway that ends the call.  Raises
+        CancelledError where it is not."""
+        draining = self.scope.get("state", {}).get(NAME)
+        task = asyncio.current_task()
+        if draining is None or not draining.over or task is None:
+            raise asyncio.CancelledError
+        task.uncancel()
+        return told()
 
 
 class _Watch:
@@ -288,10 +352,13 @@ def parse_object(data: bytes) -> Object:
         raise invalid("missing request body")
     try:
         document = _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError:
+        raise too_deep() from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise invalid(f"the request body is not valid JSON: {error}") from None
     if not isinstance(document, dict):
         raise invalid("the request body must be a JSON object")
+    check_depth(document)
     return document
 
 
@@ -315,29 +382,6 @@ def ascii_list(names: Iterable[str], limit: int = 2000) -> bytes:
     return clean if len(clean) <= limit else clean[:limit] + b", ..."
 
 
-def _too_large(limit: int) -> GatewayError:
-    return GatewayError("too_large", f"the request body is over the limit of {limit} bytes (DRAGOMAN_MAX_BODY)")
-
-
-def _decompress(data: bytes, encoding: str, limit: int) -> bytes:
-    match encoding.strip().lower():
-        case "" | "identity":
-            return data
-        case "gzip" | "x-gzip" | "deflate" as name:
-            machine = zlib.decompressobj(wbits=zlib.MAX_WBITS if name == "deflate" else zlib.MAX_WBITS | 16)
-            try:
-                out = machine.decompress(data, limit + 1)
-            except zlib.error:
-                raise invalid(f"the request body is not valid {name}") from None
-            if len(out) > limit:
-                raise _too_large(limit)
-            if not machine.eof or machine.unused_data:
-                raise invalid(f"the request body is not one whole {name} stream")
-            return out
-        case other:
-            raise invalid(f"content-encoding {other!r} is not supported; send gzip, deflate or identity")
-
-
 class Endpoint:
     """An ASGI callable around one handler: errors become answers in the dialect, departures become silence."""
 
@@ -352,14 +396,19 @@ class Endpoint:
         except ClientGoneError:
             log.debug("%s %s: the client left", exchange.id, scope["path"])
         except GatewayError as error:
-            log.info("%s %s: %s: %s", exchange.id, scope["path"], error.kind, error.message)
+            if not lines.wanted():  # whoever reads those has it there
+                log.info("%s %s: %s: %s", exchange.id, scope["path"], error.kind, error.message)
             if not exchange.started:
                 await exchange.error(error)
+        except asyncio.CancelledError:
+            if exchange.started:
+                raise
+            await exchange.error(exchange.cause())
         except RecursionError:
             if exchange.started:
                 raise
             log.info("%s %s: nested too deeply", exchange.id, scope["path"])
-            await exchange.error(invalid("the request is nested too deeply"))
+            await exchange.error(too_deep())
         except Exception:
             log.exception("%s %s: a fault of ours", exchange.id, scope["path"])
             if exchange.started:

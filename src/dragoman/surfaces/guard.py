@@ -1,50 +1,31 @@
-"""Who may talk: keys, origins, and answers for paths that are not there.  Wraps the whole application.
+"""Who may talk, decided before anything else is looked at: by name, address, origin and key.  Wraps the application.
 
-Keys are kept as digests and compared in constant time.  Cross-origin rules are Ollama's, because programs that know
-Ollama rely on them, plus the headers Anthropic's and OpenAI's browser clients send.
+Without keys only this machine and private networks are served, under names that only they use: whoever is far away,
+and whoever sits in a browser nearby without knowing it, stays out.  Errors are told in the dialect of the path.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-import re
-from collections.abc import Iterable
-from fnmatch import translate as glob
-from urllib.parse import urlsplit
-
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dragoman.config import Secret
+from dragoman.config import Settings
+from dragoman.config.secrecy import learn, redactor_of
 from dragoman.dialects import anthropic, ollama, openai_chat
 from dragoman.dialects.contract import ClientDialect
-from dragoman.errors import GatewayError
-from dragoman.surfaces.exchange import Exchange
+from dragoman.errors import GatewayError, invalid
+from dragoman.surfaces.exchange import REDACTOR, Exchange
+from dragoman.surfaces.keys import CREDENTIALS, DIGEST, KEY_NAME, Keys
+from dragoman.surfaces.origins import Hosts, Origins, is_same
+from dragoman.surfaces.peers import FORWARDING, PEER, Proxies, stranger
 
 # Paths that say nothing and cost nothing: liveness probes have no key.
-OPEN_PATHS = frozenset({"/", "/health"})
+OPEN_PATHS = frozenset({"/", "/health", "/ready"})
+METRICS_PATH = "/metrics"
+# What says which models there are; the configuration opens it.
+DISCOVERY_PATHS = frozenset({"/api/version", "/api/tags", "/v1/models", "/models"})
+_DISCOVERY_BELOW = ("/v1/models/", "/models/")
 
-_LOCAL = r"https?://(localhost|127\.0\.0\.1|0\.0\.0\.0)(:\d+)?"
-_APPS = r"(app|file|tauri|vscode-webview|vscode-file)://.*"
-_EXTENSIONS = r"(chrome-extension|moz-extension|safari-extension|safari-web-extension|ms-browser-extension)://.*"
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
-_EXPOSED = (
-    "x-request-id",
-    "retry-after",
-    "x-dragoman-model",
-    "x-dragoman-upstream",
-    "x-dragoman-dropped",
-    "x-dragoman-emulated",
-    "x-dragoman-report",
-    "x-dragoman-cost",
-    "x-dragoman-substituted",
-    "x-dragoman-num-ctx",
-    "x-dragoman-token-count",
-    "x-dragoman-upstream-request-id",
-)
+_ABOUT_SENDER = frozenset({b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mode"})
 
 
 def dialect_of(path: str) -> ClientDialect:
@@ -60,73 +41,103 @@ _OPENAI = ("/v1", "/chat", "/completions", "/models", "/embeddings", "/responses
 class Guard:
     """ASGI middleware.  Costs one look at the headers per request."""
 
-    def __init__(self, app: ASGIApp, keys: Iterable[Secret], origins: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self.admit_by(keys, origins)
+        self._redactor = redactor_of(settings)
+        self.admit_by(settings)
 
-    def admit_by(self, keys: Iterable[Secret], origins: Iterable[str]) -> None:
-        """From now on these keys and web origins are let in, and no others."""
-        self._keys = [hashlib.sha256(key.reveal().encode()).digest() for key in keys]
-        patterns = [_LOCAL, _APPS, _EXTENSIONS, *(glob(origin) for origin in origins)]
-        self._origins = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
-        self._cors = CORSMiddleware(
-            self._admit,  # inside, so that a page can read why it was refused
-            allow_origin_regex=f"(?i){self._origins.pattern}",
-            allow_methods=_METHODS,
-            allow_headers=["*"],
-            expose_headers=_EXPOSED,
-            max_age=12 * 3600,
-        )
+    def admit_by(self, settings: Settings) -> None:
+        """From now on these settings say who is let in."""
+        learn(self._redactor, settings)
+        self._keys = Keys(settings.api_keys)
+        self._proxies = Proxies(settings.trusted_proxies)
+        self._open_discovery = settings.open_discovery
+        self._open_metrics = settings.metrics == "open"
+        self._origins = Origins(settings.origins)
+        self._cors = self._origins.cors(self._admit)  # inside, so that a page can read why it was refused
+        self._near_only = not self._keys and not settings.allow_public
+        wanted = self._near_only or bool(settings.allowed_hosts)
+        self._hosts = Hosts(settings.host, settings.allowed_hosts) if wanted else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         _clean(scope)
-        origin = host = b""
+        said: dict[bytes, bytes] = {}
+        forwarding: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
-            if name == b"origin":
-                origin = value
-            elif name == b"host":
-                host = value
-        if not origin or _same(origin, host):
+            if name in _ABOUT_SENDER:
+                said[name] = value if name not in said else said[name] + b", " + value
+            elif name in FORWARDING:
+                forwarding[name] = value if name not in forwarding else forwarding[name] + b", " + value
+        client = scope.get("client")
+        peer = client[0] if client else ""
+        scope[PEER] = self._proxies.client(peer, forwarding) if forwarding and self._proxies else peer
+        scope[KEY_NAME] = ""
+        scope[REDACTOR] = self._redactor
+        host, origin = said.get(b"host", b""), said.get(b"origin")
+        if (error := self._barred(scope, host, forwarding)) is not None:
+            await _refuse(scope, receive, send, error)
+        elif origin is None:
+            site, mode = said.get(b"sec-fetch-site", b""), said.get(b"sec-fetch-mode", b"")
+            if site and self._origins.refuses_site(site, mode, scope["method"]):
+                await _refuse(scope, receive, send, _foreign("another site"))
+            else:
+                await self._admit(scope, receive, send)
+        elif is_same(origin, host):
             await self._admit(scope, receive, send)
-        elif self._origins.fullmatch(str(origin, "latin-1")):
+        elif self._origins.admits(origin):
             await self._cors(scope, receive, send)
         else:
-            await _refuse(scope, receive, send, "permission", _foreign(origin))
+            await _refuse(scope, receive, send, _foreign(f"the web origin {_shown(origin)}"))
+
+    def _barred(self, scope: Scope, host: bytes, forwarding: dict[bytes, bytes]) -> GatewayError | None:
+        """Why nobody like this comes in at all."""
+        if b"," in host:
+            return invalid("a request has one Host header")
+        if self._hosts is not None and not self._hosts.admits(host):
+            return GatewayError("permission", _UNKNOWN_NAME.format(_shown(host)))
+        if self._near_only and (who := stranger(scope, forwarding)) is not None:
+            return GatewayError("permission", _FAR_AWAY.format(repr(who)))
+        return None
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Whoever has a key, where one is wanted."""
-        if self._keys and scope["path"] not in OPEN_PATHS and scope["method"] != "OPTIONS":
-            credentials = [value for name, value in scope["headers"] if name in _CREDENTIALS and value]
-            if not self._knows(credentials):
-                await _refuse(scope, receive, send, "authentication", _BAD_KEY if credentials else _NO_KEY)
+        if self._keys and scope["method"] != "OPTIONS":
+            credentials = [value for name, value in scope["headers"] if name in CREDENTIALS and value]
+            key = self._keys.find(credentials)
+            if key is not None:
+                scope[KEY_NAME], scope[DIGEST] = key.name, key.digest
+            elif not self._is_open(scope):
+                error = GatewayError("authentication", _BAD_KEY if credentials else _NO_KEY)
+                await _refuse(scope, receive, send, error)
                 return
         await self._app(scope, receive, send)
 
-    def _knows(self, credentials: Iterable[bytes]) -> bool:
-        candidates = [candidate for credential in credentials for candidate in _candidates(credential)]
-        digests = [hashlib.sha256(candidate).digest() for candidate in candidates]
-        # Every pair is compared, so that the time taken says nothing about which one fitted.
-        return sum(hmac.compare_digest(digest, key) for digest in digests for key in self._keys) > 0
+    def _is_open(self, scope: Scope) -> bool:
+        path = scope["path"]
+        if path in OPEN_PATHS or (self._open_metrics and path == METRICS_PATH):
+            return True
+        reads = self._open_discovery and scope["method"] in ("GET", "HEAD")
+        return reads and (path in DISCOVERY_PATHS or path.startswith(_DISCOVERY_BELOW))
 
-
-def sent_keys(scope: Scope) -> list[bytes]:
-    """Every key that a client sent, or what may be one."""
-    values = [value for name in _CREDENTIALS for header, value in scope["headers"] if header == name]
-    return [key for value in values for key in _candidates(value) if key]
-
-
-# Some programs send a key of their own in one of them, whatever their user has put into the other.
-_CREDENTIALS = (b"x-api-key", b"authorization")
 
 _NO_KEY = "this gateway wants a key: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`"
 _BAD_KEY = "this gateway does not know the key that was sent"
+_FAR_AWAY = (
+    "{} is served only with a key: this gateway has none (DRAGOMAN_API_KEYS), so it serves its own machine and private"
+    " networks (DRAGOMAN_ALLOW_PUBLIC=true: everybody)"
+)
+_UNKNOWN_NAME = "this gateway does not go by the name {} (DRAGOMAN_ALLOWED_HOSTS)"
 
 
-def _foreign(origin: bytes) -> str:
-    return f"requests from the web origin {str(origin[:200], 'latin-1')!r} are not allowed (DRAGOMAN_ORIGINS)"
+def _foreign(whence: str) -> GatewayError:
+    return GatewayError("permission", f"requests from {whence} are not allowed (DRAGOMAN_ORIGINS)")
+
+
+def _shown(header: bytes) -> str:
+    return repr(str(header[:200], "latin-1"))
 
 
 def _clean(scope: Scope) -> str:
@@ -139,35 +150,11 @@ def _clean(scope: Scope) -> str:
     return path
 
 
-def _same(origin: bytes, host: bytes) -> bool:
-    try:
-        return urlsplit(str(origin, "latin-1")).netloc == str(host, "latin-1")
-    except ValueError:  # it is no URL at all
-        return False
-
-
-def _candidates(credential: bytes) -> list[bytes]:
-    """The keys a header may hold: bare, as a bearer token, or as either half of basic credentials."""
-    kind, _, rest = credential.partition(b" ")
-    match kind.lower():
-        case b"bearer":
-            return [rest.strip()]
-        case b"basic":
-            try:
-                return base64.b64decode(rest.strip(), validate=True).split(b":", 1)
-            except binascii.Error:
-                return []
-        case _:
-            return [credential.strip()] if credential else []
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send, kind: str, message: str) -> None:
+async def _refuse(scope: Scope, receive: Receive, send: Send, error: GatewayError) -> None:
     exchange = Exchange(scope, receive, send, dialect_of(scope["path"]))
-    if kind == "authentication":
+    if error.kind == "authentication":
         exchange.extra.append((b"www-authenticate", b"Bearer"))
-        await exchange.error(GatewayError("authentication", message))
-    else:
-        await exchange.error(GatewayError("permission", message))
+    await exchange.error(error)
 
 
 async def not_found(scope: Scope, receive: Receive, send: Send) -> None:

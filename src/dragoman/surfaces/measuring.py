@@ -28,12 +28,21 @@ from dragoman.surfaces.exchange import Exchange, Header, parse_object
 from dragoman.surfaces.owner import owner_in
 from dragoman.surfaces.passing import passed
 from dragoman.surfaces.settling import settle_reply
-from dragoman.surfaces.through import speaks
+from dragoman.surfaces.through import speaks, without_ours
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 _COUNTED = "/v1/responses/input_tokens"
+# Members of a request that are about its answer, or what is kept of it: clients count what they are about to send, and
+# servers refuse these there.  https://platform.openai.com/docs/api-reference/responses/input-tokens
+_OF_ANSWER = frozenset(
+    {
+        *("stream", "stream_options", "include", "store", "background", "metadata", "client_metadata", "service_tier"),
+        *("max_output_tokens", "max_tool_calls", "temperature", "top_p", "top_logprobs", "user", "safety_identifier"),
+        *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
+    }
+)
 
 _SUM_UP = (
     "Sum up this conversation so that it can go on without what was said so far: what was asked for, what was decided"
@@ -83,8 +92,8 @@ async def _counted(exchange: Exchange, relay: Relay, plan: Plan, asked: Asked) -
 
 async def _asked(exchange: Exchange, server: UpstreamServer, asked: Asked, resolution: Resolution) -> Count | None:
     """What a server of this dialect counts; None where it cannot."""
-    document = parse_object(asked.bare())
-    openai_responses.without_envelopes(document)
+    readable, _ = without_ours(asked.for_server(proofs=False))
+    document = {name: value for name, value in parse_object(readable).items() if name not in _OF_ANSWER}
     try:
         whole = await passed(exchange, server, _COUNTED, with_model(_encode(document), resolution.card.id))
     except GatewayError as error:

@@ -21,6 +21,7 @@ from dragoman.surfaces.embeddings import OPENAI, embed
 from dragoman.surfaces.exchange import Endpoint, Exchange, parse_object
 from dragoman.surfaces.fanout import answer_all
 from dragoman.surfaces.listing import created, entry_of, visible
+from dragoman.surfaces.through import OURS
 
 # A request may ask for this many calls at once; each one is billed.
 MAX_CHOICES = 128
@@ -157,4 +158,5 @@ def _model_object(entry: Entry) -> Object:
         "owned_by": entry.card.upstream,
         "context_window": entry.card.context_window,
         "max_output_tokens": entry.card.max_output_tokens,
+        OURS: True,
     }

@@ -69,8 +69,9 @@ def document() -> Object:
     tables = [tomllib.loads(files(package).joinpath(name).read_text("utf-8")) for package, name in _TABLES]
     own = tables[0]
     paths: Object = {}
+    responses = _Shared()
     for table in tables:
-        teller = _Teller(table, own)
+        teller = _Teller(table, own, responses)
         for row in table["operation"]:
             for method, path, operation in teller.operations(row):
                 paths.setdefault(path, {})[method] = operation
@@ -94,16 +95,33 @@ def document() -> Object:
                 for half in ("told", "told_of_calls", "told_of_errors")
                 for name, schema, about in _described(own[half])
             },
+            "responses": responses.named,
             "securitySchemes": _SCHEMES,
         },
     }
 
 
+class _Shared:
+    """Responses that many operations have, each said once."""
+
+    def __init__(self) -> None:
+        self.named: Object = {}
+
+    def refer(self, name: str, response: Object) -> Object:
+        """A reference to a response, under this name or one like it."""
+        free, count = name, 1
+        while self.named.setdefault(free, response) != response:
+            count += 1
+            free = f"{name}.{count}"
+        return {"$ref": f"#/components/responses/{free}"}
+
+
 class _Teller:
     """What one surface's table says, as operations."""
 
-    def __init__(self, table: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    def __init__(self, table: Mapping[str, Any], own: Mapping[str, Any], shared: _Shared) -> None:
         self._table = table
+        self._shared = shared
         self._dialect: str = table["errors"]
         self._own = own
         self._kinds: Mapping[str, list[Kind]] = own["kinds"]
@@ -130,7 +148,7 @@ class _Teller:
             content = {"application/json": {"schema": parsed(name)}}
             operation["requestBody"] = {"required": not row["body"].endswith("?"), "content": content}
         elif row.get("bytes") or (row["kind"] == "passed" and method == "POST"):
-            operation["requestBody"] = {"content": {"*/*": {}}}
+            operation["requestBody"] = {"content": {"application/octet-stream": {}}}
         return operation
 
     def _parameters(self, row: Mapping[str, Any], path: str) -> Iterator[Object]:
@@ -150,7 +168,8 @@ class _Teller:
         for status in () if row.get("never") else row.get("statuses", [200]):
             content = {} if method == "HEAD" else self._content(row)
             answer = {"description": "The answer.", "headers": _headers(ours)}
-            responses[str(status)] = answer | ({"content": content} if content else {})
+            answer |= {"content": content} if content else {}
+            responses[str(status)] = self._shared.refer(row.get("gives", "Done").replace(" | ", "."), answer)
         for status, kinds in self._failures(row).items():
             words = ", ".join(kind.replace("_", " ") for kind in kinds)
             failed: Object = {"description": f"{words[0].upper()}{words[1:]}."}
@@ -158,7 +177,7 @@ class _Teller:
             if method != "HEAD":
                 names = [self._table["error"], *row.get("also_errors", ())]
                 failed["content"] = {"application/json": {"schema": parsed(" | ".join(names))}}
-            responses[str(status)] = failed
+            responses[str(status)] = self._shared.refer(f"{self._table['error']}.{status}", failed)
         if row["kind"] == "passed":
             responses["default"] = {"description": "What Anthropic answers, as it is."}
         return responses
@@ -170,8 +189,7 @@ class _Teller:
         if gives := row.get("gives"):
             content["application/json"] = {"schema": parsed(gives)}
         if streams := row.get("streams"):
-            about = f"One {streams} after another, as it comes."
-            content[_STREAMS[self._dialect]] = {"schema": {"type": "string", "description": about}}
+            content[_STREAMS[self._dialect]] = {"schema": _streamed(streams, self._dialect)}
         return content
 
     def _failures(self, row: Mapping[str, Any]) -> dict[int, list[Kind]]:
@@ -187,6 +205,22 @@ class _Teller:
         if row.get("upgrade"):
             found[426] = ["invalid_request"]
         return dict(sorted(found.items()))
+
+
+def _streamed(name: str, dialect: str) -> Object:
+    """One after another, as they come.  This version of OpenAPI has no word for that; what reads it takes the schema of
+    an event stream for that of each event."""
+    if dialect == "ollama":
+        return {"type": "string", "description": f"Lines, each one {name}."}
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": parsed(name)}
+    if dialect == "openai":
+        data["description"] = "The last one of chats and completions is [DONE]."
+    return {
+        "type": "object",
+        "description": "Each event.",
+        "properties": {"event": {"type": "string"}, "data": data},
+        "required": ["data"],
+    }
 
 
 def _headers(names: Iterable[str]) -> Object:

@@ -42,7 +42,9 @@ async def pass_on(exchange: Exchange, passage: Passage, edit: Edit | None = None
         data = passage.body if passage.body is not None else await server.whole(connection)
         passage.tap.feed(data)
         if connection.status >= 400:
-            data = server.hide(str(data, "utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+            text = exchange.hide(server.hide(str(data, "utf-8", "surrogateescape")))
+            data = text.encode("utf-8", "surrogateescape")
+            headers = [(name, exchange.hidden(value)) for name, value in headers]
         await exchange.relay(connection.status, headers, edit(data) if edit is not None else data)
 
 
@@ -73,7 +75,7 @@ async def _stream(exchange: Exchange, passage: Passage) -> None:
     passage.fault = await passing.run(passage.server.timeouts.idle)
     if passage.fault is not None:
         passage.fault.message = passage.server.hide(passage.fault.message)
-        await exchange.write(b"\n\n" * passing.torn + _cut(exchange.dialect, passage.fault))
+        await exchange.write(b"\n\n" * passing.torn + last_frame(exchange.dialect, passage.fault))
     await exchange.end_stream()
 
 
@@ -86,7 +88,7 @@ async def _file(exchange: Exchange, passage: Passage) -> None:
     await exchange.end_stream()
 
 
-def _cut(dialect: ClientDialect, error: GatewayError) -> bytes:
+def last_frame(dialect: ClientDialect, error: GatewayError) -> bytes:
     """The frame that ends a broken answer."""
     document = _encode(dialect.encode_error(error))
     if dialect.STREAM_TYPE != "text/event-stream":

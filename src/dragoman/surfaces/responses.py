@@ -24,6 +24,7 @@ from dragoman.surfaces.keeping import Keeping, Memory
 from dragoman.surfaces.measuring import compact, count_input
 from dragoman.surfaces.owner import owner_in
 from dragoman.surfaces.paging import page_of, query_of, shown, whole_number
+from dragoman.surfaces.passing import last_frame
 from dragoman.surfaces.through import through
 
 _MOST_EVENTS = 2**31
@@ -64,7 +65,7 @@ class ResponsesSurface:
         asked = await asked_for(body, self._store, owner)
         name, plan = await planned(exchange, self._relay, asked.body, seen)
         mark = stamp("resp_", name)
-        way = through(exchange, plan, asked, "/v1/responses")
+        way = through(exchange, plan, asked, "/v1/responses", self._relay.carrier.refusals)
         call = await prepare(exchange, self._relay, plan, asked.decoded, way)
         memory = self._memory(asked, owner, mark) if asked.keeps else None
         keeper = Keeping(call, mark, memory, asked.members(mark.id))
@@ -161,7 +162,10 @@ def _id(exchange: Exchange) -> str:
 
 async def _play(exchange: Exchange, events: AsyncIterator[bytes]) -> None:
     await exchange.begin_stream()
-    async for data in events:
-        if data:
-            await exchange.write(data)
+    try:
+        async for data in events:
+            if data:
+                await exchange.write(data)
+    except asyncio.CancelledError:
+        await exchange.write(last_frame(exchange.dialect, exchange.cause()))
     await exchange.end_stream()

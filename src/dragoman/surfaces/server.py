@@ -1,25 +1,36 @@
-"""The process: one socket, one event loop, logs, and an orderly end."""
+"""One process that serves: its socket, its event loop, its signals, its logs."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import date
+from functools import partial
+from types import FrameType
+from typing import cast
 
 import uvicorn
+from uvicorn.server import HANDLED_SIGNALS
 
 from dragoman.config import ConfigError, Settings
+from dragoman.config.secrecy import learn, redactor_of
+from dragoman.config.tls import server_context, show
+from dragoman.redaction import Redactor
 from dragoman.relay.relay import utc_today
-from dragoman.surfaces.app import build_app
+from dragoman.surfaces.app import Application, build_app
+from dragoman.surfaces.draining import Drain
+from dragoman.surfaces.listening import SETTLE, bind, close_door, url_of, waiting
 from dragoman.surfaces.protocol import Protocol
+from dragoman.surfaces.supervising import Hold, Supervisor
+from dragoman.surfaces.turning import bounds_of
+from dragoman.surfaces.watchdog import watched_loop
+from dragoman.telemetry.logs import set_levels, set_up_logging
 
 log = logging.getLogger("dragoman.server")
 
@@ -32,10 +43,41 @@ def run(
 ) -> None:
     """Serve until a signal says stop.  `started` is called with the URL once connections are accepted.
 
-    `reload` gives the settings anew when SIGHUP asks for it.  Raises OSError when the address cannot be had.
+    `reload` gives the settings anew when SIGHUP asks for it.  Raises OSError when the address cannot be had, and
+    SystemExit when there are to be several processes, and they cannot start.
     """
-    set_up_logging(settings)
-    server, listener = make_server(settings, started or (lambda _: None), reload=reload)
+    redactor = redactor_of(settings)
+    set_up_logging(settings, redactor.hide)
+    tell = started or (lambda _: None)
+    if settings.workers > 1:
+        work = partial(_work, reload, redactor)
+        if code := Supervisor(settings, work, tell).run():
+            raise SystemExit(code)
+        return
+    server, listener = make_server(settings, tell, reload=reload, redactor=redactor)
+    server.run(sockets=[listener])
+
+
+def _work(
+    reload: Callable[[], Settings] | None,
+    redactor: Redactor,
+    settings: Settings,
+    listener: socket.socket,
+    hold: Hold,
+) -> None:
+    """One worker of several.  When its parent is gone it ends as if it had been asked to."""
+
+    def serving(_: str) -> None:
+        asyncio.get_running_loop().add_reader(hold.alive, orphaned)
+        hold.ready()
+
+    def orphaned() -> None:
+        asyncio.get_running_loop().remove_reader(hold.alive)
+        log.error("the process above is gone")
+        server.handle_exit(signal.SIGTERM, None)
+
+    again = None if reload is None else lambda: hold.own(reload())
+    server, _ = make_server(hold.own(settings), serving, reload=again, listener=listener, redactor=redactor)
     server.run(sockets=[listener])
 
 
@@ -46,16 +88,22 @@ def make_server(
     signals: bool = True,
     today: Callable[[], date] = utc_today,
     reload: Callable[[], Settings] | None = None,
+    listener: socket.socket | None = None,
+    redactor: Redactor | None = None,
 ) -> tuple[uvicorn.Server, socket.socket]:
-    """A server and the socket it is to listen on.  Without `signals` their handling is left to the caller."""
-    listener = _bind(settings.host, settings.port)
-    host, port = listener.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    """A server and the socket it is to listen on.  Without `signals` their handling is left to the caller.
+
+    `redactor` is what keeps secrets out of the log, and learns those of settings that are read anew.
+    """
+    tls = server_context(settings)
+    listener = listener or bind(settings.host, settings.port)
+    url = url_of(listener, tls=tls is not None)
     application = build_app(settings, today)
+    bounds = bounds_of(settings)
     config = uvicorn.Config(
         application.asgi,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http=Protocol,
+        http=cast("type[asyncio.Protocol]", partial(Protocol, bounds=bounds)),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -64,10 +112,19 @@ def make_server(
         server_header=False,
         date_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=round(settings.timeouts.drain),
+        ssl_context_factory=None if tls is None else lambda *_: tls,
     )
-    again = None if reload is None else _Reload(settings, reload, application.apply)
-    return _Server(config, lambda: started(url), again, signals=signals), listener
+
+    def apply(changed: Settings) -> None:
+        if redactor is not None:
+            learn(redactor, changed)
+        if tls is not None and changed.tls_cert:
+            show(tls, changed)
+        application.apply(changed)
+        bounds.apply(changed.limits, changed.max_body)
+
+    again = None if reload is None else _Reload(settings, reload, apply)
+    return _Server(config, application, lambda: started(url), again, signals=signals), listener
 
 
 _STORED = ("data_dir", "database", "response_ttl", "response_space")
@@ -87,21 +144,28 @@ class _Reload:
         except ConfigError as error:
             log.error("the configuration is not read again, for it is wrong: %s", error)
             return
-        for name in ("host", "port", "demo", "log_format", "keep_alive", "store", *_STORED):
+        for name in ("host", "port", "demo", "workers", "log_format", "keep_alive", "store", *_STORED):
             if getattr(settings, name) != getattr(self._settings, name):
                 log.warning("a change of %s needs a restart", name)
-        _set_levels(settings)
+        if bool(settings.tls_cert) != bool(self._settings.tls_cert):
+            log.warning("to begin or end with TLS needs a restart")
+        set_levels(settings)
         self._apply(settings)
         self._settings = settings
         log.info("the configuration was read again")
 
 
+# How long (seconds) what lives as long as the process may take to end with it.
+_LAST = 10.0
+
+
 class _Server(uvicorn.Server):
-    """A server that says when it listens."""
+    """A server that says when it listens, and ends in an orderly way: at a signal, and at a second one at once."""
 
     def __init__(
         self,
         config: uvicorn.Config,
+        application: Application,
         listening: Callable[[], None],
         reload: Callable[[], None] | None,
         *,
@@ -111,14 +175,25 @@ class _Server(uvicorn.Server):
         self._listening = listening
         self._reload = reload
         self._signals = signals
+        self._application = application
+        self._hurry = False
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        if self._signals:
-            with super().capture_signals():
-                yield
-        else:
+        """Mind the signals meanwhile.  A process that was asked to end, and did, has not failed."""
+        if not self._signals:
             yield
+            return
+        before = {each: signal.signal(each, self.handle_exit) for each in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._hurry = self.should_exit
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -132,72 +207,37 @@ class _Server(uvicorn.Server):
         if self.started:
             self._listening()
 
+    async def main_loop(self) -> None:
+        with watched_loop() if self._signals else nullcontext():
+            await super().main_loop()
 
-def _bind(host: str, port: int) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-        0
-    ]
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        application, settings = self._application, self._application.settings
+        if self.force_exit:  # whoever embeds the server does not wait for anything
+            await super().shutdown(sockets)
+            return
+        drain = Drain(self.server_state, application.draining, application, lambda: self._hurry)
+        await drain.announced(settings.drain_delay)
+        await self._leave(sockets or [])
+        await drain.finished(settings.timeouts.drain)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.lifespan.shutdown(), _LAST)
 
+    async def _leave(self, listeners: list[socket.socket]) -> None:
+        """Listen no more, and lose nobody who is connected already."""
+        closed = [close_door(listener) for listener in listeners]
+        if any(closed):
+            await asyncio.sleep(SETTLE)
+        late = waiting(listeners)
+        for server in self.servers:
+            server.close()
+        for listener in listeners:
+            listener.close()
+        loop = asyncio.get_running_loop()
+        for connection in late:
+            with suppress(OSError):  # he has left already
+                await loop.connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
 
-def set_up_logging(settings: Settings) -> None:
-    """One handler for our own logs and uvicorn's warnings, on stderr.  Bodies and secrets are never logged."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_JSONLines() if settings.log_format == "json" else _Console(_CONSOLE))
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(logging.WARNING)
-    _set_levels(settings)
-
-
-def _set_levels(settings: Settings) -> None:
-    logging.getLogger("dragoman").setLevel(logging.DEBUG if settings.debug else logging.INFO)
-    calls = settings.log_calls or settings.debug
-    logging.getLogger("dragoman.calls").setLevel(logging.INFO if calls else logging.WARNING)
-
-
-_CONSOLE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-
-
-# Messages quote what clients sent, which may be anything and of any length.
-_MAX_MESSAGE = 2000
-
-
-def _message(record: logging.LogRecord) -> str:
-    text = record.getMessage()
-    return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "..."
-
-
-class _Console(logging.Formatter):
-    """One line a record, before its traceback: nobody outside writes lines of his own into the log."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        text = _message(record)
-        if not text.isprintable():
-            text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-        record.message = text
-        return super().formatMessage(record)
-
-
-class _JSONLines(logging.Formatter):
-    """One JSON object a record."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": _message(record),
-        }
-        line |= getattr(record, "members", {})
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+    def _protocol(self) -> asyncio.Protocol:
+        make = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]

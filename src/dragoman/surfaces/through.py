@@ -11,34 +11,62 @@ import msgspec
 from dragoman.conversation import JSON
 from dragoman.dialects import openai_responses
 from dragoman.models.cards import Card
+from dragoman.models.refusal import Refusals
 from dragoman.models.servers import server_of
 from dragoman.relay.call import Plan, Way
 from dragoman.relay.passthrough import request_headers, with_model
+from dragoman.relay.sparing import has_proofs, refuses_proofs
 from dragoman.surfaces.continuing import Asked
 from dragoman.surfaces.exchange import Exchange, parse_object
 
 _encode = msgspec.json.Encoder().encode
 
 
-def through(exchange: Exchange, plan: Plan, asked: Asked, path: str) -> Way | None:
+def through(exchange: Exchange, plan: Plan, asked: Asked, path: str, refusals: Refusals) -> Way | None:
     """Through to a Responses server: the bytes as they are, or, where the gateway is to keep something, the request
-    made whole for a server that keeps nothing.  None when none of the plan's servers is one."""
+    made whole for a server that keeps nothing.  None when none of the plan's servers is one.
+
+    The proofs of its reasoning are asked for, too; a model that has none refuses, and is asked without."""
     if not any(map(speaks, (resolution.card for resolution in plan.candidates))):
         return None
-    body = asked.for_server() if asked.stays else asked.body
-    body, lost = _without_ours(body)
-    headers = request_headers(exchange.scope["headers"])
-    name = openai_responses.NAME
-    return Way(dialect=name, path=path, headers=headers, body=partial(with_model, body), lost=lost, takes=speaks)
+    ours = all(resolution.card.native.get(OURS) for resolution in plan.candidates if speaks(resolution.card))
+    readable = _as_it_is if ours else without_ours
+    headers, name = request_headers(exchange.scope["headers"]), openai_responses.NAME
+    if not asked.stays:
+        body, lost = readable(asked.body)
+        return Way(dialect=name, path=path, headers=headers, body=partial(with_model, body), lost=lost, takes=speaks)
+    bare = {each.card.id for each in plan.candidates if not has_proofs(refusals, each.card.key)}
+    body, lost = readable(asked.for_server())
+
+    def without_proofs(model: str) -> bytes:
+        return with_model(readable(asked.for_server(proofs=False))[0], model)
+
+    def made(model: str) -> bytes:
+        return without_proofs(model) if model in bare and not asked.wants_proofs else with_model(body, model)
+
+    def instead(card: Card, data: bytes) -> bytes | None:
+        if asked.wants_proofs or not refuses_proofs(data):
+            return None
+        refusals.add(card.key, "include")
+        return without_proofs(card.id)
+
+    return Way(dialect=name, path=path, headers=headers, body=made, lost=lost, takes=speaks, instead=instead)
 
 
+OURS = "dragoman"
+"""A member of each model in our list: another gateway of this kind knows us by it."""
 _MARK = openai_responses.PREFIX.encode()
 _THOUGHT = re.compile(rb'"type"\s*:\s*"reasoning"')
 _WHY = "a Responses server reads only reasoning that one has sealed"
 
 
-def _without_ours(body: bytes) -> tuple[bytes, Mapping[str, str]]:
-    """The body without what another server sealed, or nobody, and what was lost: name → why.
+def _as_it_is(body: bytes) -> tuple[bytes, Mapping[str, str]]:
+    """Another gateway of this kind reads what any of them has sealed."""
+    return body, {}
+
+
+def without_ours(body: bytes) -> tuple[bytes, Mapping[str, str]]:
+    """The body for a Responses server: without what another server sealed, or nobody, and what was lost: name → why.
 
     A server that kept nothing looks reasoning up by its proof; it refuses what has none.
     """

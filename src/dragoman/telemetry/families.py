@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import add
 from typing import Literal
 
 import msgspec
@@ -24,6 +25,17 @@ class Histogram(Struct):
 
     counts: list[int]
     total: float = 0.0
+
+
+def _lower(one: float, other: float) -> float:
+    return min(one, other)
+
+
+def _higher(one: float, other: float) -> float:
+    return max(one, other)
+
+
+_TOGETHER: Mapping[Way, Callable[[float, float], float]] = {"sum": add, "min": _lower, "max": _higher}
 
 
 class Family(Struct):
@@ -78,7 +90,11 @@ def merge(snapshots: Sequence[bytes]) -> list[Family]:
             continue
         for each in packed:
             family = merged.setdefault(each.family.name, each.family)
-            if (family.kind, family.labels, family.bounds) == (each.family.kind, each.family.labels, each.family.bounds):
+            if (family.kind, family.labels, family.bounds) == (
+                each.family.kind,
+                each.family.labels,
+                each.family.bounds,
+            ):
                 _add(family, each.values, each.histograms)
     return list(merged.values())
 
@@ -91,7 +107,7 @@ def lasting(families: Iterable[Family]) -> list[Family]:
 def _add(
     family: Family, values: Iterable[tuple[Labels, float]], histograms: Iterable[tuple[Labels, Histogram]]
 ) -> None:
-    together = {"sum": float.__add__, "min": min, "max": max}[family.merge]
+    together = _TOGETHER[family.merge]
     for labels, value in values:
         known = family.values.get(labels)
         family.values[labels] = float(value) if known is None else together(known, float(value))
@@ -105,9 +121,10 @@ def _add(
 
 def counter(name: str, help: str, labels: Labels, values: Mapping[Labels, float]) -> Family:
     """A sum that only grows; `name` ends in `_total`."""
-    return Family(name, "counter", help, labels, values=dict(values))
+    return Family(name, "counter", help, labels, values={labels: float(value) for labels, value in values.items()})
 
 
 def gauge(name: str, help: str, labels: Labels, values: Mapping[Labels, float], merge: Way = "sum") -> Family:
     """What is now."""
-    return Family(name, "gauge", help, labels, merge, values=dict(values))
+    shown = {labels: float(value) for labels, value in values.items()}
+    return Family(name, "gauge", help, labels, merge, values=shown)

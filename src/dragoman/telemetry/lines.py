@@ -24,6 +24,12 @@ _root = logging.getLogger()
 
 _encode = msgspec.json.Encoder().encode
 
+# Members whose values others chose: clients, and servers.
+_WORDED = ("request", "path", "model", "asked", "answer", "upstream_id", "dropped", "emulated", "why")
+# How many of them, that come again and again, are known to be harmless; and the longest of those.
+_HARMLESS = 1000
+_SHORT = 100
+
 # Lines that are held back, before they are written all the same.
 _MOST = 500
 
@@ -53,10 +59,14 @@ class LineHandler(logging.StreamHandler[TextIO]):
         self._render = render
         self._hide = hide
         self._held: list[str] = []
+        self._harmless: set[str] = set()
 
     def tell(self, members: Object) -> None:
         """One line, at the end of this turn of the event loop."""
-        self._held.append(self._hide(self._render(members)))
+        for name in _WORDED:
+            if (value := members.get(name)) is not None and value not in self._harmless:
+                members[name] = self._checked(name, value)
+        self._held.append(self._render(members))
         if len(self._held) == 1:
             try:
                 asyncio.get_running_loop().call_soon(self.pour)
@@ -64,6 +74,14 @@ class LineHandler(logging.StreamHandler[TextIO]):
                 self.pour()
         elif len(self._held) >= _MOST:
             self.pour()
+
+    def _checked(self, name: str, value: str) -> str:
+        """The value without secrets."""
+        told = self._hide(value)
+        often = name in ("path", "model", "asked")
+        if often and told == value and len(value) <= _SHORT and len(self._harmless) < _HARMLESS:
+            self._harmless.add(value)
+        return told
 
     def pour(self) -> None:
         """Write what is held."""

@@ -8,15 +8,17 @@ from collections.abc import Callable
 
 from dragoman.config import Settings
 from dragoman.conversation import Object
+from dragoman.redaction import Redactor
 from dragoman.telemetry.lines import Clock, LineHandler, as_json, words
 
 # Messages quote what clients sent, which may be anything and of any length.
 _MAX_MESSAGE = 2000
 
 
-def set_up_logging(settings: Settings) -> None:
-    """One handler for our own logs and uvicorn's warnings."""
-    hide = _as_it_is
+def set_up_logging(settings: Settings, hide: Callable[[str], str] | None = None) -> None:
+    """One handler for our own logs and uvicorn's warnings.  `hide` takes secrets out of a text: by default those that
+    look like one."""
+    hide = hide or Redactor().hide
     form = _JSONLines(hide) if settings.log_format == "json" else _Console(hide)
     handler = LineHandler(form.line, hide)
     handler.setFormatter(form)
@@ -31,10 +33,6 @@ def set_levels(settings: Settings) -> None:
     logging.getLogger("dragoman").setLevel(logging.DEBUG if settings.debug else logging.INFO)
     calls = settings.log_calls or settings.debug
     logging.getLogger("dragoman.calls").setLevel(logging.INFO if calls else logging.WARNING)
-
-
-def _as_it_is(text: str) -> str:
-    return text
 
 
 def _message(record: logging.LogRecord) -> str:

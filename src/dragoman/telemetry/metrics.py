@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from msgspec import Struct, field
@@ -61,9 +61,15 @@ def bounded(series: dict[Labels, V], labels: Labels, most: int = MOST) -> Labels
     return labels if labels in series or len(series) < most else (OTHER,) * len(labels)
 
 
+def _as_they_are(upstream: str, model: str) -> tuple[str, str]:
+    return upstream, model
+
+
 class Metrics(Struct):
     """What happened to requests and calls since the start.  For one event loop: nothing is locked."""
 
+    named: Callable[[str, str], tuple[str, str]] = _as_they_are
+    """An upstream and a model as labels: "other" for a model nobody vouches for."""
     running: int = 0
     streams: int = 0
     requests: dict[Labels, int] = field(default_factory=dict)
@@ -83,7 +89,7 @@ class Metrics(Struct):
     lag: Spread = field(default_factory=lambda: spread(LAGS))
 
     def request(
-        self, dialect: str, endpoint: str, who: tuple[str, str], status: int, elapsed: int, kind: str = ""
+        self, dialect: str, endpoint: str, who: tuple[str, str], *, status: int, elapsed: int, kind: str = ""
     ) -> None:
         """One that ended.  `who`: the upstream and the model, "" for none; `kind` of the error it was told."""
         _count(self.requests, (dialect, endpoint, *who, CLASSES[status // 100 if 100 <= status < 600 else 0]))

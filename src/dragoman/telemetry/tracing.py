@@ -11,6 +11,7 @@ that.  What was said is in none of them.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -41,7 +42,7 @@ class Span(Protocol):
     headers: Mapping[str, str]
     """What tells a server that it is asked in here."""
 
-    def call(self, operation: str, asked: str, *, stream: bool) -> Span:
+    def call(self, operation: str, asked: str) -> Span:
         """A call of a model below it."""
 
     def attempt(self, upstream: str, model: str, host: str, port: int, number: int) -> Span:
@@ -50,7 +51,7 @@ class Span(Protocol):
     def heard(self, status: int, request_id: str) -> None:
         """The head of an answer."""
 
-    def answered(self, dialect: str, model: str, id: str, usage: Usage | None, reason: str, first: float) -> None:
+    def answered(self, dialect: str, model: str, id: str, usage: Usage | None, *, reason: str, first: float) -> None:
         """What came of a call; `first` is seconds until its answer began, 0: unknown."""
 
     def end(self, kind: str = "", status: int = 0) -> None:
@@ -77,7 +78,7 @@ def _provider(endpoint: str, exporter: SpanExporter | None) -> TracerProvider:
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor  # noqa: PLC0415
 
-    own = {} if "service.name" in Resource.create().attributes and _named() else {"service.name": "dragoman"}
+    own = {} if _is_named() else {"service.name": "dragoman"}
     provider = TracerProvider(resource=Resource.create(own), shutdown_on_exit=False)
     if exporter is not None:
         provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -89,10 +90,8 @@ def _provider(endpoint: str, exporter: SpanExporter | None) -> TracerProvider:
     return provider
 
 
-def _named() -> bool:
+def _is_named() -> bool:
     """Whether the environment says how this service is called."""
-    import os  # noqa: PLC0415
-
     return "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
 
 
@@ -142,10 +141,8 @@ class _Span:
         real = self._tracer.own.start_span(name, context=context, kind=api.SpanKind.CLIENT, attributes=attributes)
         return _Span(self._tracer, real)
 
-    def call(self, operation: str, asked: str, *, stream: bool) -> Span:
+    def call(self, operation: str, asked: str) -> Span:
         attributes: Attributes = {"gen_ai.operation.name": operation, "gen_ai.request.model": asked}
-        if stream:
-            attributes["gen_ai.request.stream"] = True
         return self._below(f"{operation} {asked}", attributes)
 
     def attempt(self, upstream: str, model: str, host: str, port: int, number: int) -> Span:
@@ -165,7 +162,7 @@ class _Span:
         if request_id:
             self._real.set_attribute("dragoman.upstream.request_id", request_id)
 
-    def answered(self, dialect: str, model: str, id: str, usage: Usage | None, reason: str, first: float) -> None:
+    def answered(self, dialect: str, model: str, id: str, usage: Usage | None, *, reason: str, first: float) -> None:
         told: Attributes = {"gen_ai.provider.name": _PROVIDERS.get(dialect, dialect), "gen_ai.response.model": model}
         if id:
             told["gen_ai.response.id"] = id

@@ -34,6 +34,7 @@ class Trail:
 
     def tries(self, upstream: str, model: str, host: str, port: int) -> None:
         """One server is asked."""
+        self.ends()  # the one before, whose answer was not good enough
         self.attempts += 1
         if self.span is not None:
             self.try_span = self.span.attempt(upstream, model, host, port, self.attempts)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dragoman.conversation import Object
 from dragoman.telemetry.metrics import GAPS, Metrics
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ _ID = re.compile(rb"[A-Za-z0-9._:/+=@~-]{1,128}")
 _TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]*)?")
 # https://www.w3.org/TR/trace-context/#tracestate-limits
 _STATE = re.compile(rb"[ -~]{1,512}")
+
+# Of a path, in a line.
+_LONGEST = 200
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -87,6 +91,12 @@ class Visit:
             return self.span.trace
         return self.context["traceparent"].split("-")[1] if self.context else ""
 
+    def twin(self) -> Visit:
+        """The same for an exchange that goes on without the client."""
+        twin = Visit(self.metrics)
+        twin.client_id, twin.context = self.client_id, self.context
+        return twin
+
     def begins(self) -> None:
         """The answer is a stream."""
         if not self.streams:
@@ -98,3 +108,26 @@ class Visit:
         """A piece of it that is not the first, at `now`; `gaps` is its own."""
         gaps[bisect_left(GAPS, now - self.last)] += 1
         self.last = now
+
+    def over(self) -> None:
+        """The stream has ended, if there was one."""
+        if self.streams:
+            self.streams = False
+            self.metrics.streams -= 1
+            if self.gaps is not None and self.last > self.first:
+                self.metrics.stream(self.who, self.gaps, self.last - self.first)
+
+
+def request_members(visit: Visit, scope: Mapping[str, Any]) -> Object:
+    """How a line about it begins: whose it is, and what it asks for."""
+    told: Object = {"id": visit.id}
+    if visit.client_id:
+        told["request"] = visit.client_id
+    if visit.context or visit.span is not None:
+        told["trace"] = visit.trace
+    told |= {"client": visit.dialect, "method": scope["method"], "path": scope["path"][:_LONGEST]}
+    if (key := scope.get("dragoman.key")) is not None:
+        told["key"] = key
+    if peer := scope.get("dragoman.peer") or (scope.get("client") or ("",))[0]:
+        told["peer"] = peer
+    return told

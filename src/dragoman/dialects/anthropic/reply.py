@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dragoman.conversation import Object, Reason, Refusal, Reply, Request, Usage
+from dragoman.conversation import JSON, Object, Reason, Refusal, Reply, Request, Usage
 from dragoman.dialects.anthropic.answer import Answer
 from dragoman.dialects.anthropic.binding import decode_dropped
 from dragoman.dialects.anthropic.blocks import decode_content
@@ -30,30 +30,40 @@ def decode_reply(body: Object) -> Reply:
         return _decode_message(body)
     except GatewayError as error:
         raise GatewayError("upstream", f"the upstream's answer cannot be read: {error.message}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        what = f"it has an unknown shape ({type(error).__name__})"
+        raise GatewayError("upstream", f"the upstream's answer cannot be read: {what}") from None
 
 
 def _decode_message(body: Object) -> Reply:
-    usage = body.get("usage") or {}
+    usage, stop = body.get("usage") or {}, body.get("stop_sequence")
     details, rest = decode_ending(body)
     extra = {name: value for name, value in body.items() if name not in KNOWN and value is not None} | rest
     if more := usage_rest(usage):
         extra["usage"] = more
     return Reply(
         origin=NAME,
-        id=body.get("id") or "",
-        model=body.get("model") or "",
+        id=text_of(body.get("id") or ""),
+        model=text_of(body.get("model") or ""),
         content=decode_content(body.get("content"), "content"),
         reason=REASONS.get(body.get("stop_reason") or "", "other"),
-        stop_sequence=body.get("stop_sequence"),
-        explanation=details.get("explanation") or "",
+        stop_sequence=stop and text_of(stop),
+        explanation=text_of(details.get("explanation") or ""),
         usage=decode_usage(usage),
-        tier=usage.get("service_tier") or "",
+        tier=text_of(usage.get("service_tier") or ""),
         extra=extra,
         dropped=decode_dropped(body.get("input_transformations")),
     )
 
 
 KNOWN = frozenset({"id", "type", "role", "model", "content", "usage", "stop_reason", "stop_sequence", "stop_details"})
+
+
+def text_of(value: JSON) -> str:
+    """What a server must say in text.  Raises `TypeError` for anything else."""
+    if type(value) is not str:
+        raise TypeError
+    return value
 
 
 def decode_ending(ending: Object) -> tuple[Object, Object]:

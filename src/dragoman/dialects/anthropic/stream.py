@@ -40,7 +40,7 @@ from dragoman.dialects.anthropic.blocks import decode_block, decode_citation
 from dragoman.dialects.anthropic.failure import encode_fault, error_kind
 from dragoman.dialects.anthropic.marker import read_signature, signature
 from dragoman.dialects.anthropic.partial import ObjectText
-from dragoman.dialects.anthropic.reply import KNOWN, decode_ending, encode_ending, message_object
+from dragoman.dialects.anthropic.reply import KNOWN, decode_ending, encode_ending, message_object, text_of
 from dragoman.dialects.anthropic.vocabulary import (
     NAME,
     REASONS,
@@ -53,7 +53,7 @@ from dragoman.dialects.anthropic.vocabulary import (
 from dragoman.dialects.contract import Stamp
 from dragoman.dialects.untold import NOTHING, Untold, note
 from dragoman.errors import GatewayError
-from dragoman.framing import SSE, FrameTooLargeError, sse
+from dragoman.framing import MAX_FRAME, SSE, FrameTooLargeError, sse
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -62,14 +62,18 @@ _encode = msgspec.json.Encoder().encode
 class Decoder:
     """Their events to ours, one `feed` a network read."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_FRAME) -> None:
         self.skipped: list[str] = []
-        self._frames = SSE()
+        self._frames = SSE(limit)
         self._done = False
         self._usage: Object = {}
         self._finish: Finish | None = None
         # A block of theirs that streams its input (a server tool's call) is held until it is whole.
-        self._held: tuple[int, Object, list[str]] | None = None
+        self._held: tuple[Object, list[str]] | None = None
+        # The block that is open, by their number, and by ours: parts begin and end one after the other, whatever comes.
+        self._open: object = _NONE
+        self._index = -1
+        self._begun = False
 
     def feed(self, data: bytes) -> list[Event]:
         out: list[Event] = []
@@ -114,7 +118,7 @@ class Decoder:
                 self._stop_block(event["index"], out)
             case "message_start":
                 self._note_rest(event, "message")
-                out.append(self._started(event["message"]))
+                self._begin(event["message"], out)
             case "message_delta":
                 self._message_delta(event)
             case "message_stop":
@@ -132,21 +136,19 @@ class Decoder:
             case other:
                 note(self.skipped, f"event {other}")
 
-    def _started(self, message: Object) -> Start:
+    def _begin(self, message: Object, out: list[Event]) -> None:
+        if self._begun:
+            note(self.skipped, "event message_start")
+            return
+        self._begun = True
         self._usage = dict(message.get("usage") or {})
         extra = {k: v for k, v in message.items() if k not in KNOWN and v not in (None, [])}
         if rest := usage_rest(self._usage):
             extra["usage"] = rest
         dropped = decode_dropped(message.get("input_transformations")) or None
-        return Start(
-            message.get("id") or "",
-            message.get("model") or "",
-            decode_usage(self._usage),
-            dropped,
-            origin=NAME,
-            tier=self._usage.get("service_tier") or "",
-            extra=extra or None,
-        )
+        id, model = text_of(message.get("id") or ""), text_of(message.get("model") or "")
+        tier, usage = text_of(self._usage.get("service_tier") or ""), decode_usage(self._usage)
+        out.append(Start(id, model, usage, dropped, origin=NAME, tier=tier, extra=extra or None))
 
     def _note_rest(self, members: Object, *known: str, place: str = "") -> None:
         """Note what stands beside the `known` members of an event; nobody knows what it would mean."""
@@ -155,36 +157,47 @@ class Decoder:
             if name != "type" and name not in known and value not in NOTHING:
                 note(self.skipped, f"{where}.{name}")
 
-    def _delta(self, index: int, delta: Object, out: list[Event]) -> None:
+    def _delta(self, theirs: object, delta: Object, out: list[Event]) -> None:
+        if theirs != self._open:
+            note(self.skipped, "delta of no open block")
+            return
+        index = self._index
         match delta.get("type"):
-            case "text_delta":
-                out.append(TextDelta(index, delta["text"]))
+            case "text_delta" if not self._held:
+                out.append(TextDelta(index, text_of(delta["text"])))
             case "input_json_delta":
                 if self._held:
-                    self._held[2].append(delta["partial_json"])
+                    self._held[1].append(text_of(delta["partial_json"]))
                 elif delta["partial_json"]:
-                    out.append(ArgumentsDelta(index, delta["partial_json"]))
-            case "thinking_delta":
+                    out.append(ArgumentsDelta(index, text_of(delta["partial_json"])))
+            case "thinking_delta" if not self._held:
                 if delta["thinking"]:
-                    out.append(TextDelta(index, delta["thinking"]))
-            case "signature_delta":
+                    out.append(TextDelta(index, text_of(delta["thinking"])))
+            case "signature_delta" if not self._held:
                 if seal := read_signature(delta["signature"]):
                     out.append(SealDelta(index, seal))
-            case "citations_delta":
+            case "citations_delta" if not self._held:
                 out.append(CitationDelta(index, decode_citation(delta["citation"])))
             case "compaction_delta" if self._held:
                 self._note_rest(delta, *_DELTA, place="delta")
-                _add(self._held[1], delta)
+                _add(self._held[0], delta)
             case other:
                 note(self.skipped, f"delta {other}")
 
-    def _start_block(self, index: int, block: Object, out: list[Event]) -> None:
+    def _start_block(self, theirs: object, block: Object, out: list[Event]) -> None:
+        if not self._begun:
+            out.append(Start("", "", origin=NAME))
+            self._begun = True
+        if self._open is not _NONE:  # nobody said that it ended
+            self._stop_block(self._open, out)
+        self._open = theirs
+        self._index += 1
         if block.get("type") == "tool_use":
             block["input"] = {}  # its input comes as deltas; what stands here is a placeholder
         part = decode_block(block, "content_block")
         match part:
             case Foreign() if "input" in part.extra or part.extra.get("type") == "compaction":
-                self._held = (index, part.extra, [])
+                self._held = (part.extra, [])
                 return
             case ToolCall():
                 part.arguments = ""
@@ -193,11 +206,15 @@ class Decoder:
                     note(self.skipped, f"block {kind}")
             case _:
                 pass
-        out.append(PartStart(index, part))
+        out.append(PartStart(self._index, part))
 
-    def _stop_block(self, index: int, out: list[Event]) -> None:
-        if self._held and self._held[0] == index:
-            _, block, pieces = self._held
+    def _stop_block(self, theirs: object, out: list[Event]) -> None:
+        if theirs != self._open:
+            note(self.skipped, "end of no open block")
+            return
+        index, self._open = self._index, _NONE
+        if self._held:
+            block, pieces = self._held
             self._held = None
             if pieces:
                 block["input"] = parse_arguments("".join(pieces))
@@ -215,16 +232,19 @@ class Decoder:
             extra["usage"] = rest
         reason: Reason = REASONS.get(delta.get("stop_reason") or "", "other")
         usage, explanation = decode_usage(self._usage), details.get("explanation") or ""
-        self._finish = Finish(reason, usage, delta.get("stop_sequence"), explanation, extra=extra or None)
+        stop = delta.get("stop_sequence")
+        self._finish = Finish(reason, usage, stop and text_of(stop), text_of(explanation), extra=extra or None)
 
 
 def _add(block: Object, delta: Object) -> None:
     """More of a summary to the block that will hold it."""
     for name in ("content", "encrypted_content"):
         if (more := delta.get(name)) is not None:
-            block[name] = (block.get(name) or "") + more
+            block[name] = text_of(block.get(name) or "") + text_of(more)
 
 
+_NONE = object()
+"""What is open when no block is: equal to no number of theirs."""
 _KNOWN_WHOLE = frozenset({"container_upload", "fallback", "mcp_tool_result"})
 _DELTA = ("text", "partial_json", "thinking", "signature", "citation", "content", "encrypted_content")
 _ENDING = frozenset({"type", "delta", "usage", "stop_reason", "stop_sequence", "stop_details"})

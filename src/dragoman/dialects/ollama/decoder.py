@@ -29,7 +29,7 @@ from dragoman.dialects.ollama.vocabulary import MEASURED, NAME
 from dragoman.dialects.tagged import Tagged
 from dragoman.dialects.untold import NOTHING, note
 from dragoman.errors import GatewayError
-from dragoman.framing import NDJSON, FrameTooLargeError
+from dragoman.framing import MAX_FRAME, NDJSON, FrameTooLargeError
 
 _decode = msgspec.json.Decoder().decode
 
@@ -39,14 +39,14 @@ _KNOWN = MEASURED | {"model", "message", "done", "done_reason", "logprobs"}
 class Decoder:
     """Lines to events.  Anything but a line with `done` true is not an end: it becomes a Fault."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_FRAME) -> None:
         self.skipped: list[str] = []
         self._extra: Object = {}
         self._width = 0
         # with their log probabilities: of this line, and those of earlier ones that went with no text
         self._tokens: list[Object] = []
         self._older: list[Object] = []
-        self._frames = NDJSON()
+        self._frames = NDJSON(limit)
         self._ids: CallIds | None = None
         self._index = -1
         self._open: type[Part] | None = None

@@ -102,7 +102,7 @@ def decode_reply(body: bytes, request: EmbedRequest) -> EmbedReply:
             raise GatewayError(error_kind(500, message), message)
         vectors = _vectors(members["embeddings"])
         tokens: JSON = _decode(members.get("prompt_eval_count", b"0"))
-    except (KeyError, msgspec.DecodeError):
+    except (KeyError, UnicodeDecodeError, RecursionError, msgspec.DecodeError):
         raise GatewayError("upstream", "the upstream's answer has no embeddings") from None
     return EmbedReply(vectors=check_vectors(vectors, request), tokens=tokens if isinstance(tokens, int) else 0)
 

@@ -36,7 +36,7 @@ from dragoman.dialects.openai_chat.vocabulary import NAME
 from dragoman.dialects.tagged import Tagged
 from dragoman.dialects.telling import decode_annotations
 from dragoman.dialects.untold import note
-from dragoman.framing import SSE, FrameTooLargeError
+from dragoman.framing import MAX_FRAME, SSE, FrameTooLargeError
 
 _decode = msgspec.json.Decoder().decode
 
@@ -44,9 +44,9 @@ _decode = msgspec.json.Decoder().decode
 class Decoder:
     """One upstream stream.  `skipped` names what was not understood."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_FRAME) -> None:
         self.skipped: list[str] = []
-        self._frames = SSE()
+        self._frames = SSE(limit)
         self._rest = Rest(self.skipped)
         self._parts = Parts()
         self._thoughts = Thoughts(self._parts)

@@ -98,7 +98,7 @@ def decode_reply(body: bytes, request: EmbedRequest) -> EmbedReply:
             raise error
         items = _items(members["data"])
         usage = decode_usage(_decode(members["usage"]) if "usage" in members else None)
-    except (KeyError, msgspec.DecodeError):
+    except (KeyError, UnicodeDecodeError, RecursionError, msgspec.DecodeError):
         raise GatewayError("upstream", "the upstream's answer has no embeddings") from None
     return EmbedReply(vectors=check_vectors(_in_order(items), request), tokens=usage.input)
 

@@ -21,7 +21,7 @@ from dragoman.dialects.openai_responses.spoken import Channel, Item, Piece, Spok
 from dragoman.dialects.openai_responses.usage import decode_usage
 from dragoman.dialects.openai_responses.vocabulary import NAME
 from dragoman.dialects.untold import USUAL, note
-from dragoman.framing import SSE, FrameTooLargeError
+from dragoman.framing import MAX_FRAME, SSE, FrameTooLargeError
 
 _decode = msgspec.json.Decoder().decode
 
@@ -52,14 +52,25 @@ _IDLE = frozenset(
 _TOOLS = ("web_search", "file_search", "code_interpreter", "image_generation", "mcp", "shell", "apply_patch")
 _PROGRESS = tuple(f"response.{name}_" for name in _TOOLS)
 _ONLY_HERE = "response.image_generation_call.partial_image"
+# What events have, of whatever kind; and how many of these a plain delta of text may have.
+_MEMBERS = frozenset(
+    {
+        *("type", "sequence_number", "item_id", "output_index", "content_index", "summary_index", "annotation_index"),
+        *("command_index", "obfuscation", "response", "item", "part", "annotation", "delta", "text", "refusal"),
+        *("arguments", "input", "code", "command", "output", "logprobs", "status", "name", "call_id", "error"),
+        *("message", "param", "partial_image_index", "partial_image_b64", "output_format", "quality", "size"),
+        "background",
+    }
+)
+_PLAIN = 7
 
 
 class Decoder:
     """One upstream stream.  `skipped` names what was not understood."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_FRAME) -> None:
         self.skipped: list[str] = []
-        self._frames = SSE()
+        self._frames = SSE(limit)
         self._parts = Parts()
         self._spoken = Spoken(self._parts, self.skipped)
         self._started = self._over = False
@@ -112,7 +123,7 @@ class Decoder:
         if event.get("item_id") != self._id or event.get("content_index") != self._place or event.get("logprobs"):
             return ""
         text = event.get("delta")
-        if type(text) is not str or not text:
+        if type(text) is not str or not text or len(event) > _PLAIN + ("obfuscation" in event):
             return ""
         self._told.append(text)
         return text
@@ -121,6 +132,10 @@ class Decoder:
 
     def _event(self, kind: str, event: Object) -> None:
         response = inner(event, "response")
+        # The last event of some servers is the response itself.
+        if not event.keys() <= _MEMBERS and (response or (kind and kind not in _ENDS)):
+            for name in sorted(event.keys() - _MEMBERS):
+                note(self.skipped, f"{kind}.{name}")
         match kind:
             case _ if kind in _STARTS:
                 self._begin(response)

@@ -142,6 +142,7 @@ class Encoder:
             return head + self.feed([event])
         if not tokens or not self._prefix:
             return _NOTHING
+        self.untold.logprobs(event.index, self._part, tokens)
         self._texts.append(event.text)
         scored = items.encode_logprobs(tokens)
         self._logprobs += scored

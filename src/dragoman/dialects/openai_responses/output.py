@@ -89,7 +89,8 @@ def encode_annotation(citation: Citation, start: int, end: int) -> Object | None
         case {"start_index": int(first), "end_index": int(last)} if 0 <= first <= last <= end:
             start, end = first, last
     place = {"start_index": start, "end_index": end, "title": citation.title, "url": citation.url}
-    return {"type": "url_citation", **place}
+    theirs = own if own.get("type") == "url_citation" and "url_citation" not in own else {}
+    return {**theirs, "type": "url_citation", **place}
 
 
 def encode_logprobs(tokens: Sequence[Object]) -> list[Object]:
@@ -116,7 +117,7 @@ GAP = "\n\n"
 _KNOWN = {
     "message": frozenset({"id", "type", "status", "role", "content"}),
     "reasoning": frozenset({"id", "type", "status", "summary", "content", "encrypted_content"}),
-    "function_call": frozenset({"id", "type", "status", "call_id", "namespace", "name", "arguments", "async"}),
+    "function_call": frozenset({"id", "type", "status", "call_id", "namespace", "name", "arguments"}),
     "custom_tool_call": frozenset({"id", "type", "status", "call_id", "namespace", "name", "input"}),
 }
 
@@ -142,7 +143,7 @@ def decode_item(item: Object, seed: str, skipped: list[str]) -> list[Part]:
                 parts[0].extra[ITEM] = rest
             return parts
         case "reasoning":
-            thought = decode_thought(item)
+            thought = decode_thought(item, skipped)
             return [] if thought is None else [thought]
         case "function_call" | "custom_tool_call":
             if (call := decode_call(item, seed)) is not None:
@@ -181,11 +182,13 @@ def decode_said(part: JSON, skipped: list[str]) -> list[Text | Refusal]:
         case str():
             part = {"type": "output_text", "text": part}
         case {"type": "refusal", "refusal": str(text)}:
+            note_strange(part, skipped)
             return [Refusal(text=text)] if text else []
         case _:
             pass
     match part:
         case {"text": str(text)}:
+            note_strange(part, skipped)
             citations = decode_annotations(part.get("annotations"), skipped)
             tokens = decode_logprobs(part.get("logprobs"))
             return [Text(text=text, citations=citations, logprobs=tokens)] if text else []
@@ -196,8 +199,20 @@ def decode_said(part: JSON, skipped: list[str]) -> list[Text | Refusal]:
     return []
 
 
-def decode_thought(item: Object) -> Thinking | None:
+def note_strange(part: JSON, skipped: list[str]) -> None:
+    """Note what nobody knows of a part."""
+    for name, value in part.items() if isinstance(part, dict) else ():
+        if name not in _OF_PARTS and value not in NOTHING:
+            note(skipped, f"{part.get('type')}.{name}")
+
+
+_OF_PARTS = frozenset({"type", "text", "refusal", "annotations", "logprobs"})
+
+
+def decode_thought(item: Object, skipped: list[str]) -> Thinking | None:
     """The words of `content`, where a model shows them, else those of the summary, and the proof."""
+    for part in (*listed(item.get("content")), *listed(item.get("summary"))):
+        note_strange(part, skipped)
     told, summary = words(item.get("content")), words(item.get("summary"))
     text = "".join(told) or GAP.join(summary)
     seal = seal_of(item, plain=bool(told))

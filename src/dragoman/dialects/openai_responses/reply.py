@@ -87,7 +87,10 @@ def failed(body: Object) -> GatewayError | None:
 
 def end_reason(body: Object, said: frozenset[type[Part]], skipped: list[str]) -> Reason:
     """Why an answer with parts of the kinds `said` ended.  A reason nobody knows is noted in `skipped`."""
-    why = inner(body, "incomplete_details").get("reason")
+    details = inner(body, "incomplete_details")
+    for name in details.keys() - {"reason"}:
+        note(skipped, f"incomplete_details.{name}")
+    why = details.get("reason")
     if why is not None or body.get("status") == "incomplete":
         if (reason := _REASONS.get(str(why))) is None:
             note(skipped, "incomplete_details.reason")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from dragoman.conversation import Message, Object, Request, Text
+from dragoman.dialects.kindred import put, retold
 from dragoman.dialects.openai_chat.request import decode_sampling
 from dragoman.dialects.openai_responses.items import NOT_SAID, decode_items, encode_items, given_items, left_over
 from dragoman.dialects.openai_responses.settings import (
@@ -154,7 +155,12 @@ def encode_request(request: Request, losses: Losses) -> Object:
         body = laid_over(body, _own_members(request))
         for name in sorted(_left(request)):
             losses.drop(name, "what it is in is said anew")
-    elif request.cache:
+    else:
+        for place, value in retold(request).items():
+            put(body, place, value)
+        if "user" in request.extra:  # beside the other name for the same
+            body["safety_identifier"] = request.user
+    if request.cache and not own and "prompt_cache_retention" not in body:
         losses.emulate("cache", "the server keeps prompts by rules of its own")
     if request.stream:
         body["stream"] = True

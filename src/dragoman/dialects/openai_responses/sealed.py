@@ -2,7 +2,8 @@
 
 What another dialect's server sealed goes out as `dragoman.1.` and base64url of `{"o": origin, "v": value}`, with
 `"r": true` where the thinking is redacted, and `"t": text` where the client does not see it in the summary.  Long ones
-are deflated, under `dragoman.1z.`.  A summary of a conversation (`compaction` items) is `{"s": text}`.
+are deflated, under `dragoman.1z.`.  A summary of a conversation (`compaction` items) is `{"s": text}`;
+`{"p": 1}` and `{"t": text}` are thoughts that nobody has sealed.
 
 What came from elsewhere is the business of who made it: it is kept, with the `id` of its item, as a seal of this
 dialect, and only a server of this dialect sees it again.  Where our item has another id it goes out in an envelope,
@@ -29,6 +30,7 @@ UNREADABLE = "dragoman"
 MOST = 100_000
 """Clients keep these with every turn: longer ones, in characters, are not given out."""
 
+_PLAINLY: Object = {"p": 1}
 _PLAIN, _DEFLATED = PREFIX + "1.", PREFIX + "1z."
 _LONG = 512
 _MOST_TEXT = 16 * 1024 * 1024
@@ -45,10 +47,15 @@ class Opened(Struct, frozen=True):
 
 def enclose(thought: Thinking, *, shown: bool, item_id: str = "") -> str | None:
     """The `encrypted_content` of the item with this id, for a thought whose text the client can read (`shown`) or not;
-    None without a seal."""
+    None where there is nothing to it.
+
+    One that nobody has sealed has an envelope, too: servers take no reasoning back without, and so its text comes home
+    to the model that wants it, through another gateway, and where the client never saw it.
+    """
     seal = thought.seal
     if seal is None:
-        return None
+        plain = _pack(_PLAINLY if shown else {"t": thought.text}) if thought.text else ""
+        return plain if 0 < len(plain) < MOST else None
     kept = kept_members(seal)
     if kept.get("id") == item_id and isinstance(theirs := kept.get("encrypted_content"), str) and theirs:
         return theirs
@@ -67,6 +74,10 @@ def disclose(text: str, item_id: str = "") -> Opened:
         case {"o": str(origin), "v": str(value)} as said if origin and value:
             words = said.get("t")
             return Opened(Seal(origin, value), said.get("r") is True, words if isinstance(words, str) else None)
+        case {"t": str(words)} as said if said.keys() == {"t"}:
+            return Opened(text=words)
+        case said if said == _PLAINLY:
+            return Opened()
         case _:
             return Opened(Seal(UNREADABLE, text))
 

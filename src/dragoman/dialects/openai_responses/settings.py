@@ -61,8 +61,11 @@ def encode_reasoning(request: Request, losses: Losses) -> Object | None:
         effort = budget_effort(wish.budget)
     elif wish.budget is not None:
         losses.drop("reasoning.budget", "a Responses server knows an effort, but no budget")
-    asked: Object = {"effort": effort or ("medium" if wish.enabled else None)}
-    asked["summary"] = request.extra.get(SUMMARY) or ("auto" if wish.visible else None)
+    effort = effort or ("medium" if wish.enabled else None)
+    asked: Object = {"effort": effort} if effort else {}
+    # Who asks for thoughts by another API reads them; here they are told to who asks for a summary.
+    shown = wish.visible or (wish.visible is None and request.origin != NAME and "effort" in asked)
+    asked["summary"] = request.extra.get(SUMMARY) or ("auto" if shown else None)
     return {key: value for key, value in asked.items() if value is not None} or None
 
 

@@ -36,6 +36,7 @@ from dragoman.dialects.openai_responses.output import (
     item_rest,
     kind_of,
     listed,
+    note_strange,
     seal_of,
     words,
 )
@@ -311,6 +312,8 @@ class Spoken:
 
     def _finish_thought(self, item: Item, whole: Object) -> None:
         item.head = {**item.head, **whole} if not item.told else item.head
+        for part in (*listed(whole.get("content")), *listed(whole.get("summary"))):
+            note_strange(part, self._skipped)
         channel = next(iter(item.told), ("content" if words(whole.get("content")) else "summary", 0))[0]
         gap = GAP if channel == "summary" else ""
         told, place = (

@@ -73,7 +73,13 @@ TIERS: Mapping[str, str] = MappingProxyType(
 """How a call was served, in this wire's words."""
 
 SAYS = Says(
-    origins=frozenset({NAME}), tiers=TIERS, stop_sequence=False, logprobs=(Text,), unsaid=(Media,), mute=("pause",)
+    origins=frozenset({NAME}),
+    tiers=TIERS,
+    stop_sequence=False,
+    plain_tokens=True,
+    mute=("pause",),
+    logprobs=(Text,),
+    unsaid=(Media,),
 )
 
 CODES: Mapping[Kind, str] = MappingProxyType(

@@ -1,0 +1,1 @@
+"""What it takes to run the gateway somewhere: images, units, and what the packages in it are."""

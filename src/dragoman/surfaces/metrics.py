@@ -1,0 +1,224 @@
+"""`/metrics`: what was counted, for Prometheus.  Of all workers, whichever is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from starlette.routing import BaseRoute, Route
+
+from dragoman.dialects import ollama
+from dragoman.errors import GatewayError
+from dragoman.relay.relay import Relay
+from dragoman.surfaces.exchange import Endpoint, Exchange
+from dragoman.surfaces.guard import METRICS_PATH
+from dragoman.telemetry.families import Family, Histogram, Labels, counter, gauge, snapshot
+from dragoman.telemetry.lag import measure_lag
+from dragoman.telemetry.metrics import DURATIONS, FIRSTS, GAPS, LAGS, Metrics, Spread
+from dragoman.telemetry.peers import Peers
+from dragoman.telemetry.process import process_families
+from dragoman.telemetry.tracing import Tracer, make_tracer
+
+_MODEL = ("upstream", "model")
+_STATES = ("closed", "open", "half-open")
+
+
+class MetricsSurface:
+    """The route, and what is behind it.  `peers` is the directory that the workers share, "" where there is one."""
+
+    def __init__(self, relay: Relay, peers: str = "") -> None:
+        self._relay = relay
+        self.peers = Peers(peers, self.families) if peers else None
+        self.tracer: Tracer | None = None
+
+    def routes(self) -> list[BaseRoute]:
+        return [Route(METRICS_PATH, Endpoint(ollama, self.scrape), methods=["GET"])]
+
+    def families(self) -> list[Family]:
+        """Everything this worker shows."""
+        return [*request_families(self._relay.metrics), *relay_families(self._relay), *process_families()]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """What lives as long as the process: the lag is measured, the other workers answered, spans sent."""
+        self.tracer = make_tracer(self._relay.settings.traces)
+        measuring = asyncio.create_task(measure_lag(self._relay.metrics))
+        try:
+            if self.peers is not None:
+                await self.peers.start()
+            yield
+        finally:
+            measuring.cancel()
+            if self.peers is not None:
+                await self.peers.close()
+            if self.tracer is not None:
+                await asyncio.to_thread(self.tracer.close)
+
+    async def scrape(self, exchange: Exchange) -> None:
+        """The text of it.  It is put together in a thread: calls go on meanwhile."""
+        if self._relay.settings.metrics == "off":
+            raise GatewayError("not_found", "this gateway shows no metrics (DRAGOMAN_METRICS)")
+        shown = [snapshot(self.families())] if self.peers is None else await self.peers.gathered()
+        data, content_type = await asyncio.to_thread(_exposed, shown, exchange.header(b"accept"))
+        await exchange.reply_bytes(data, content_type)
+
+
+def _exposed(snapshots: Sequence[bytes], accept: str) -> tuple[bytes, bytes]:
+    """In the thread: what is imported here takes a while the first time."""
+    from dragoman.telemetry.exposition import exposed  # noqa: PLC0415
+
+    return exposed(snapshots, accept)
+
+
+def request_families(metrics: Metrics) -> Iterator[Family]:
+    """What happened between clients and us."""
+    yield gauge(
+        "dragoman_build_info",
+        "Always 1; its labels say what runs.",
+        ("version", "python"),
+        {(version("dragoman"), platform.python_version()): 1},
+        "max",
+    )
+    yield gauge("dragoman_workers", "Processes that serve.", (), {(): 1})
+    yield counter(
+        "dragoman_requests_total",
+        "HTTP requests that ended, by the class of their status; none: the client left before there was one.",
+        ("dialect", "endpoint", *_MODEL, "status"),
+        metrics.requests,
+    )
+    yield _spreads(
+        "dragoman_request_duration_seconds",
+        "From the head of a request to the end of its answer.",
+        ("dialect", "endpoint"),
+        DURATIONS,
+        metrics.durations,
+    )
+    yield gauge("dragoman_requests_running", "Requests under way.", (), {(): metrics.running})
+    yield gauge("dragoman_streams_running", "Streamed answers under way.", (), {(): metrics.streams})
+    yield counter("dragoman_errors_total", "Errors that clients were told.", ("dialect", "kind"), metrics.errors)
+    yield counter(
+        "dragoman_calls_total",
+        "Calls of models that ended, by what came of them: ok, left (the client), refused (by a server whose answer "
+        "was passed through), or a kind of error.",
+        ("dialect", *_MODEL, "outcome"),
+        metrics.calls,
+    )
+    yield _spreads(
+        "dragoman_call_duration_seconds", "From a call's start to its end.", _MODEL, DURATIONS, metrics.call_durations
+    )
+    yield _spreads(
+        "dragoman_time_to_first_token_seconds",
+        "From a call's start to the first part of its answer.",
+        _MODEL,
+        FIRSTS,
+        metrics.firsts,
+    )
+    yield _spreads(
+        "dragoman_token_gap_seconds",
+        "Between two pieces of a streamed answer, as they were written to the client.",
+        _MODEL,
+        GAPS,
+        metrics.gaps,
+    )
+    yield counter(
+        "dragoman_losses_total",
+        "Members of requests that were dropped or emulated for a model that does not take them.",
+        ("dialect", "kind", "member"),
+        metrics.losses,
+    )
+    yield _spreads(
+        "dragoman_event_loop_lag_seconds",
+        "How late a timer fired that was set each half second.",
+        (),
+        LAGS,
+        {(): metrics.lag},
+    )
+
+
+def relay_families(relay: Relay) -> Iterator[Family]:
+    """What happened between us and the servers behind us, and what they are like now."""
+    tally, servers, recall = relay.tally, relay.servers, relay.carrier.recall
+    counts = tally.counts()
+    yield counter(
+        "dragoman_upstream_calls_total",
+        "Answers and failed attempts.",
+        _MODEL,
+        {who: c.calls for who, c in counts.items()},
+    )
+    yield counter(
+        "dragoman_tokens_total",
+        "Tokens as the servers counted them; input has all of the prompt, cached or not, output all of the answer, "
+        "reasoning included.",
+        (*_MODEL, "type"),
+        {
+            (*who, type): tokens
+            for who, c in counts.items()
+            for type, tokens in (
+                ("input", c.input),
+                ("output", c.output),
+                ("cache_read", c.cache_read),
+                ("cache_write", c.cache_write),
+                ("reasoning", c.thinking),
+            )
+        },
+    )
+    yield counter(
+        "dragoman_cost_dollars_total",
+        "US dollars, of the calls whose price is known.",
+        _MODEL,
+        {who: c.cost for who, c in counts.items()},
+    )
+    yield counter(
+        "dragoman_upstream_errors_total", "Attempts that failed, by kind.", ("upstream", "kind"), tally.failures
+    )
+    yield counter(
+        "dragoman_retries_total",
+        "Calls sent once more, by the failure before.",
+        ("kind",),
+        {(kind,): count for kind, count in tally.retries.items()},
+    )
+    yield counter(
+        "dragoman_failovers_total",
+        "Calls that another model took over, by the server that lost them.",
+        ("upstream", "reason"),
+        tally.moves,
+    )
+    yield gauge(
+        "dragoman_upstream_running",
+        "Calls that have a place at the server.",
+        ("upstream",),
+        {(name,): server.gate.inside for name, server in servers.items()},
+    )
+    yield gauge(
+        "dragoman_upstream_queue",
+        "Calls that wait for one.",
+        ("upstream",),
+        {(name,): server.gate.waiting for name, server in servers.items()},
+    )
+    yield gauge(
+        "dragoman_breaker_state",
+        "How many workers have the server's circuit breaker in this state.",
+        ("upstream", "state"),
+        {(name, state): server.breaker.state == state for name, server in servers.items() for state in _STATES},
+    )
+    yield counter(
+        "dragoman_recall_total",
+        "Turns whose sealed thinking was looked for, because their client could not send it.",
+        ("result",),
+        {("hit",): recall.hits, ("miss",): recall.misses},
+    )
+    yield counter(
+        "dragoman_store_errors_total",
+        "Failures of what is stored: shared between gateways, or durable.",
+        ("store",),
+        {("shared",): recall.failures, ("durable",): relay.durable.failures},
+    )
+
+
+def _spreads(name: str, help: str, labels: Labels, bounds: Sequence[int], spreads: Mapping[Labels, Spread]) -> Family:
+    """Nanoseconds as seconds."""
+    shown = {labels: Histogram(list(each.counts), each.total / 1e9) for labels, each in spreads.items()}
+    return Family(name, "histogram", help, labels, bounds=tuple(bound / 1e9 for bound in bounds), histograms=shown)

@@ -1,0 +1,199 @@
+"""A program that uses the official OpenAI SDK for the Responses API, and keeps its conversation itself."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+import openai
+from openai.types.responses import Response
+
+from dragoman.conversation import Media, Message, Part, Text
+from tests.matrix.neutral import Answer, Ask, Call, Failure, Object, Results, Turn, decoded
+
+_PATIENCE = 20.0
+_EFFORTS = {True: "medium", False: "none"}
+_CHOICES = {"any": "required", "auto": "auto", "none": "none"}
+_LAST = ("response.completed", "response.incomplete", "response.failed")
+
+
+class Responses:
+    """`client.responses`."""
+
+    name = "openai responses"
+    can = frozenset(
+        {
+            *("turns", "developer", "tools", "choice", "single", "images", "documents", "result images", "think"),
+            *("levels", "thoughts", "schema", "json", "parse", "refusal"),
+        }
+    )
+    errors: tuple[type[Exception], ...] = (openai.OpenAIError,)
+    finishes: Mapping[str, str] = {
+        "stop": "completed",
+        "length": "max_output_tokens",
+        "context": "max_output_tokens",
+        "tools": "completed",
+        "stop_sequence": "completed",
+        "refusal": "completed",
+    }
+
+    def __init__(self, url: str, key: str = "any") -> None:
+        self._headers: Mapping[str, str] = {}
+        http = openai.DefaultHttpxClient(verify=False, event_hooks={"response": [self._note]})
+        options: Any = {"base_url": f"{url}/v1", "api_key": key, "max_retries": 0, "timeout": _PATIENCE}
+        self._client = openai.OpenAI(**options, http_client=http)
+
+    def _note(self, response: Any) -> None:
+        self._headers = response.headers
+
+    def close(self) -> None:
+        self._client.close()
+
+    # --- asking ------------------------------------------------------------------------------------
+
+    def ask(self, model: str, ask: Ask, *, streamed: bool) -> Answer:
+        body = _body(model, ask)
+        responses: Any = self._client.responses
+        if ask.parse is not None:
+            return self._parsed(body, ask.parse, streamed=streamed)
+        if not streamed:
+            return self._told(responses.create(**body), 1)
+        with responses.create(**body, stream=True) as stream:
+            events = list(stream)
+        return self._told(_summed(events), sum(event.type == "response.output_text.delta" for event in events))
+
+    def _parsed(self, body: Object, kind: type[Any], *, streamed: bool) -> Answer:
+        """The SDK's own way to have an answer in the shape of a class."""
+        responses: Any = self._client.responses
+        if not streamed:
+            response = responses.parse(**body, text_format=kind)
+        else:
+            with responses.stream(**body, text_format=kind) as stream:
+                response = stream.until_done().get_final_response()
+        answer = self._told(response, 1)
+        answer.parsed = response.output_parsed
+        return answer
+
+    def leave(self, model: str, ask: Ask, *, streamed: bool, seconds: float) -> None:
+        body = _body(model, ask)
+        client: Any = self._client.with_options(timeout=_PATIENCE if streamed else seconds)
+        with contextlib.suppress(openai.APITimeoutError):
+            answer = client.responses.create(**body, stream=streamed)
+            next(iter(answer))
+            answer.close()
+
+    # --- reading -----------------------------------------------------------------------------------
+
+    def _told(self, response: Response, pieces: int) -> Answer:
+        assert response.error is None
+        assert response.usage is not None
+        answer = Answer(pieces=pieces, headers=self._headers, turn=_sent_back(response))
+        answer.finish = (response.incomplete_details and response.incomplete_details.reason) or response.status or ""
+        assert (response.status == "incomplete") == (response.incomplete_details is not None)
+        answer.prompt, answer.output = response.usage.input_tokens, response.usage.output_tokens
+        assert response.usage.total_tokens == answer.prompt + answer.output
+        for item in response.output:
+            match item.type:
+                case "message":
+                    answer.text += "".join(part.text for part in item.content if part.type == "output_text")
+                    answer.refusal += "".join(part.refusal for part in item.content if part.type == "refusal")
+                case "reasoning":
+                    answer.thinking += "".join(part.text for part in item.summary)
+                    answer.seals += [item.encrypted_content] if item.encrypted_content else []
+                case "function_call":
+                    answer.calls.append(Call(item.name, decoded(item.arguments), item.call_id))
+                case kind:
+                    raise AssertionError(kind)
+        return answer
+
+    def knows(self, name: str) -> bool:
+        return hasattr(openai, name)
+
+    def failure(self, error: Exception) -> Failure:
+        status = error.status_code if isinstance(error, openai.APIStatusError) else None
+        wait = self._headers.get("retry-after")
+        return Failure(type(error).__name__, status, getattr(error, "message", str(error)), wait, self._headers)
+
+
+def _summed(events: list[Any]) -> Response:
+    """The answer of a stream, which is what its items and its deltas add up to.  One that failed is an exception."""
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert events[0].type == "response.created"
+    ending = events[-1]
+    if ending.type == "response.failed":
+        raise openai.APIError(ending.response.error.message, httpx.Request("POST", "/"), body=None)
+    if ending.type not in _LAST:
+        raise openai.OpenAIError("the stream has no end")
+    done = [event.item for event in events if event.type == "response.output_item.done"]
+    assert done == ending.response.output
+    deltas = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert deltas == ending.response.output_text
+    response: Response = ending.response
+    return response
+
+
+def _sent_back(response: Response) -> list[Object]:
+    """The items as agents send them: the thoughts whole, and what only answers have left out."""
+    return [item.to_dict() for item in response.output]
+
+
+def _body(model: str, ask: Ask) -> Object:
+    body: Object = {"model": model, "input": [item for turn in ask.turns for item in _items(turn)]}
+    body |= {"max_output_tokens": ask.limit, "store": False}
+    if ask.tools:
+        body["tools"] = [
+            {"type": "function", "name": t.name, "description": t.description, "parameters": t.schema, "strict": False}
+            for t in ask.tools
+        ]
+    if ask.choice:
+        body["tool_choice"] = _CHOICES.get(ask.choice, {"type": "function", "name": ask.choice})
+    if ask.single:
+        body["parallel_tool_calls"] = False
+    if ask.think is not None:
+        effort = ask.think if isinstance(ask.think, str) else _EFFORTS[ask.think]
+        body["reasoning"] = {"effort": effort} | ({"summary": "auto"} if ask.think else {})
+        body["include"] = ["reasoning.encrypted_content"]
+    if ask.schema is not None:
+        body["text"] = {"format": {"type": "json_schema", "name": "answer", "schema": ask.schema}}
+    if ask.json:
+        body["text"] = {"format": {"type": "json_object"}}
+    return body
+
+
+def _items(turn: Turn) -> Iterator[Object]:
+    match turn:
+        case Answer():
+            yield from turn.turn
+        case Results(items=items):
+            for item in items:
+                yield {"type": "function_call_output", "call_id": item.call.id, "output": _output(item.content)}
+        case Message(content=[Text(text=text)]):
+            yield {"role": turn.role, "content": text}
+        case Message():
+            yield {"role": turn.role, "content": [_part(part) for part in turn.content]}
+
+
+def _output(content: list[Part]) -> Any:
+    match content:
+        case []:
+            return ""
+        case [Text(text=text)]:
+            return text
+        case _:
+            return [_part(part) for part in content]
+
+
+def _part(part: Part) -> Object:
+    match part:
+        case Text():
+            return {"type": "input_text", "text": part.text}
+        case Media(kind="image"):
+            url = f"data:{part.media_type};base64,{part.data}"
+            return {"type": "input_image", "image_url": url, "detail": "auto"}
+        case Media():
+            url = f"data:{part.media_type};base64,{part.data}"
+            return {"type": "input_file", "filename": part.name, "file_data": url}
+        case _:
+            raise AssertionError(part)
