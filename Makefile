@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 # Older majors that programs still use, each installed beside the current one.
 OLD_SDKS := openai-2 anthropic-0.40 anthropic-0.75
+# The files of tests are shared out among so many processes, in their order.
+JOBS   ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run run-local test check format docs bench bench-peers lock sbom audit clean
@@ -19,11 +22,11 @@ run-local: $(VENV)/.run ## The same on port 8000 with the Ollama of this machine
 	@$(BIN)/dragoman serve --preset local
 
 test: check ## Set up, then lint, types and every test
-	DRAGOMAN_EXPECT_OPENAI=3 DRAGOMAN_EXPECT_ANTHROPIC=2 $(BIN)/python -m pytest
-	DRAGOMAN_EXPECT_OPENAI=2 PYTHONPATH=.sdks/openai-2 $(BIN)/python -m pytest \
+	DRAGOMAN_EXPECT_OPENAI=3 DRAGOMAN_EXPECT_ANTHROPIC=2 $(PYTEST)
+	DRAGOMAN_EXPECT_OPENAI=2 PYTHONPATH=.sdks/openai-2 $(PYTEST) \
 	  tests/sdks/test_openai_sdk*.py tests/matrix/test_matrix_openai.py
 	for version in 0.40 0.75; do DRAGOMAN_EXPECT_ANTHROPIC=$$version PYTHONPATH=.sdks/anthropic-$$version \
-	  $(BIN)/python -m pytest tests/matrix/test_matrix_anthropic.py || exit 1; done
+	  $(PYTEST) tests/matrix/test_matrix_anthropic.py || exit 1; done
 
 check: $(VENV)/.dev ## Lint and types
 	$(BIN)/ruff check

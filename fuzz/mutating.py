@@ -54,7 +54,7 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
 
 
 def _replaced(draw: st.DrawFn, owner: Any, key: Any, _: Any) -> None:
-    owner[key] = draw(ANY)
+    owner[key] = copy.deepcopy(draw(ANY))  # what is drawn may be spoiled in its turn
 
 
 def _deleted(draw: st.DrawFn, owner: Any, key: Any, _: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -12,6 +13,19 @@ from dragoman.simulator import Simulator
 from tests.running import Gateway, run_with_simulator
 
 GatewayMaker = Callable[..., Gateway]
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays: the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_open() -> Iterator[None]:
+    """What the tests of a file leave open (a socket, a task, a file) is held against this file, not a later one."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 
 from dragoman.config import Secret, Settings, Upstream
 from dragoman.simulator import Simulator
-from dragoman.simulator.server import run_in_thread
+from dragoman.simulator.server import hang_up, run_in_thread
 from dragoman.surfaces.server import make_server
 
 _PATIENCE = 10.0
@@ -58,6 +58,9 @@ def run_gateway(settings: Settings) -> Iterator[Gateway]:
         except asyncio.CancelledError:  # whoever asked it to end would wait for it to look up, and for its good manners
             for door in server.servers:
                 door.close()
+            await hang_up(server.server_state)
+            if server.started:
+                await server.lifespan.shutdown()
         finally:
             listener.close()
 

@@ -226,6 +226,7 @@ def test_what_a_start_imports() -> None:
     dependencies = {"PIL", "click", "httptools", "jsonschema_rs", "msgspec", "pypdfium2", "rich", "starlette"}
     dependencies |= {"uvicorn", "uvloop"}
     names = {found.imported.split(".")[0] for found in IMPORTS} - set(sys.stdlib_module_names) - {"dragoman"}
+    dependencies |= {"backports", "compression"}  # zstd, where it is
     assert names <= dependencies | {"opentelemetry", "prometheus_client", "redis", "sqlalchemy"}
     assert {found.importer for found in IMPORTS if found.imported.split(".")[0] == "redis"} == {"dragoman.store.redis"}
     optional = [found for found in IMPORTS if found.imported == "dragoman.store.redis"]

@@ -17,6 +17,7 @@ GONE = "…"
 
 # A value that is shorter is a word ("ollama", "any") that stands in many a sentence, and keeps nobody out.
 _SHORTEST = 8
+_LEAST = min(_SHORTEST, len("://u:p@"))
 # From this length on, a half of a value is looked for too: messages are cut.
 _HALVED = 24
 _LONGEST_TOKEN = 256
@@ -86,6 +87,8 @@ class Redactor:
 
     def hide(self, text: str) -> str:
         """`text` without secrets.  The same text, if there is none in it."""
+        if len(text) < _LEAST:
+            return text
         for form in self._forms:
             if form in text:
                 text = text.replace(form, GONE)

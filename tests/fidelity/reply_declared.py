@@ -47,7 +47,12 @@ DECLARED: tuple[Declared, ...] = (
     Declared("anthropic", r"content_block_(start|delta|stop)\.index", _INDEX),
     Declared("anthropic", rf"{_EVENT}stop_reason=end_turn", "an ordinary end; it is the other words that change it"),
     Declared("anthropic", rf"{_EVENT}stop_reason=stop_sequence", "an ordinary end; the sequence is told", OTHERS),
-    Declared("anthropic", rf"{_EVENT}stop_reason=tool_use", "the calls say it", ("openai_completions", "openai_responses", *OLLAMA)),
+    Declared(
+        "anthropic",
+        rf"{_EVENT}stop_reason=tool_use",
+        "the calls say it",
+        ("openai_completions", "openai_responses", *OLLAMA),
+    ),
     Declared("anthropic", r".*service_tier=standard", "the usual tier is what no word means"),
     Declared("anthropic", r".*usage\.speed=standard", "the usual speed is what no word means", OTHERS),
     Declared(
@@ -85,9 +90,13 @@ DECLARED: tuple[Declared, ...] = (
     Declared("openai_responses", rf"{_RESPONSE}({_ECHO})(=.*)?", "what the request said; the client reads its own"),
     Declared("openai_responses", rf"{_RESPONSE}service_tier=(auto|default)", "the usual tier is what no word means"),
     Declared("openai_responses", rf"{_RESPONSE}usage\.total_tokens", "the sum of two counts that are told"),
-    Declared("openai_responses", rf"{_RESPONSE}usage\.\w+_details\.(cached|cache_write|reasoning)_tokens", _INSIDE, OLLAMA),
+    Declared(
+        "openai_responses", rf"{_RESPONSE}usage\.\w+_details\.(cached|cache_write|reasoning)_tokens", _INSIDE, OLLAMA
+    ),
     Declared("openai_responses", r"status=completed", "an ordinary end"),
-    Declared("openai_responses", r".*\[reasoning\]\.encrypted_content", "the gateway keeps it for the next turn", OLLAMA),
+    Declared(
+        "openai_responses", r".*\[reasoning\]\.encrypted_content", "the gateway keeps it for the next turn", OLLAMA
+    ),
     Declared("openai_responses", r".*logprobs\[\]\..*bytes\[\]", "the token's text says it", ("openai_completions",)),
     Declared("openai_responses", r"(.*\.)?output\[\w+\]\.status=(in_progress|completed|incomplete)", _FINISHED),
     Declared("openai_responses", r"response\.output_item\.\w+\.item\[\w+\]\.(id|status=\w+)", _FINISHED),
@@ -97,7 +106,11 @@ DECLARED: tuple[Declared, ...] = (
     Declared("openai_responses", r"response\.created\.response\.(incomplete_details|usage).*", "known at the end only"),
     Declared("openai_responses", r".*\.(sequence_number|item_id|\w+_index)", _INDEX),
     Declared("openai_responses", rf"response\.({_SAID_AGAIN})\..*", "the end of its item says it again"),
-    Declared("openai_responses", r"response\.content_part\.\w+\.part\[reasoning_text\].*", "the end of its item says it again"),
+    Declared(
+        "openai_responses",
+        r"response\.content_part\.\w+\.part\[reasoning_text\].*",
+        "the end of its item says it again",
+    ),
     Declared("ollama", r"model", _MODEL),
     Declared("ollama", r"created_at|(total|load|prompt_eval|eval)_duration", _TIMED),
     Declared("ollama", r"done", "an answer that is not done is an error"),

@@ -15,7 +15,16 @@ UNFINISHED = re.compile(r"^(response\.\w+\.response\.)?(error\b|status=(failed|c
 """An answer with these is an error, or no answer yet."""
 
 # What a response repeats of its request is told by its name: what is inside is the client's own.
-_ECHOED = ("access_programs", "instructions", "tools", "tool_choice", "text", "prompt", "reasoning", "prompt_cache_options")
+_ECHOED = (
+    "access_programs",
+    "instructions",
+    "tools",
+    "tool_choice",
+    "text",
+    "prompt",
+    "reasoning",
+    "prompt_cache_options",
+)
 _PLAIN = Field(False, (Leaf("object"),))
 
 
@@ -143,7 +152,7 @@ def stream(kind: str, event: Object, at: str) -> bytes:
     told_last = event if kind == ending else {}
     out.append(told_last | {"type": ending, "response": last | {"output": items}})
     frames = [{"sequence_number": number} | frame for number, frame in enumerate(out)]
-    return b"".join(b"event: %b\ndata: %b\n\n" % (f["type"].encode(), msgspec.json.encode(f)) for f in frames)
+    return b"".join(b"event: %b\ndata: %b\n\n" % (str(f["type"]).encode(), msgspec.json.encode(f)) for f in frames)
 
 
 def _score(tokens: list[Object] | None) -> None:
@@ -225,8 +234,8 @@ def _one(
 ) -> tuple[list[Object], list[Object]]:
     """An item and its events: how it begins, what is told in between, and how it ends."""
     begun = {name: _EMPTY.get(name, value) for name, value in item.items() if name != "encrypted_content"}
-    added = {"type": "response.output_item.added", "output_index": index, "item": begun | {"status": "in_progress"}}
-    done = {"type": "response.output_item.done", "output_index": index, "item": item}
+    added: Object = {"type": "response.output_item.added", "output_index": index, "item": begun | {"status": "in_progress"}}
+    done: Object = {"type": "response.output_item.done", "output_index": index, "item": item}
     if around is not None:
         around = {name: value for name, value in around.items() if name != "output_index" or value}
         if around["type"] == "response.output_item.added":

@@ -10,7 +10,9 @@ from tests.fidelity.reply_probing import CLIENTS, verdicts
 
 _COLUMNS = ("anthropic", "openai_chat", "openai_completions", "openai_responses", "ollama", "ollama_generate")
 _HEADINGS = ("in", "members", "Anthropic", "OpenAI chat", "completions", "Responses", "Ollama chat", "generate", "why")
-_GROUP = re.compile(r"((?:content|output)\[\w*\]|choices\[\]\.(?:message\[assistant\]|logprobs)|[a-z_]+(?=[.\[]))\.?(.*)")
+_GROUP = re.compile(
+    r"((?:content|output)\[\w*\]|choices\[\]\.(?:message\[assistant\]|logprobs)|[a-z_]+(?=[.\[]))\.?(.*)"
+)
 
 Fates = tuple[str, ...]
 

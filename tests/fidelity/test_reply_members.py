@@ -60,7 +60,9 @@ def test_the_samples_reach_into_every_corner() -> None:
     assert f"choices[].logprobs.content[].top_logprobs[].{NOVEL}" in chunks
     assert {"message.thinking", "logprobs[].top_logprobs[].logprob"} <= {a.path for a in streams("ollama")}
     assert len(ITEM_EVENTS) > 45
-    assert f"output[web_search_call].action[search].{NOVEL}" in {a.path for a in answers("openai_responses", later=True)}
+    assert f"output[web_search_call].action[search].{NOVEL}" in {
+        a.path for a in answers("openai_responses", later=True)
+    }
 
 
 @pytest.mark.parametrize("client", CLIENTS)

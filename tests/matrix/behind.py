@@ -290,7 +290,9 @@ SERVERS: Sequence[Behind] = (
         dialect="anthropic",
         paths=("/v1/messages",),
         models={"": "claude-haiku-4-5-20251001", "thinks": "claude-haiku-4-5-20251001", "levels": "claude-opus-5"},
-        can=frozenset({"stop", "choice", "failed", "refusal", "stop_sequence", "documents", "result images", "thoughts"}),
+        can=frozenset(
+            {"stop", "choice", "failed", "refusal", "stop_sequence", "documents", "result images", "thoughts"}
+        ),
         read=read_anthropic,
         spent=spent_anthropic,
         scenarios=_scenarios(f'error status=400 message="{_LONG_A}"'),

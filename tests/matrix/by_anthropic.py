@@ -14,7 +14,7 @@ from tests.matrix.neutral import Answer, Ask, Call, Failure, Object, Result, Res
 _PATIENCE = 20.0
 _ALWAYS = frozenset(
     {
-        *("turns", "tools", "choice", "single", "failed", "images", "documents", "result images"),
+        *("turns", "tools", "choice", "single", "failed", "images", "documents", "result images", "stop"),
         *("schema", "stop_sequence", "levels"),
     }
 )

@@ -20,7 +20,10 @@ class Chat:
 
     name = "ollama chat"
     can = frozenset(
-        {"turns", "developer", "tools", "images", "result images", "think", "levels", "thoughts", "schema", "json"}
+        {
+            *("turns", "developer", "tools", "images", "result images", "think", "levels", "thoughts", "schema"),
+            *("json", "stop"),
+        }
     )
     errors: tuple[type[Exception], ...] = (ollama.ResponseError, httpx.HTTPError)
     finishes: Mapping[str, str] = {
@@ -113,7 +116,7 @@ class Generate(Chat):
     """`Client.generate`: one prompt, and no tools."""
 
     name = "ollama generate"
-    can = frozenset({"images", "think", "levels", "schema", "json"})
+    can = frozenset({"images", "think", "levels", "schema", "json", "stop"})
 
     def _call(self, client: Any, body: Object, *, streamed: bool) -> Any:
         return client.generate(**body, stream=streamed)

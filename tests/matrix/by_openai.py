@@ -25,7 +25,7 @@ class Chat:
     can = frozenset(
         {
             *("turns", "developer", "tools", "choice", "single", "images", "documents", "think", "levels", "thoughts"),
-            *("schema", "json", "parse", "stop_sequence", "refusal"),
+            *("schema", "json", "parse", "stop", "stop_sequence", "refusal"),
         }
     )
     errors: tuple[type[Exception], ...] = (openai.OpenAIError,)

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import httpx
 import openai
 from openai.types.responses import Response
 
@@ -87,7 +86,8 @@ class Responses:
     # --- reading -----------------------------------------------------------------------------------
 
     def _told(self, response: Response, pieces: int) -> Answer:
-        assert response.error is None
+        if response.error is not None:
+            raise openai.OpenAIError(response.error.message)
         assert response.usage is not None
         answer = Answer(pieces=pieces, headers=self._headers, turn=_sent_back(response))
         answer.finish = (response.incomplete_details and response.incomplete_details.reason) or response.status or ""
@@ -123,7 +123,8 @@ def _summed(events: list[Any]) -> Response:
     assert events[0].type == "response.created"
     ending = events[-1]
     if ending.type == "response.failed":
-        raise openai.APIError(ending.response.error.message, httpx.Request("POST", "/"), body=None)
+        failed: Response = ending.response
+        return failed
     if ending.type not in _LAST:
         raise openai.OpenAIError("the stream has no end")
     done = [event.item for event in events if event.type == "response.output_item.done"]

@@ -42,8 +42,9 @@ TOO_LONG = [
 
 
 @each_dialect
-@pytest.mark.parametrize(("query", "lines", "status", "named"), TOO_LONG, ids=range(len(TOO_LONG)))
-def test_heads_have_an_end(gateway: Gateway, dialect: str, query: str, lines: str, status: int, named: str) -> None:
+@pytest.mark.parametrize("case", TOO_LONG, ids=range(len(TOO_LONG)))
+def test_heads_have_an_end(gateway: Gateway, dialect: str, case: tuple[str, str, int, str]) -> None:
+    query, lines, status, named = case
     data = f"POST {PATHS[dialect]}{query} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n{lines}\r\n".encode()
     answer = sent(gateway.url, data)
     assert answer.status == status

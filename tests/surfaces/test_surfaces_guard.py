@@ -329,10 +329,10 @@ def test_a_bomb_is_not_unpacked(packing: Callable[[bytes], bytes]) -> None:
     [
         ({"content-encoding": "gzip"}, b"not packed"),
         ({"content-encoding": "deflate"}, b"not packed"),
-        ({"content-encoding": "gzip"}, gzip.compress(b'{"model":"claude"}')[:-12]),
+        ({"content-encoding": "gzip"}, gzip.compress(b'{"model":"claude"}', mtime=0)[:-12]),
         ({"content-encoding": "br"}, b"whatever"),
         ({"content-encoding": "gzip, gzip"}, b"whatever"),
-        ({"content-encoding": "gzip"}, gzip.compress(b"")),
+        ({"content-encoding": "gzip"}, gzip.compress(b"", mtime=0)),
     ],
     ids=str,
 )
@@ -340,7 +340,7 @@ def test_a_body_that_cannot_be_unpacked_is_a_bad_request(
     small: Gateway, http: httpx.Client, surface: Surface, headers: dict[str, str], data: bytes
 ) -> None:
     answer = http.post(small.url + surface.path, content=data, headers=headers)
-    assert answer.status_code == 400
+    assert answer.status_code == (415 if data == b"whatever" else 400)
     assert surface.error_text(answer.json())
 
 

@@ -129,7 +129,9 @@ def key(name: str, file: Path | None) -> None:
 
 @app.command()
 @click.argument("url", default="http://localhost:11434")
-@click.option("--key", metavar="KEY", help="Key of the gateway, if it asks for one; others see it in the list of processes.")
+@click.option(
+    "--key", metavar="KEY", help="Key of the gateway, if it asks for one; others see it in the list of processes."
+)
 @click.option("--key-file", type=_FILE, metavar="FILE", help="File that holds the key.")
 @click.option("--model", metavar="NAME", help="Model to call; otherwise one that it lists.")
 @click.option("--timeout", type=click.FloatRange(1), default=300, metavar="S", help="Longest silence, in seconds.")

@@ -74,7 +74,7 @@ def run(
         problems += filter(None, [read_text(SECRET, key, "--key")[1]])
     elif key_file is not None:
         secret = SecretFiles(problems, lambda text: complain(f"warning: {text}", "warn")).key(key_file, "--key-file")
-        key = secret and secret.reveal()
+        key = secret.reveal() if secret else None
     if problems:
         complain("\n".join(problems))
         return 2

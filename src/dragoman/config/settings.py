@@ -187,7 +187,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     and `response_space` the bytes of a file above which the oldest go.
     `metrics`: `/metrics` is served as every path is, without asking for a key ("open"), or not at all; `traces` is the
     OTLP/HTTP receiver of spans ("": there is none).
-    `manage_models`: clients may fetch, make and remove models on the Ollama servers.
+    `manage_models`: clients may fetch, make and remove models on the Ollama servers, from the hosts in `registries`
+    and no others.
     `api_keys` are what clients must send one of.  Without them this machine and private networks are served, and with
     `allow_public` everybody.  `open_discovery`: the lists of models need no key.  `trusted_proxies` (addresses,
     networks) are believed when they say for whom they call.  `allowed_hosts` are names, or patterns of names, by which
@@ -244,6 +245,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     response_ttl: float = 30 * 86400.0
     response_space: int = 8 * 1024**3
     manage_models: bool = False
+    registries: tuple[str, ...] = ("registry.ollama.ai", "ollama.com", "hf.co", "huggingface.co")
     workers: int = 1
     drain_delay: float = 0.0
 

@@ -260,6 +260,12 @@ ROWS: tuple[Row, ...] = (
         kinds.FLAG,
         "let clients pull, push, copy and delete models on the Ollama servers, and create them from files",
     ),
+    Row(
+        "registries",
+        ("DRAGOMAN_REGISTRIES",),
+        kinds.TEXTS,
+        "hosts that clients may let those servers pull models from, and push them to",
+    ),
     Row("log_format", ("DRAGOMAN_LOG_FORMAT",), kinds.one_of("console", "json"), "how log lines look"),
     Row("log_calls", ("DRAGOMAN_LOG_CALLS",), kinds.FLAG, "one line in the log for each call: tokens, cost, times"),
     Row(
@@ -374,5 +380,7 @@ def default_of(row: Row) -> str:
             return f"{value:g}"
         case () | None:
             return ""
+        case tuple():
+            return ",".join(value)
         case _:
             return str(value)

@@ -17,6 +17,7 @@ import logging
 import re
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import NamedTuple
@@ -43,6 +44,10 @@ _KEPT_AGE = 300.0
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Web servers listen here and above 1023.  Below are mail, remote shells and the like, which a request must not reach.
 _LOW_PORTS = (80, 443)
+# And where others listen above it, who take an HTTP request for their own.  https://fetch.spec.whatwg.org/#port-blocking
+_OTHERS = frozenset(
+    (1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, *range(6665, 6670), 6679, 6697, 10080)
+)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
 _SAFE_IN_TARGET = "/%:@!$&'()*+,;=~-._?[]"
 _TEXT_LABELS = ("text/plain", "text/markdown", "text/csv", "application/json")
@@ -94,7 +99,7 @@ class Fetcher:
     ) -> None:
         self._allowed: tuple[Verdict, ...] = ("public", "private") if allow_private else ("public",)
         self._deadline = deadline
-        self._resolve = resolve or _resolve
+        self._resolve = resolve or Resolver()
         self._judge = judge_address
         self._make_context = context
         self._context: ssl.SSLContext | None = None
@@ -177,9 +182,45 @@ class _Body(Whole):
         super().data(data)
 
 
-async def _resolve(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+class Resolver:
+    """The addresses of names, looked up by the system, in threads that nobody else waits for.
+
+    A name server that does not answer holds a thread for as long as the system is patient with it.  The event loop has
+    few of them, in which the names of upstreams are looked up too; here there are `most`, and then nobody is asked.
+    """
+
+    def __init__(self, most: int = 2 * _AT_ONCE) -> None:
+        self._room = most
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        """Raises `OSError` for a name without an address, or when too many names are being looked up."""
+        if not self._room:
+            raise OSError("too many names are being looked up")
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[list[str]] = loop.create_future()
+
+        def done(result: list[str] | Exception) -> None:
+            self._room += 1
+            if found.cancelled():
+                return
+            if isinstance(result, Exception):
+                found.set_exception(result)
+            else:
+                found.set_result(result)
+
+        def look() -> None:
+            result: list[str] | Exception
+            try:
+                answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                result = [str(address[0]) for *_, address in answers]
+            except (OSError, UnicodeError) as error:
+                result = error
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(done, result)
+
+        self._room -= 1
+        threading.Thread(target=look, name="dragoman-names", daemon=True).start()
+        return await found
 
 
 def _checked(url: str, at: str) -> _Place:
@@ -204,7 +245,7 @@ def _checked(url: str, at: str) -> _Place:
         raise invalid(f"{at}: the address has no plain host name in it", at)
     tls = parts.scheme == "https"
     port = (443 if tls else 80) if port is None else port
-    if port not in _LOW_PORTS and port < 1024:
+    if (port not in _LOW_PORTS and port < 1024) or port in _OTHERS:
         raise invalid(f"{at}: files are not fetched from port {port}", at)
     return _Place(host.removesuffix("."), port, tls, target, url)
 

@@ -23,6 +23,10 @@ from dragoman.relay.endpoint import Endpoint, tunnel
 # Connections that have been idle this long (seconds) are about to be closed by somebody on the way.
 _IDLE = 30.0
 _MAX_HEADER_BYTES = 256 * 1024
+# Of reads without a body once it has begun: trailers, and the ends of chunks where they come by themselves.
+_MAX_BARE = 16 * 1024 * 1024
+# What one read may become when it is unpacked.
+_MAX_GROWN = 16 * 1024 * 1024
 
 
 class Sink(Protocol):
@@ -55,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._patience = 0.0
         self._watchdog: asyncio.TimerHandle | None = None
         self._error: GatewayError | None = None
-        self._header_bytes = 0
+        self._header_bytes = self._bare = 0
         self.status = 0
         self.headers: dict[str, str] = {}
         self.idle_since = 0.0
@@ -108,7 +112,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._sink, self._error, self._complete, self._until_close = None, None, False, False
         self._early, self.headers, self.status, self.silent = [], {}, 0, True
-        self._inflate, self._header_bytes = None, 0
+        self._inflate, self._header_bytes, self._bare = None, 0, 0
         self._head = self._loop.create_future()
         self._seen = self._loop.time()
         self._arm(patience)
@@ -124,8 +128,10 @@ class Connection(asyncio.Protocol):
         if early:
             sink.data(b"".join(early))
         if self._error is not None:
+            self._sink = None
             sink.broken(self._error)
         elif self._complete:
+            self._sink = None
             sink.end()
 
     def pause(self) -> None:
@@ -172,9 +178,11 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):  # nobody asked for another protocol
-            self._break(GatewayError("upstream", "the upstream server's answer is not HTTP"))
-            self.abort()
-            return
+            if not self._complete:
+                self._break(GatewayError("upstream", "the upstream server's answer is not HTTP"))
+                self.abort()
+                return
+            self._torn = True  # the answer is whole, and there is something behind it
         if self._chunks:
             chunks = self._chunks
             data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -183,9 +191,13 @@ class Connection(asyncio.Protocol):
                 self._deliver(data)
             else:
                 self._sink.data(data)
+        elif not self._complete and self._is_flooded(len(data)):
+            return
         if self._complete and self._sink is not None and self._error is None:
             sink, self._sink = self._sink, None
             sink.end()
+        if self._torn and self._complete:
+            self.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
@@ -200,6 +212,15 @@ class Connection(asyncio.Protocol):
             self._break(GatewayError("upstream", "the connection to the upstream server broke in mid-answer"))
         else:
             self._break(_closed())
+
+    def _is_flooded(self, size: int) -> bool:
+        """Count a read with nothing of a body in it: the parser keeps a header, or a trailer, until it has its end."""
+        self._bare += size
+        if self._bare <= (_MAX_BARE if self.status else _MAX_HEADER_BYTES):
+            return False
+        self._break(GatewayError("upstream", "the upstream server's answer is not HTTP: its headers have no end"))
+        self.abort()
+        return True
 
     def _deliver(self, data: bytes) -> None:
         if self._inflate is not None:
@@ -246,6 +267,10 @@ class Connection(asyncio.Protocol):
 
     # --- httptools -------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        if self._complete:
+            raise httptools.HttpParserError("an answer that nobody asked for")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > _MAX_HEADER_BYTES:
@@ -264,7 +289,7 @@ class Connection(asyncio.Protocol):
         encoding = headers.get("content-encoding", "identity").lower()
         if self.inflates and encoding in ("gzip", "deflate"):
             wbits = zlib.MAX_WBITS | (16 if encoding == "gzip" else 0)
-            self._inflate = zlib.decompressobj(wbits=wbits).decompress
+            self._inflate = _inflating(wbits)
         if self._head is not None and not self._head.done():
             self._head.set_result(None)
 
@@ -274,6 +299,19 @@ class Connection(asyncio.Protocol):
             # Asked now: after this call the parser has forgotten.
             self._keep = self._parser.should_keep_alive()
             self._disarm()
+
+
+def _inflating(wbits: int) -> Callable[[bytes], bytes]:
+    """Unpacks what one read brought.  `zlib.error` for what is broken, and for what grows beyond measure."""
+    machine = zlib.decompressobj(wbits=wbits)
+
+    def inflate(data: bytes) -> bytes:
+        out = machine.decompress(data, _MAX_GROWN)
+        if machine.unconsumed_tail:
+            raise zlib.error
+        return out
+
+    return inflate
 
 
 class Brake:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 import uvicorn
+from uvicorn.server import ServerState
 
 from dragoman.simulator.app import Simulator
 from dragoman.simulator.books import Served
@@ -98,13 +99,20 @@ class _Server(uvicorn.Server):
             server.close()
         for sock in sockets or []:
             sock.close()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)  # now they are closed, and answers know that nobody listens
-        answers = list(self.server_state.tasks)
-        for answer in answers:
-            answer.cancel()
-        await asyncio.gather(*answers, return_exceptions=True)
+        await hang_up(self.server_state)
+
+
+async def hang_up(state: ServerState) -> None:
+    """End all connections and answers of a server that listens no more, and come back when they have ended."""
+    for _ in range(3):
+        await asyncio.sleep(0)  # whoever was let in just now is not in the books yet
+    for connection in list(state.connections):
+        connection.transport.abort()
+    await asyncio.sleep(0)  # now they are closed, and answers know that nobody listens
+    answers = list(state.tasks)
+    for answer in answers:
+        answer.cancel()
+    await asyncio.gather(*answers, return_exceptions=True)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -21,9 +21,9 @@ from dragoman.models.catalogue import Resolution
 from dragoman.models.cost import cost, plain
 from dragoman.relay.call import Answer, Call, Passage
 from dragoman.relay.stream import Stream, known_kind
-from dragoman.surfaces.exchange import ClientGoneError, Exchange, Header, status_of
+from dragoman.surfaces.exchange import ClientGoneError, Exchange, Header, ascii_list, status_of
 from dragoman.telemetry import lines
-from dragoman.telemetry.trail import CURRENT, Trail
+from dragoman.telemetry.trail import CURRENT, Trail, is_usual
 from dragoman.telemetry.visit import Visit, request_members
 
 _NONE = Usage()
@@ -50,8 +50,12 @@ class Account:
         self._trail = _set_out(exchange, call.sent.resolution.asked)
 
     def answered(self, got: Answer) -> None:
-        """The answer has begun."""
+        """The answer has begun.  One that is passed through has its server's own id of it among its headers."""
         self._answer = got
+        exchange, id = self._exchange, self._trail.request_id
+        if id and not isinstance(got, Passage) and not exchange.started and exchange.visit.calls == 1:
+            shown = id if is_usual(id) else str(ascii_list([exchange.hide(id)], 200), "ascii")
+            exchange.extra.append((b"x-dragoman-upstream-request-id", shown.encode()))
 
     def seen(self, events: list[Event]) -> None:
         """Events on their way to the client, for their times and counts."""

@@ -17,6 +17,7 @@ from dragoman.framing import sse
 from dragoman.relay.call import Passage
 from dragoman.relay.passthrough import Passing, reply_headers
 from dragoman.surfaces.exchange import JSON_TYPE, Exchange
+from dragoman.surfaces.paging import without_proof
 from dragoman.surfaces.passing import pass_on
 
 _encode = msgspec.json.Encoder().encode
@@ -28,6 +29,7 @@ Keep = Callable[[Object], Awaitable[bool]]
 _WHOLE = re.compile(rb'"type"\s*:\s*"response\.(?:created|queued|in_progress|completed|incomplete|failed|cancelled)"')
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
 _LAST = ("completed", "incomplete", "failed", "cancelled")
+_PROOF = b'"encrypted_content"'
 _WAIT = (429, 503)
 # What servers leave out, and Open Responses wants in every response.
 _ABSENT: Object = {
@@ -48,15 +50,17 @@ _ABSENT: Object = {
 
 
 class Amended:
-    """One response as it passes.  `members` are laid over it, wherever the whole of it is told.
+    """One response as it passes.  `members` are laid over it, wherever the whole of it is told; with `hides` the client
+    is not shown the proofs of its reasoning, which only the gateway asked for.
 
-    `response` is the last that was told, and `ended` whether it was the last of all.
+    `response` is the last that was told, with its proofs, and `ended` whether it was the last of all.
     """
 
-    def __init__(self, members: Mapping[str, object]) -> None:
+    def __init__(self, members: Mapping[str, object], *, hides: bool = False) -> None:
         self.response: Object | None = None
         self.ended = False
         self._members = members
+        self._hides = hides
         self._number = -1
         self._begun = b""
 
@@ -67,7 +71,7 @@ class Amended:
         self._begun = data[end:]
         if numbers := _NUMBER.findall(data[:end]):
             self._number = int(numbers[-1])
-        if not _WHOLE.search(data, 0, end):
+        if not _WHOLE.search(data, 0, end) and not (self._hides and _PROOF in data):
             return data[:end]
         return b"".join(map(self._frame, _frames(data[:end])))
 
@@ -80,37 +84,51 @@ class Amended:
         """A whole response, as the client gets it."""
         self.response = {**_ABSENT, **document, **self._members} if self._members else document
         self.ended = document.get("status") in _LAST
-        return self.response
+        return self._shown(self.response)
 
     def cut(self, error: GatewayError) -> bytes:
         """The event that ends an answer which broke off: agents know no other end than that it failed."""
         failed: Object = {"id": "", "object": "response", "output": [], "usage": None, **(self.response or {})}
         self.response = failed | {"status": "failed", "error": told_error(error)}
         self.ended = True
-        event = {"type": "response.failed", "response": self.response, "sequence_number": self._number + 1}
+        told = self._shown(self.response)
+        event = {"type": "response.failed", "response": told, "sequence_number": self._number + 1}
         return sse(_encode(event), "response.failed")
 
     def _frame(self, frame: bytes) -> bytes:
-        event = _decoded(frame) if _WHOLE.search(frame) else None
+        if not _WHOLE.search(frame):
+            return self._hidden(frame) if self._hides and _PROOF in frame else frame
+        event = _decoded(frame, "response")
         if event is None:
             return frame
         event["response"] = self.whole(event["response"])
         self.ended = str(event.get("type")).removeprefix("response.") in _LAST
         return sse(_encode(event), str(event["type"])) if self._members else frame
 
+    def _hidden(self, frame: bytes) -> bytes:
+        """An item as the client is shown it."""
+        event = _decoded(frame, "item")
+        if event is None:
+            return frame
+        event["item"] = without_proof(event["item"])
+        return sse(_encode(event), str(event["type"]))
+
+    def _shown(self, response: Object) -> Object:
+        return response | {"output": [*map(without_proof, response.get("output") or ())]} if self._hides else response
+
 
 def _frames(data: bytes) -> list[bytes]:
     return re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", data)
 
 
-def _decoded(frame: bytes) -> Object | None:
-    """The event in a frame, if it has the whole response."""
+def _decoded(frame: bytes, member: str) -> Object | None:
+    """The event in a frame, if it has an object as `member`."""
     lines = [line.removeprefix(b"data:").strip() for line in frame.splitlines() if line.startswith(b"data:")]
     try:
         event = _decode(b"\n".join(lines))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return event if isinstance(event, dict) and isinstance(event.get("response"), dict) else None
+    return event if isinstance(event, dict) and isinstance(event.get(member), dict) else None
 
 
 async def pass_on_amended(exchange: Exchange, passage: Passage, amended: Amended, keep: Keep) -> None:
@@ -128,8 +146,9 @@ async def pass_on_amended(exchange: Exchange, passage: Passage, amended: Amended
         passage.tap.feed(data)
         document = _decode(data)
         if isinstance(document, dict):
-            response = amended.whole(document)
-            data = _encode(response if await keep(response) else response | {"store": False})
+            told = amended.whole(document)
+            kept = await keep(amended.response or told)
+            data = _encode(told if kept else told | {"store": False})
         headers = [each for each in reply_headers(connection.headers.items()) if each[0] != b"content-type"]
         await exchange.relay(connection.status, [(b"content-type", JSON_TYPE), *headers], data)
 
@@ -163,7 +182,7 @@ def unkept(data: bytes) -> bytes:
 
 
 def _unkept(frame: bytes) -> bytes:
-    event = _decoded(frame) if _WHOLE.search(frame) else None
+    event = _decoded(frame, "response") if _WHOLE.search(frame) else None
     if event is None:
         return frame
     event["response"] = event["response"] | {"store": False}

@@ -74,7 +74,7 @@ class Drain:
         """Say that the process is leaving, and serve on for `delay` seconds."""
         self._draining.begun = True
         for connection in self._connections:
-            if connection.cycle is not None and not connection.cycle.response_complete:
+            if not _idle(connection) and not connection.cycle.response_started:
                 connection.cycle.keep_alive = False  # those that begin later: see `protocol`
         await self._until(lambda: False, delay)
 
@@ -83,13 +83,29 @@ class Drain:
         running = len(self._state.tasks) + self._calls.in_background
         if running:
             log.info("stopping: %d running calls have %g seconds to end", running, seconds)
-        until = asyncio.get_running_loop().time() + seconds
-        await self._until(lambda: not self._connections, min(_LINGER, seconds))
-        for connection in list(self._connections):
+        idle: dict[HttpToolsProtocol, float] = {}
+        await self._until(lambda: self._left(idle), seconds)
+        for connection in filter(_idle, list(self._connections)):
             connection.shutdown()
-        await self._until(self._done, max(until - asyncio.get_running_loop().time(), 0.0))
-        if not self._done():
+        if self._state.tasks or self._calls.in_background:
             await self._told()
+        await self._settled(lambda: not self._connections, _GRACE / 2)
+        for connection in self._connections:
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+    def _left(self, idle: dict[HttpToolsProtocol, float]) -> bool:
+        """Whether all have left.  Connections on which nothing has been asked for a while are closed.
+
+        Not sooner: whoever was not told that his connection ends may be about to use it again.
+        """
+        now = asyncio.get_running_loop().time()
+        for connection in list(self._connections):
+            if not _idle(connection):
+                idle.pop(connection, None)
+            elif now - idle.setdefault(connection, now) >= _LINGER:
+                connection.shutdown()
+        return self._done()
 
     def _done(self) -> bool:
         return not (self._connections or self._state.tasks or self._calls.in_background)
@@ -105,15 +121,11 @@ class Drain:
         self._calls.break_off(told())  # answers that have begun end as if their server had failed
         await self._calls.close_background()
         await self._settled(lambda: not state.tasks, _GRACE / 2)
-        for task in state.tasks:  # and who had none yet: see `Exchange.ended`
+        for task in state.tasks:  # and who had none yet: see `Exchange.cause`
             task.cancel()
         await self._settled(lambda: not state.tasks, _GRACE)
         for task in state.tasks:
             task.cancel()
-        await self._settled(lambda: not self._connections, _GRACE / 2)
-        for connection in self._connections:
-            connection.transport.abort()
-        await asyncio.sleep(0)
 
     async def _until(self, done: Callable[[], bool], seconds: float) -> None:
         await self._settled(lambda: done() or self._hurry(), seconds)
@@ -123,3 +135,7 @@ class Drain:
         until = loop.time() + seconds
         while not done() and loop.time() < until:  # noqa: ASYNC110  what ends here has no event for it
             await asyncio.sleep(min(_LOOK, max(until - loop.time(), 0.0)))
+
+
+def _idle(connection: HttpToolsProtocol) -> bool:
+    return connection.cycle is None or connection.cycle.response_complete

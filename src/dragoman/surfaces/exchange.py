@@ -155,6 +155,7 @@ class Exchange:
             self.extra.append((b"retry-after", b"%d" % max(round(seconds), 1)))
         elif error.retry_after is not None:
             self.extra.append((b"retry-after", b"%d" % max(round(error.retry_after), 1)))
+        self.extra = [header for header in self.extra if header[0] != b"x-dragoman-upstream-request-id"]
         if error.request_id:
             self.extra.append((b"x-dragoman-upstream-request-id", ascii_list([error.request_id], 200)))
         if error.kind in ("billing", "not_implemented", "format_unmet") or error.again == "false":

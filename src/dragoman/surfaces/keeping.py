@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, cast
 
 from dragoman.conversation import Object, Reply
@@ -14,6 +14,7 @@ from dragoman.errors import GatewayError
 from dragoman.relay.call import Call, Passage
 from dragoman.store.durable import Durable
 from dragoman.surfaces.amending import Amended, pass_on_amended, unkept
+from dragoman.surfaces.continuing import Asked
 from dragoman.surfaces.exchange import Exchange
 
 log = logging.getLogger("dragoman.surfaces")
@@ -82,14 +83,14 @@ class Memory:
 class Keeping:
     """A `calls.Keeper` for one call.  Without a `memory` nothing is kept.
 
-    `members` are what the gateway, and not the server, knows of a response that is passed on.
+    Of a response that is passed on the gateway knows more than the server does: see `Asked.members`.
     """
 
-    def __init__(self, call: Call, mark: Stamp, memory: Memory | None, members: Mapping[str, object]) -> None:
+    def __init__(self, call: Call, mark: Stamp, memory: Memory | None, asked: Asked) -> None:
         self._call = call
         self._mark = mark
         self._memory = memory
-        self._members = members
+        self._asked = asked
 
     async def whole(self, reply: Reply, document: Object) -> Object:
         """As `calls.Keeper` says."""
@@ -107,7 +108,8 @@ class Keeping:
 
     async def passed(self, exchange: Exchange, passage: Passage) -> None:
         """As `calls.Keeper` says."""
-        await pass_on_amended(exchange, passage, Amended(self._members), self._kept)
+        hides = self._memory is not None and not self._asked.wants_proofs
+        await pass_on_amended(exchange, passage, Amended(self._asked.members(self._mark.id), hides=hides), self._kept)
 
     async def _kept(self, response: Object) -> bool:
         """Whether what the client is told of it is true; else the report says what is not."""

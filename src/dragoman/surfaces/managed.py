@@ -13,6 +13,7 @@ import msgspec
 from dragoman.conversation import Object
 from dragoman.dialects import ollama
 from dragoman.dialects.ollama.failure import error_message
+from dragoman.dialects.ollama.names import parse_name
 from dragoman.errors import GatewayError, invalid
 from dragoman.relay.call import Passage
 from dragoman.relay.http1 import Connection
@@ -50,6 +51,18 @@ class Managed:
         if server is None:
             raise GatewayError("not_implemented", f"{what}: this gateway has no Ollama server to do it")
         return server
+
+    def check_host(self, name: str, member: str) -> None:
+        """Raises `GatewayError` for a model whose name makes a server turn to a host that is not among the registries.
+
+        Whoever names a host makes that server connect to it: to one in its own network, or with what it has.
+        """
+        spelled = parse_name(name)
+        if spelled is None:
+            raise invalid("invalid model name", member)
+        if spelled.host.lower() not in {host.lower() for host in self._relay.settings.registries}:
+            setting = "registries (DRAGOMAN_REGISTRIES)"
+            raise GatewayError("permission", f"{member}: '{spelled.host}' is not among the {setting} of this gateway")
 
     async def progress(
         self, exchange: Exchange, server: UpstreamServer, path: str, body: Object, *, streamed: bool

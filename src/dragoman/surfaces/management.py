@@ -82,6 +82,10 @@ class Management:
     async def _create_there(self, exchange: Exchange, body: Object, creation: Creation, base: Entry | None) -> None:
         """Where the weights are: that of files, or of a model that is to be quantized or fetched."""
         server = self._managed.need(f"creating a model with `{creation.server or 'from'}`")
+        if creation.base and base is None:
+            self._managed.check_host(creation.base, "from")
+        if body.get("remote_host"):
+            raise GatewayError("permission", "remote_host: no model is made here that another server answers for")
         there = await self._base(creation.model)
         if there is not None and (there.derived is not None or there.card.dialect != "ollama"):
             raise _taken(creation.model)
@@ -168,6 +172,8 @@ class Management:
         server = self._managed.need("pulling models") if entry is None and self._managed.allowed else None
         server = server or (self._server_of(entry) if entry else None)
         if server is not None:
+            if entry is None:
+                self._managed.check_host(name, "model")
             there = {**body, "model": entry.card.id if entry else name, "name": None}
             await self._managed.progress(exchange, server, "/api/pull", there, streamed=streamed)
             return
@@ -185,6 +191,7 @@ class Management:
             if own is None:
                 raise invalid(f"'{name}' cannot be pushed: no Ollama server has it", "model")
             server, name = own, entry.card.id
+        self._managed.check_host(name, "model")
         there = {**body, "model": name, "name": None}
         await self._managed.progress(exchange, server, "/api/push", there, streamed=body.get("stream") is not False)
 

@@ -35,6 +35,8 @@ _EXPOSED = (
     "x-dragoman-token-count",
     "x-dragoman-upstream-request-id",
     "x-dragoman-request-id",
+    "x-client-request-id",
+    "x-dragoman-request-id",
 )
 
 

@@ -59,14 +59,15 @@ def shown(value: JSON, query: Query) -> JSON:
 def _without_proofs(value: JSON) -> JSON:
     match value:
         case {"object": "response", "output": list(items)}:
-            return value | {"output": [_without_proof(item) for item in items]}
+            return value | {"output": [without_proof(item) for item in items]}
         case {"object": "list", "data": list(items)}:
-            return value | {"data": [_without_proof(item) for item in items]}
+            return value | {"data": [without_proof(item) for item in items]}
         case _:
-            return _without_proof(value)
+            return without_proof(value)
 
 
-def _without_proof(item: JSON) -> JSON:
+def without_proof(item: JSON) -> JSON:
+    """An item as it is shown to who does not ask for proofs."""
     if isinstance(item, dict) and item.get("type") == "reasoning":
         kept: Object = {name: member for name, member in item.items() if name != "encrypted_content"}
         return kept

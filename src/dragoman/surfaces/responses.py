@@ -68,7 +68,7 @@ class ResponsesSurface:
         way = through(exchange, plan, asked, "/v1/responses", self._relay.carrier.refusals)
         call = await prepare(exchange, self._relay, plan, asked.decoded, way)
         memory = self._memory(asked, owner, mark) if asked.keeps else None
-        keeper = Keeping(call, mark, memory, asked.members(mark.id))
+        keeper = Keeping(call, mark, memory, asked)
         if asked.background and memory is not None:
             running = Running(call.request, mark, memory, owner)
             await self._in_background(exchange, call, running, keeper)
@@ -95,9 +95,13 @@ class ResponsesSurface:
         await compact(exchange, self._relay, self._store)
 
     async def _upgrade(self, exchange: Exchange) -> None:
-        """Agents try a WebSocket first, and go on without one when they are told so at once."""
+        """Agents try a WebSocket first, and go on without one when they are told so at once.
+
+        https://www.rfc-editor.org/rfc/rfc9110#section-15.5.22: the answer names what is spoken here instead.
+        """
         if exchange.header(b"upgrade").lower() == "websocket":
             error = invalid("there is no WebSocket here: send POST /v1/responses with stream: true")
+            exchange.extra += [(b"upgrade", b"HTTP/1.1"), (b"connection", b"upgrade"), (b"connection", b"close")]
             await exchange.reply(openai_responses.encode_error(error), 426)
             return
         exchange.extra.append((b"allow", b"POST"))

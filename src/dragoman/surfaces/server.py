@@ -31,6 +31,7 @@ from dragoman.surfaces.supervising import Hold, Supervisor
 from dragoman.surfaces.turning import bounds_of
 from dragoman.surfaces.watchdog import watched_loop
 from dragoman.telemetry.logs import set_levels, set_up_logging
+from dragoman.telemetry.peers import shared_directory
 
 log = logging.getLogger("dragoman.server")
 
@@ -50,8 +51,10 @@ def run(
     set_up_logging(settings, redactor.hide)
     tell = started or (lambda _: None)
     if settings.workers > 1:
-        work = partial(_work, reload, redactor)
-        if code := Supervisor(settings, work, tell).run():
+        with shared_directory() as directory:
+            work = partial(_work, reload, redactor, peers=directory)
+            code = Supervisor(settings, work, tell).run()
+        if code:
             raise SystemExit(code)
         return
     server, listener = make_server(settings, tell, reload=reload, redactor=redactor)
@@ -64,6 +67,8 @@ def _work(
     settings: Settings,
     listener: socket.socket,
     hold: Hold,
+    *,
+    peers: str,
 ) -> None:
     """One worker of several.  When its parent is gone it ends as if it had been asked to."""
 
@@ -77,7 +82,8 @@ def _work(
         server.handle_exit(signal.SIGTERM, None)
 
     again = None if reload is None else lambda: hold.own(reload())
-    server, _ = make_server(hold.own(settings), serving, reload=again, listener=listener, redactor=redactor)
+    own = hold.own(settings)
+    server, _ = make_server(own, serving, reload=again, listener=listener, redactor=redactor, peers=peers)
     server.run(sockets=[listener])
 
 
@@ -90,15 +96,17 @@ def make_server(
     reload: Callable[[], Settings] | None = None,
     listener: socket.socket | None = None,
     redactor: Redactor | None = None,
+    peers: str = "",
 ) -> tuple[uvicorn.Server, socket.socket]:
     """A server and the socket it is to listen on.  Without `signals` their handling is left to the caller.
 
-    `redactor` is what keeps secrets out of the log, and learns those of settings that are read anew.
+    `redactor` is what keeps secrets out of the log, and learns those of settings that are read anew.  `peers` is a
+    directory that all workers of one gateway share: see `telemetry.peers`.
     """
     tls = server_context(settings)
     listener = listener or bind(settings.host, settings.port)
     url = url_of(listener, tls=tls is not None)
-    application = build_app(settings, today)
+    application = build_app(settings, today, peers)
     bounds = bounds_of(settings)
     config = uvicorn.Config(
         application.asgi,

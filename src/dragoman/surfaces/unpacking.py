@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from gc import get_referents
-from importlib import import_module
 from typing import Any, NamedTuple
 
 from dragoman.config import Limits
@@ -108,11 +108,14 @@ def _packing(name: str) -> _Packing:
 
 def _zstd() -> Any:
     """Python's own module, which newer ones have, or the same from the package `backports.zstd`; None without both."""
-    for name in ("compression.zstd", "backports.zstd"):
-        try:
-            return import_module(name)
-        except ImportError:
-            pass
+    with suppress(ImportError):
+        from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415
+
+        return zstd
+    with suppress(ImportError):
+        from backports import zstd  # noqa: PLC0415  an extra
+
+        return zstd
     return None
 
 

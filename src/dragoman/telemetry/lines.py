@@ -17,6 +17,7 @@ from typing import TextIO
 import msgspec
 
 from dragoman.conversation import Object
+from dragoman.telemetry.trail import is_usual
 
 log = logging.getLogger("dragoman.calls")
 _ours = logging.getLogger("dragoman")
@@ -25,7 +26,7 @@ _root = logging.getLogger()
 _encode = msgspec.json.Encoder().encode
 
 # Members whose values others chose: clients, and servers.
-_WORDED = ("request", "path", "model", "asked", "answer", "upstream_id", "dropped", "emulated", "why")
+_WORDED = ("request", "path", "model", "asked", "upstream_id", "dropped", "emulated", "why")
 # How many of them, that come again and again, are known to be harmless; and the longest of those.
 _HARMLESS = 1000
 _SHORT = 100
@@ -65,7 +66,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
         """One line, at the end of this turn of the event loop."""
         for name in _WORDED:
             if (value := members.get(name)) is not None and value not in self._harmless:
-                members[name] = self._checked(name, value)
+                members[name] = self._checked(name, str(value))
         self._held.append(self._render(members))
         if len(self._held) == 1:
             try:
@@ -77,6 +78,8 @@ class LineHandler(logging.StreamHandler[TextIO]):
 
     def _checked(self, name: str, value: str) -> str:
         """The value without secrets."""
+        if name == "upstream_id" and is_usual(value):
+            return value
         told = self._hide(value)
         often = name in ("path", "model", "asked")
         if often and told == value and len(value) <= _SHORT and len(self._harmless) < _HARMLESS:
@@ -118,19 +121,15 @@ def tell(members: Object) -> None:
 
 def words(members: Object) -> str:
     """`name=value` for people; what has spaces in it is quoted as in JSON."""
-    return " ".join([f"{name}={_word(value)}" for name, value in members.items()])
-
-
-def _word(value: object) -> str:
-    match value:
-        case str():
-            plain = value.isprintable() and " " not in value and '"' not in value and value
-            return value if plain else json.dumps(value)
-        case float():
-            text = f"{value:.9f}".rstrip("0")
-            return text + "0" if text.endswith(".") else text
-        case _:
-            return str(value)
+    told = []
+    for name, value in members.items():
+        if type(value) is str:
+            if not value or " " in value or '"' in value or not value.isprintable():
+                value = json.dumps(value)
+        elif type(value) is float and "e" in (value := repr(value)):
+            value = f"{float(value):.9f}".rstrip("0")
+        told.append(f"{name}={value}")
+    return " ".join(told)
 
 
 def as_json(document: Object) -> str:

@@ -8,12 +8,17 @@ What a killed one counted since it last wrote (`EVERY`) is lost.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 
 from dragoman.telemetry.families import Family, lasting, merge, snapshot
+
+log = logging.getLogger("dragoman.telemetry")
 
 EVERY = 5.0
 """How often (seconds) a worker writes down what it counted."""
@@ -25,6 +30,25 @@ _PATIENCE = 1.0
 _MANY = 16
 
 _SOCKET, _FILE, _DEAD = ".sock", ".counts", ".dead"
+
+
+@contextmanager
+def shared_directory() -> Iterator[str]:
+    """A directory for the workers that are begun inside, "" where none can be made: then each shows its own.
+
+    The process that made it removes it, and none of those that were forked from it."""
+    try:
+        directory = mkdtemp(prefix="dragoman-")
+    except OSError as error:
+        log.warning("each worker shows metrics of its own: there is no place for them together (%s)", error.strerror)
+        yield ""
+        return
+    maker = os.getpid()
+    try:
+        yield directory
+    finally:
+        if os.getpid() == maker:
+            rmtree(directory, ignore_errors=True)
 
 
 class Peers:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("dragoman.telemetry")
 
 # Seconds for what is left to be sent when the gateway ends.
-_FLUSH = 5.0
+_FLUSH = 3.0
 
 _PROVIDERS = {"anthropic": "anthropic", "openai_chat": "openai", "openai_responses": "openai", "ollama": "ollama"}
 """`gen_ai.provider.name` by the dialect a server speaks: it says the flavor of the telemetry, not who is paid."""

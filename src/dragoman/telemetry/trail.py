@@ -6,6 +6,7 @@ that know nothing of calls.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -18,6 +19,13 @@ _NONE: Mapping[str, str] = {}
 # Where servers say by which id they know a call: Anthropic's, and OpenAI's and others'.
 REQUEST_IDS = ("request-id", "x-request-id")
 _LONGEST = 200
+# An id as servers make them up, and no secret: one of letters and figures after its kind, or a UUID.
+_USUAL = re.compile(r"(?:req|gen|chatcmpl|resp)[_-][0-9A-Za-z_-]{8,64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def is_usual(id: str) -> bool:
+    """Whether it is like an id, so that nobody need look for secrets in it."""
+    return _USUAL.fullmatch(id) is not None
 
 
 class Trail:

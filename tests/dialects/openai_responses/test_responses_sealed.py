@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,8 +37,23 @@ def test_out_and_back(value: str, text: str, redacted: bool, shown: bool) -> Non
     assert disclose(envelope) == Opened(seal, redacted, text if text and not shown else None)
 
 
-def test_without_a_seal_there_is_nothing_to_keep() -> None:
-    assert enclose(Thinking(text="a"), shown=False) is None
+@pytest.mark.parametrize("text", ["a", "Long " * 500])
+def test_a_thought_that_nobody_sealed(text: str) -> None:
+    """A server gets it back all the same; its words are in the envelope where the client does not see them."""
+    hidden, shown = enclose(Thinking(text=text), shown=False), enclose(Thinking(text=text), shown=True)
+    assert hidden is not None
+    assert shown is not None
+    assert disclose(hidden) == Opened(text=text)
+    assert disclose(shown) == Opened()
+    assert len(shown) < 40, "what the client reads is not sent twice"
+    body = {"input": [{"type": "reasoning", "summary": [], "encrypted_content": envelope} for envelope in (hidden, shown)]}
+    assert without_envelopes(body) == {"thinking"}, "a server of OpenAI's cannot read it"
+    assert body["input"] == []
+
+
+def test_there_is_nothing_to_keep_of_nothing() -> None:
+    assert enclose(Thinking(text=""), shown=False) is None
+    assert enclose(Thinking(text=random.Random(1).randbytes(90_000).hex()), shown=False) is None, "too long"
     assert disclose("") == Opened()
 
 
@@ -59,7 +76,6 @@ def test_an_envelope_is_the_same_every_time() -> None:
 
 
 def test_it_never_grows_out_of_bounds() -> None:
-    import random  # noqa: PLC0415
 
     noise = random.Random(1).randbytes(80_000).hex()
     long_text = Thinking(text=noise, seal=Seal("anthropic", "s"))

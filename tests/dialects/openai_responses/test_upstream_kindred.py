@@ -10,6 +10,7 @@ from dragoman import translate
 
 Object = dict[str, Any]
 MESSAGES = [{"role": "user", "content": "Hi"}]
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
 
 # What the client says, and what the server gets.
 ALIKE: list[tuple[Object, Object]] = [
@@ -24,8 +25,8 @@ ALIKE: list[tuple[Object, Object]] = [
     ({"verbosity": "low"}, {"text": {"verbosity": "low"}}),
     ({"verbosity": "medium"}, {}),
     (
-        {"verbosity": "high", "response_format": {"type": "json_object"}},
-        {"text": {"format": {"type": "json_object"}, "verbosity": "high"}},
+        {"verbosity": "high", "response_format": SCHEMA},
+        {"text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}, "verbosity": "high"}},
     ),
     ({"user": "u"}, {"user": "u"}),
     ({"safety_identifier": "s"}, {"user": "s"}),

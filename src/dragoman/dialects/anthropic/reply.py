@@ -30,7 +30,7 @@ def decode_reply(body: Object) -> Reply:
         return _decode_message(body)
     except GatewayError as error:
         raise GatewayError("upstream", f"the upstream's answer cannot be read: {error.message}") from None
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"it has an unknown shape ({type(error).__name__})"
         raise GatewayError("upstream", f"the upstream's answer cannot be read: {what}") from None
 

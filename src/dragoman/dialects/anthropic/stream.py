@@ -86,7 +86,7 @@ class Decoder:
             self._fault("upstream", "the upstream sent an event that is not JSON", out)
         except FrameTooLargeError as error:
             self._fault("upstream", f"the upstream sent too much at once: {error}", out)
-        except (GatewayError, KeyError, TypeError, AttributeError) as error:
+        except (GatewayError, KeyError, TypeError, ValueError, AttributeError) as error:
             self._fault("upstream", f"the upstream sent an event of an unknown shape ({type(error).__name__})", out)
         return out
 
@@ -97,8 +97,9 @@ class Decoder:
         return [Fault("upstream", "the upstream ended its answer before it was complete")]
 
     def _fault(self, kind: str, message: str, out: list[Event]) -> None:
-        self._done = True
-        out.append(Fault(kind, message))
+        if not self._done:
+            self._done = True
+            out.append(Fault(kind, message))
 
     def _event(self, event: Object, out: list[Event]) -> None:
         if self._done:
@@ -123,6 +124,8 @@ class Decoder:
                 self._message_delta(event)
             case "message_stop":
                 self._note_rest(event)
+                if self._open is not _NONE:
+                    self._stop_block(self._open, out)
                 self._done = True
                 finish = self._finish or Finish("other", decode_usage(self._usage))
                 finish.skipped = self.skipped or None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dragoman.conversation import Object, Reason, Usage
+from dragoman.conversation import JSON, Object, Reason, Usage
 from dragoman.dialects.untold import Says
 from dragoman.errors import Kind
 
@@ -59,15 +59,21 @@ ERROR_KINDS: Mapping[str, Kind] = {
 
 def decode_usage(usage: Object) -> Usage:
     """Their `input_tokens` leaves the cached part out; ours is the whole prompt."""
-    read, write = usage.get("cache_read_input_tokens") or 0, usage.get("cache_creation_input_tokens") or 0
+    read, write = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
     return Usage(
-        input=(usage.get("input_tokens") or 0) + read + write,
-        output=usage.get("output_tokens") or 0,
+        input=_count(usage, "input_tokens") + read + write,
+        output=_count(usage, "output_tokens"),
         cache_read=read,
         cache_write=write,
-        cache_write_1h=(usage.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0,
-        thinking=(usage.get("output_tokens_details") or {}).get("thinking_tokens") or 0,
+        cache_write_1h=_count(usage.get("cache_creation"), "ephemeral_1h_input_tokens"),
+        thinking=_count(usage.get("output_tokens_details"), "thinking_tokens"),
     )
+
+
+def _count(owner: JSON, name: str) -> int:
+    """What is missing or no number counts 0."""
+    value = owner.get(name) if isinstance(owner, dict) else None
+    return int(value) if isinstance(value, int | float) and 0 < value < 2**63 else 0
 
 
 _COUNTED = frozenset(

@@ -39,12 +39,15 @@ _DELTAS: dict[str, tuple[str, Channel, str]] = {
 }
 _STARTS = ("response.created", "response.in_progress", "response.queued")
 _ENDS = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done")
+_CALLED = {
+    "response.function_call_arguments.done": "function_call",
+    "response.custom_tool_call_input.done": "custom_tool_call",
+}
 # What says nothing that the end of its item does not say again, or nothing at all.
 _IDLE = frozenset(
     {
         *("keepalive", "ping", "response.reasoning_summary_part.done", "response.reasoning_summary_text.done"),
         *("response.reasoning_text.done", "response.reasoning.done", "response.reasoning_summary.done"),
-        *("response.function_call_arguments.done", "response.custom_tool_call_input.done"),
         *("response.refusal.done", "response.compaction.compacting"),
         *("response.reasoning_part.added", "response.reasoning_part.done"),  # vLLM's
     }
@@ -52,6 +55,11 @@ _IDLE = frozenset(
 _TOOLS = ("web_search", "file_search", "code_interpreter", "image_generation", "mcp", "shell", "apply_patch")
 _PROGRESS = tuple(f"response.{name}_" for name in _TOOLS)
 _ONLY_HERE = "response.image_generation_call.partial_image"
+_ANY = (
+    *("response.created", "response.in_progress", "response.queued", "response.completed", "response.incomplete"),
+    *("response.output_", "response.content_part.", "response.reasoning", "response.refusal."),
+    *("response.function_call_arguments.", "response.custom_tool_call_input."),
+)
 # What events have, of whatever kind; and how many of these a plain delta of text may have.
 _MEMBERS = frozenset(
     {
@@ -133,9 +141,9 @@ class Decoder:
     def _event(self, kind: str, event: Object) -> None:
         response = inner(event, "response")
         # The last event of some servers is the response itself.
-        if not event.keys() <= _MEMBERS and (response or (kind and kind not in _ENDS)):
+        if not event.keys() <= _MEMBERS and (response or (kind and kind not in _ENDS)) and _is_known(kind):
             for name in sorted(event.keys() - _MEMBERS):
-                note(self.skipped, f"{kind}.{name}")
+                note(self.skipped, f"event.{name}")
         match kind:
             case _ if kind in _STARTS:
                 self._begin(response)
@@ -169,6 +177,9 @@ class Decoder:
                 item.place = max(item.place, _number(event, "summary_index", item.place + bool(item.told)))
             case _ if kind in _DELTAS:
                 self._delta(kind, event)
+            case _ if (called := _CALLED.get(kind)) is not None:
+                if (item := self._found(called, event)) is not None:
+                    self._spoken.settle_call(item, word(event, CALLS[called]))
             case _ if kind in _IDLE or (kind.startswith(_PROGRESS) and kind != _ONLY_HERE):
                 pass
             case _:
@@ -214,12 +225,15 @@ class Decoder:
     # --- which item -------------------------------------------------------------------------------
 
     def _item(self, kind: str, event: Object) -> Item:
-        """The item that an event is of: by its id, by its index, or the last of its kind, which may be a new one."""
+        """The item that an event is of, which may be a new one."""
+        found = self._found(kind, event)
+        return found or self._spoken.add({"type": kind, "id": word(event, "item_id")}, event.get("output_index"))
+
+    def _found(self, kind: str, event: Object) -> Item | None:
+        """The same, if it is known: by its id, by its index, or the last of its kind."""
         found = self._known(kind, word(event, "item_id"), event.get("output_index"))
         last = next((item for item in reversed(self._spoken.items) if item.kind == kind), None)
-        if found is None and last is not None and not last.over:
-            found = last
-        return found or self._spoken.add({"type": kind, "id": word(event, "item_id")}, event.get("output_index"))
+        return last if found is None and last is not None and not last.over else found
 
     def _known(self, kind: str, id: str, index: JSON = None, call_id: str = "") -> Item | None:
         items = [item for item in self._spoken.items if item.kind == kind]
@@ -311,6 +325,11 @@ class Decoder:
     def _fail(self, kind: str, message: str) -> list[Event]:
         self._stop(Fault(kind, message))
         return self._parts.take()
+
+
+def _is_known(kind: str) -> bool:
+    """Whether anything is known of such events; others are told of as a whole."""
+    return kind.startswith((*_ANY, *_PROGRESS)) or kind in _IDLE
 
 
 def _head(whole: Object) -> Object:

@@ -218,7 +218,8 @@ def decode_thought(item: Object, skipped: list[str]) -> Thinking | None:
     seal = seal_of(item, plain=bool(told))
     if not text and seal is None:
         return None
-    extra = item_rest(item) | ({"summary": item["summary"]} if told and summary else {})
+    both = told and summary and isinstance(item["summary"], list)
+    extra = item_rest(item) | ({"summary": item["summary"]} if both else {})
     return Thinking(text=text, seal=seal, redacted=not text, extra=extra)
 
 

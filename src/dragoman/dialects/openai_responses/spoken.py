@@ -135,6 +135,12 @@ class Spoken:
         else:
             item.waiting.append(piece)
 
+    def settle_call(self, item: Item, text: str) -> None:
+        """The words of a call are whole: tell what is missing of them.  Some servers say them only here."""
+        waiting = "".join(piece.text for piece in item.waiting if piece.channel == "call")
+        if not item.over and (rest := self._missing(item.said("call", 0) + waiting, text)):
+            self.say(item, Piece("call", 0, rest))
+
     def settle(self, item: Item, part: JSON, place: int) -> None:
         """A part of a message is whole: tell what is missing of it."""
         if self._turn(item):
