@@ -10,7 +10,7 @@ JOBS   ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-local test check format docs bench bench-peers lock sbom audit clean
+.PHONY: help run run-local test check format docs bench bench-peers soak chaos fuzz lock sbom audit clean
 
 help: ## List what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,18 @@ docs: $(VENV)/.dev ## Write the tables of the documentation anew, from the code
 
 bench: $(VENV)/.dev ## Measure dragoman beside nginx (and LiteLLM after `make bench-peers`)
 	$(BIN)/python -m bench
+
+soak: $(VENV)/.dev ## A thousand streams at once through one worker, for ten minutes (minutes=1: less)
+	$(BIN)/python -m bench.soak --minutes $(or $(minutes),10)
+
+chaos: $(VENV)/.dev ## Servers that break in every way, at random, for two minutes (seconds=20: less)
+	$(BIN)/python -m bench.chaos --seconds $(or $(seconds),120)
+
+fuzz: $(VENV)/.dev ## Hostile input by the million, two minutes for each of the targets (seconds=30: less)
+	@$(BIN)/python -c 'import sys; sys.path.insert(0, ".fuzzers"); import atheris' 2>/dev/null || \
+	  $(PIP) install --no-deps --target .fuzzers atheris==3.0.0 || echo 'atheris could not be installed'
+	$(BIN)/python -m fuzz.by_document --examples 300
+	PYTHONPATH=.fuzzers $(BIN)/python -m fuzz --seconds $(or $(seconds),120)
 
 bench-peers: ## Install LiteLLM into .venv-peers, for `make bench`
 	$(PYTHON) -m venv .venv-peers
@@ -83,4 +95,4 @@ audit: ## Ask the public databases for known weaknesses of what is locked (needs
 	.venv-audit/bin/pip-audit --disable-pip --require-hashes -s osv -r requirements/run.lock
 
 clean: ## Remove everything that was set up
-	rm -rf $(VENV) .venv-peers .venv-audit .sdks .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .fuzzers .venv-peers .venv-audit .sdks .mypy_cache .ruff_cache .pytest_cache .hypothesis

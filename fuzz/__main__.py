@@ -62,7 +62,9 @@ def _search(name: str, seconds: int) -> bool:
             print(done.stdout[-3000:] + done.stderr[-3000:])
         small = Path(scratch) / "small"
         small.mkdir()
-        for file in (file for folder in (kept, found) for file in folder.iterdir() if not file.name.startswith("crash")):
+        for file in (
+            file for folder in (kept, found) for file in folder.iterdir() if not file.name.startswith("crash")
+        ):
             shutil.copy(file, small)
         _one(name, ["-merge=1", str(least), str(small), f"-max_len={_LONGEST}"])
         _keep(least, kept)
@@ -71,7 +73,7 @@ def _search(name: str, seconds: int) -> bool:
 
 def _one(name: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fuzz.one", name, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
 
 
 def _keep(least: Path, kept: Path) -> None:

@@ -26,16 +26,42 @@ def _nested(depth: int) -> Any:
     return value
 
 
-WORDS = ("", "x", "text", "user", "assistant", "tool", "function", "auto", "json_schema", "object", "f", "c1", "toolu_1")
-ODD = (
+WORDS = (
+    "",
+    "x",
+    "text",
+    "user",
+    "assistant",
+    "tool",
+    "function",
+    "auto",
+    "json_schema",
+    "object",
+    "f",
+    "c1",
+    "toolu_1",
+)
+ODD: tuple[Any, ...] = (
     *(10**400, -(10**30), 2**63, 2**53 + 1, 1e308, -0.0, 1.5, 0, -1),
-    *("\x00", "\x00a\x1b[2J", "\u2028", "￿", "é" * 300, "a" * 70_000, "💥", "data:image/png;base64,%%%", "http://[", "NaN"),
+    *(
+        "\x00",
+        "\x00a\x1b[2J",
+        "\u2028",
+        "￿",
+        "é" * 300,
+        "a" * 70_000,
+        "💥",
+        "data:image/png;base64,%%%",
+        "http://[",
+        "NaN",
+    ),
     *([], {}, [[]], [None], {"": None}, {"type": []}, {"type": "text"}, {"$ref": "#"}, True, False, None),
 )
 ANY = st.recursive(
     st.sampled_from(ODD) | st.sampled_from(WORDS) | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -119,8 +145,32 @@ def broken_bytes(draw: st.DrawFn, valid: list[bytes]) -> bytes:
 
 
 _PIECES = (
-    *(b"\n", b"\r\n\r\n", b"\n\n", b"data: ", b"data:", b"data: {}\n\n", b"data: [DONE]\n\n", b"event: error\n", b":", b"null"),
-    *(b"{", b"}", b"[", b'"', b"\\ud800", b"\x00", b"\xff\xfe", b"1e999", b"-", b"[" * 2000, b'{"a":' * 1500, b"9" * 400),
+    *(
+        b"\n",
+        b"\r\n\r\n",
+        b"\n\n",
+        b"data: ",
+        b"data:",
+        b"data: {}\n\n",
+        b"data: [DONE]\n\n",
+        b"event: error\n",
+        b":",
+        b"null",
+    ),
+    *(
+        b"{",
+        b"}",
+        b"[",
+        b'"',
+        b"\\ud800",
+        b"\x00",
+        b"\xff\xfe",
+        b"1e999",
+        b"-",
+        b"[" * 2000,
+        b'{"a":' * 1500,
+        b"9" * 400,
+    ),
 )
 
 

@@ -17,7 +17,7 @@ _ODD: tuple[Any, ...] = (None, True, 0, -1, 1.5, 10**30, "", "x", "\x00", [], {}
 
 def _mutated(data: bytes, most: int, seed: int) -> bytes:
     """JSON stays JSON half of the time: a member of it is replaced, doubled, moved or taken out."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     try:
         value = json.loads(data) if chance.random() < 0.7 else None
     except (ValueError, RecursionError):

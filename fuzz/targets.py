@@ -353,19 +353,11 @@ _ROOT = Path(__file__).parent.parent
 _GOLDEN = "tests/dialects"
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
-        **{
-            f"request_{name}": Target(request(name), (f"fuzz/seeds/{name}.jsonl",)) for name in sources()
-        },
-        "request_create": Target(_read_or_refused(lambda body: decode_create(body)), ("fuzz/seeds/create.jsonl",)),
-        "request_embed": Target(
-            _read_or_refused(ollama_embedding.decode_request), ("fuzz/seeds/embed.jsonl",)
-        ),
-        "request_embed_legacy": Target(
-            _read_or_refused(ollama_embedding.decode_legacy), ("fuzz/seeds/embed.jsonl",)
-        ),
-        "request_embed_openai": Target(
-            _read_or_refused(openai_embedding.decode_request), ("fuzz/seeds/embed.jsonl",)
-        ),
+        **{f"request_{name}": Target(request(name), (f"fuzz/seeds/{name}.jsonl",)) for name in sources()},
+        "request_create": Target(_read_or_refused(decode_create), ("fuzz/seeds/create.jsonl",)),
+        "request_embed": Target(_read_or_refused(ollama_embedding.decode_request), ("fuzz/seeds/embed.jsonl",)),
+        "request_embed_legacy": Target(_read_or_refused(ollama_embedding.decode_legacy), ("fuzz/seeds/embed.jsonl",)),
+        "request_embed_openai": Target(_read_or_refused(openai_embedding.decode_request), ("fuzz/seeds/embed.jsonl",)),
         "stream_anthropic": Target(stream("anthropic"), (f"{_GOLDEN}/anthropic/golden/*.sse",), cut=True),
         "stream_ollama": Target(stream("ollama"), (f"{_GOLDEN}/ollama/golden/*.upstream.ndjson",), cut=True),
         "stream_openai_chat": Target(

@@ -200,7 +200,8 @@ class WebSearch(Struct, kw_only=True, omit_defaults=True):
 class Request(Struct, kw_only=True, omit_defaults=True):
     """One call for one reply.  None and empty mean "the client did not say".
 
-    `cache`: keep the prompt for this long as it grows, without marks on its parts.
+    `cache`: keep the prompt for this long as it grows, without marks on its parts.  `off`: members that the client did
+    say, in words that mean as much as nothing: a derived model does not fill them in.
     """
 
     origin: str
@@ -225,6 +226,7 @@ class Request(Struct, kw_only=True, omit_defaults=True):
     format: Format | None = None
     user: str | None = None
     cache: Literal["5m", "1h"] | None = None
+    off: frozenset[str] = frozenset()
     extra: Object = field(default_factory=dict)
 
 

@@ -82,11 +82,13 @@ class GatewayError(Exception):
 
     `retry_after` is in seconds.  `param` is the path of the offending member in the client's own words.
     `code` refines the dialect's own code when the table's is too coarse.  `request_id` is by which the server that
-    answered so knows the call; `again` is what it said of another try: "true", "false", or nothing.
+    answered so knows the call; `again` is what it said of another try: "true", "false", or nothing.  `ours`: this
+    gateway could not, which says nothing of any server.
     """
 
     request_id = ""
     again = ""
+    ours = False
 
     def __init__(
         self,

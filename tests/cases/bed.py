@@ -20,8 +20,9 @@ Object = dict[str, Any]
 Test = TypeVar("Test", bound=Callable[..., object])
 
 _FLAVORS = ("vllm", "llamacpp", "openai")
-_PATHS = {"A": "/v1/messages", "C": "/v1/chat/completions", "O": "/api/chat"}
-_HEADERS = {"A": {"anthropic-version": "2023-06-01", "x-api-key": "any"}, "C": {"authorization": "Bearer any"}, "O": {}}
+_PATHS = {"A": "/v1/messages", "C": "/v1/chat/completions", "O": "/api/chat", "R": "/v1/responses"}
+_BEARER = {"authorization": "Bearer any"}
+_HEADERS = {"A": {"anthropic-version": "2023-06-01", "x-api-key": "any"}, "C": _BEARER, "O": {}, "R": _BEARER}
 
 
 class Behind(NamedTuple):
@@ -114,7 +115,7 @@ def bed(settings: Object | None = None, flavors: tuple[str, ...] = _FLAVORS) -> 
             serving = stack.enter_context(run_in_thread(simulator))
             behind[name] = Behind(simulator, path, f"{name}/{model}", serving.url)
             # The gateway finds out itself what kind of server it is; OpenAI alone is known by its address.
-            flavor = "openai" if name == "openai" else ""
+            flavor = "openai" if name in ("openai", "responses") else ""
             return Upstream(name=name, dialect=dialect, base_url=serving.url, key=Secret("sk-test"), flavor=flavor)
 
         behind: dict[str, Behind] = {}
@@ -122,6 +123,7 @@ def bed(settings: Object | None = None, flavors: tuple[str, ...] = _FLAVORS) -> 
         upstreams = [
             start("ollama", "ollama", OllamaSimulator(), "/api/chat", "qwen3:8b"),
             start("anthropic", "anthropic", Simulator(today=TODAY), "/v1/messages", "claude-sonnet-4-5"),
+            start("responses", "openai_responses", OpenAISimulator(flavor="openai"), "/v1/responses", "gpt-5.6"),
         ]
         upstreams += [
             start(name, "openai_chat", OpenAISimulator(flavor=name), "/v1/chat/completions", models[name])
@@ -148,7 +150,7 @@ class Pair(NamedTuple):
     @property
     def kind(self) -> str:
         """The dialect of the server."""
-        return {"anthropic": "A", "ollama": "O"}.get(self.server, "C")
+        return {"anthropic": "A", "ollama": "O", "responses": "R"}.get(self.server, "C")
 
     @property
     def model(self) -> str:
@@ -165,7 +167,8 @@ class Pair(NamedTuple):
         """One call; a string is what the user says.  `model` is the server's unless told otherwise."""
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
-        base: Object = {"model": self.model, "messages": messages, "stream": False}
+        said = "input" if self.client == "R" else "messages"
+        base: Object = {"model": self.model, said: messages, "stream": False}
         if self.client == "A":
             base["max_tokens"] = 4096
         body = {name: value for name, value in (base | members).items() if value is not None}
@@ -176,10 +179,12 @@ class Pair(NamedTuple):
         schema = schema or {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
         if self.client == "A":
             return {"name": name, "description": "What it does.", "input_schema": schema}
+        if self.client == "R":
+            return {"type": "function", "name": name, "description": "What it does.", "parameters": schema}
         return {"type": "function", "function": {"name": name, "description": "What it does.", "parameters": schema}}
 
 
-_SERVERS = {"A": ("anthropic",), "C": ("vllm", "llamacpp"), "O": ("ollama",)}
+_SERVERS = {"A": ("anthropic",), "C": ("vllm", "llamacpp"), "O": ("ollama",), "R": ("responses",)}
 
 
 def case(row: int, *pairs: str) -> Callable[[Test], Test]:
@@ -257,6 +262,8 @@ def read(told: Told, client: str) -> Said:
             return _read_messages(told, streamed=streamed)
         case "C":
             return _read_chat(told.events if streamed else [told.body])
+        case "R":
+            return _read_items(told.events[-1]["response"] if streamed else told.body)
         case _:
             return _read_lines(told.events if streamed else [told.body])
 
@@ -286,6 +293,21 @@ def _read_chat(documents: list[Object]) -> Said:
     reasons = [choice["finish_reason"] for choice in choices if choice["finish_reason"]]
     made = [(id, name, json.loads(arguments)) for id, name, arguments in calls.values()]
     return Said(text, thinking, made, reasons[-1] if reasons else "")
+
+
+def _read_items(response: Object) -> Said:
+    texts: dict[str, str] = {"message": "", "reasoning": ""}
+    calls: list[tuple[str, str, Any]] = []
+    for item in response["output"]:
+        match item["type"]:
+            case "message" | "reasoning" as kind:
+                parts = item["content" if kind == "message" else "summary"]
+                texts[kind] += "".join(part.get("text", "") for part in parts)
+            case "function_call":
+                calls.append((item["call_id"], item["name"], json.loads(item["arguments"])))
+            case "custom_tool_call":
+                calls.append((item["call_id"], item["name"], item["input"]))
+    return Said(texts["message"], texts["reasoning"], calls, response["status"])
 
 
 def _read_lines(lines: list[Object]) -> Said:

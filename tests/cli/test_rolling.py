@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -19,18 +20,16 @@ from tests.relay.scripted import CHUNKED_HEAD, END_CHUNK, chunk, ending, opening
 Before = Callable[[list[int], Path], AbstractContextManager[str]]
 
 CALLERS = 8
-CALLS = {
+CALLS: dict[str, tuple[bytes, dict[str, Any]]] = {
     "/v1/messages": (b"message_stop", {"max_tokens": 100}),
     "/api/chat": (b'"done":true', {}),
     "/v1/chat/completions": (b"[DONE]", {}),
 }
 
 
-def ready(url: str) -> bool:
-    try:
-        return requests.get(url + "/ready", timeout=PATIENCE).status_code == 200
-    except requests.ConnectionError:
-        return False
+def ready(url: str) -> None:
+    """Wait until it says so."""
+    until(lambda: requests.get(url + "/ready", timeout=PATIENCE).status_code == 200)
 
 
 class Crowd:
@@ -44,7 +43,12 @@ class Crowd:
 
     def _ask(self, number: int) -> None:
         path, (end, more) = list(CALLS.items())[number % len(CALLS)]
-        body = {"model": "claude-sonnet-4-5", "stream": True, "messages": [{"role": "user", "content": "Hi"}], **more}
+        body: dict[str, Any] = {
+            "model": "claude-sonnet-4-5",
+            "stream": True,
+            "messages": [{"role": "user", "content": "Hi"}],
+            **more,
+        }
         while not self._over.is_set():
             try:
                 answer = requests.post(self._url + path, json=body, timeout=PATIENCE)
@@ -57,6 +61,11 @@ class Crowd:
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+
+    def goes_on(self) -> None:
+        """Wait until everybody has been answered once more, and again."""
+        before = self.told["good"]
+        until(lambda: self.told["good"] > before + 2 * CALLERS)
 
     def stop(self) -> None:
         self._over.set()
@@ -85,12 +94,11 @@ def test_no_call_fails_while_both_are_replaced(before: Before, tmp_path: Path, m
         try:
             for place, port in enumerate(ports * 2):
                 place %= 2
-                said = crowd.told["good"]
-                until(lambda said=said: crowd.told["good"] > said + 2 * CALLERS)
+                crowd.goes_on()
                 gateways[place].signal(signal.SIGTERM)
                 assert gateways[place].ended() == 0
                 gateways[place] = stack.enter_context(served(port=port, env=env))
-                until(lambda place=place: ready(gateways[place].url))
+                ready(gateways[place].url)
         finally:
             crowd.stop()
         assert crowd.told == {"good": crowd.told["good"]}, [gateway.said[-2000:] for gateway in gateways]

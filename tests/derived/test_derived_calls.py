@@ -115,6 +115,47 @@ def test_loading_and_unloading(home: House) -> None:
     assert home.box.posted("/api/generate")[-1].json["model"] == "qwen3:8b"
 
 
+def test_a_derived_model_shares_what_is_loaded_with_its_base(home: House) -> None:
+    """As with Ollama, where both are the same weights: who stops one has stopped the other."""
+    home.client.generate("qmario", keep_alive=60)
+    assert "qwen3:8b" in [model.model for model in home.client.ps().models]
+    stopped = home.client.generate("qmario", keep_alive=0)
+    assert stopped.done_reason == "unload"
+    assert home.box.posted("/api/generate")[-1].json["model"] == "qwen3:8b"
+    assert "qwen3:8b" not in [model.model for model in home.client.ps().models]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_from_responses(home: House, stream: bool) -> None:
+    client: Any = openai.OpenAI(base_url=f"{home.url}/v1", api_key="x", max_retries=0)
+    with client:
+        made: Any = client.responses.create(model="mario", input="Hi", stream=stream)
+        response = list(made)[-1].response if stream else made
+        assert (response.model, response.status) == ("mario", "completed")
+        assert told(home) == FILLED
+        client.responses.create(model="mario", input="Hi", instructions="Mine.", max_output_tokens=99)
+        assert told(home) == ("Mine.", *FILLED[1:3], 99, ["END"])
+        again = client.responses.create(model="mario", input="Ho", previous_response_id=response.id)
+        assert again.output_text
+        assert told(home)[1][:3] == ["Who?", "Me!", "Hi"]
+        assert told(home)[1][-1] == "Ho"
+
+
+def test_the_openai_sdk_removes_what_was_made_and_nothing_else(home: House) -> None:
+    home.client.create("gone", from_="claude-haiku")
+    client: Any = openai.OpenAI(base_url=f"{home.url}/v1", api_key="x", max_retries=0)
+    with client:
+        assert client.models.retrieve("gone").id == "gone"
+        gone = client.models.delete("gone")
+        assert (gone.id, gone.deleted) == ("gone", True)
+        with pytest.raises(openai.NotFoundError):
+            client.models.retrieve("gone")
+        with pytest.raises(openai.NotFoundError):
+            client.models.delete("gone")
+        with pytest.raises(openai.PermissionDeniedError):
+            client.models.delete("claude-haiku")
+
+
 def test_what_has_no_effect_is_told_of_each_answer(home: House) -> None:
     given = {
         "model": "plated",

@@ -185,3 +185,39 @@ def test_without_a_server_that_can() -> None:
             assert answer.status_code == 501
             assert "no Ollama server" in answer.json()["error"]
         assert home.http.post("/api/me").status_code == 401
+
+
+ELSEWHERE = [
+    "http://10.0.0.5/library/x",
+    "169.254.169.254/library/x:latest",
+    "evil.test/library/x",
+    "localhost:11434/library/x",
+    "https://evil.test:8080/a/b:c",
+    "registry.ollama.ai.evil.test/library/x",
+]
+NO_NAMES = ["evil.test/x", "a/b/c/d", "http://", "../x", "x y", "http://[::1]/a/b"]
+
+
+@pytest.mark.parametrize("path", ["/api/pull", "/api/push", "/api/create"])
+@pytest.mark.parametrize(("name", "status"), [*((n, 403) for n in ELSEWHERE), *((n, 400) for n in NO_NAMES)])
+def test_no_name_makes_the_server_turn_to_another_host(managed: House, path: str, name: str, status: int) -> None:
+    """It would connect to whatever the client names, in its own network."""
+    before = len(managed.box.posted(path))
+    body = {"model": "mine", "from": name} if path == "/api/create" else {"model": name}
+    answer = managed.client._client.post(path, json={**body, "insecure": True, "stream": False})
+    assert answer.status_code == status, answer.text
+    assert len(managed.box.posted(path)) == before
+
+
+def test_registries_are_configured() -> None:
+    with house(manage_models=True, registries=("models.example.org",)) as found:
+        pull = found.client._client.post
+        assert pull("/api/pull", json={"model": "Models.Example.org/a/far"}).status_code == 200
+        assert found.box.posted("/api/pull")[-1].json["model"] == "Models.Example.org/a/far"
+        assert pull("/api/pull", json={"model": "hf.co/a/b"}).status_code == 403
+        assert pull("/api/pull", json={"model": "far"}).status_code == 403
+
+
+def test_nothing_is_made_that_another_host_answers_for(managed: House) -> None:
+    body = {"model": "mine", "from": "nobody", "remote_host": "http://10.0.0.5"}
+    assert managed.client._client.post("/api/create", json=body).status_code == 403

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+import msgspec
 import pytest
 
 from dragoman.conversation import Message, Request, Text
@@ -77,6 +78,29 @@ def test_parameters_are_for_who_does_not_say(parameter: str, value: Any, member:
     mario = made(parameters={parameter: value})
     assert getattr(given(HI, mario), member) == value
     assert getattr(given({**HI, "options": own}, mario), member) == next(iter(own.values()))
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "off"),
+    [
+        ("num_predict", 10, -1),
+        ("num_predict", 10, -2),
+        ("top_k", 3, 0),
+        ("min_p", 0.1, 0.0),
+        ("seed", 5, -1),
+        ("frequency_penalty", 0.1, 0),
+        ("presence_penalty", 0.1, 0.0),
+        ("stop", ["A"], []),
+    ],
+)
+def test_who_turns_a_parameter_off_has_it_off(parameter: str, value: Any, off: Any) -> None:
+    """As with Ollama, where the options of a call are laid over those of the model."""
+    mario = made(parameters={parameter: value, "temperature": 0.5})
+    asked = given({**HI, "options": {parameter: off}}, mario)
+    plain = given({**HI, "options": {parameter: off}}, made())
+    assert msgspec.structs.replace(asked, temperature=None) == plain
+    body = ollama.encode_request(asked, Losses())
+    assert body["options"] == {"temperature": 0.5}
 
 
 def test_reports_name_what_the_client_wrote() -> None:

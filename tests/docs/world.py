@@ -67,7 +67,10 @@ class World:
         """The files that examples speak of; a `make` that only says what it would do; a `curl` that minds errors."""
         (self.place / "picture.png").write_bytes(base64.b64decode(red_square()))
         shutil.copy(ROOT / "tests/relay/localhost.pem", self.place / "company.pem")
-        for name in ("anthropic.key", "ollama.key", "openai.key", "openrouter.key", "client-keys"):
+        for name in ("gateway.pem", "gateway.key"):
+            shutil.copy(ROOT / "tests/relay/localhost.pem", self.place / name)
+            (self.place / name).chmod(0o600)
+        for name in ("gateway.password", "anthropic.key", "ollama.key", "openai.key", "openrouter.key", "client-keys"):
             (self.place / name).write_text("sk-test\n")
             (self.place / name).chmod(0o600)
         (self.place / "bin").mkdir()

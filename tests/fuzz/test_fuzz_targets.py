@@ -1,4 +1,4 @@
-"""Everything that reads what others write, with valid input spoiled by chance: `fuzz/targets.py` says what must hold."""
+"""All that reads what others write, with valid input spoiled by chance: `fuzz/targets.py` says what must hold."""
 
 from __future__ import annotations
 

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+from copy import deepcopy
+from unittest.mock import AsyncMock, Mock
+
+from dragoman import errors
+from dragoman.config import Settings
 from dragoman.conversation import (
     Foreign,
     Reasoning,
+    Reply,
     Seal,
     Text,
     Thinking,
     ToolResult,
     WebSearch,
 )
+from dragoman.dialects import openai_chat
+from dragoman.dialects.contract import Stamp
+from dragoman.losses import Losses
+from dragoman.models.catalogue import Resolution
+from dragoman.models.refusal import Refusals
+from dragoman.relay import sparing
+from dragoman.relay.call import Call, Plan
+from dragoman.relay.carrying import Carrier
+from dragoman.surfaces.keeping import Keeping
 from tests.mutation.rows import Row, claude, encoded, local, row
 from tests.mutation.rows_codecs import AUDIO, DOCUMENT, FILE, FIRST, HOSTED, asking, holding, named
 
@@ -24,7 +40,46 @@ SAID = {"type": "output_text", "text": "Well.", "annotations": [SOURCE | {"stran
 SOURCED = {"type": "message", "role": "assistant", "content": [SAID]}
 INSIDE = f"{FIRST}.content[0]"
 
+THINKS_NOT = errors.GatewayError("invalid_request", "'reasoning.effort' is not supported", param="reasoning.effort")
+
+
+async def _call() -> Call:
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "reasoning_effort": "low"}
+    call = Call(openai_chat, Plan(()), lambda: openai_chat.decode_request(deepcopy(body)))
+    call.sent = await Carrier(Settings(fetch=False), lambda: 0.0).made(call, Resolution("asked", local(SERVER)))
+    return call
+
+
+def _spared() -> Losses:
+    """What one model of such a server refuses."""
+
+    async def twice() -> Losses:
+        call = await _call()
+        again = sparing.mended(call, THINKS_NOT, Refusals())
+        assert again is not None
+        return again.losses
+
+    return asyncio.run(twice())
+
+
+def _lost() -> Losses:
+    """A response that was to be kept, and could not be."""
+
+    async def once() -> Losses:
+        call = await _call()
+        memory = Mock(keep=AsyncMock(return_value="lost"))
+        mark = Stamp(id="resp_1", model="m", created=0, started=0, clock=lambda: 0)
+        keeping = Keeping(call, mark, memory, Mock())
+        answer = await keeping.whole(Reply(origin=SERVER, id="resp_1", model="m", content=[]), {"store": True})
+        assert answer["store"] is False
+        return call.losses
+
+    return asyncio.run(once())
+
+
 ROWS: list[Row] = [
+    Row("a member that one model refuses", _spared, frozenset({"reasoning_effort"}), frozenset()),
+    Row("a response that cannot be kept", _lost, frozenset({"store"}), frozenset()),
     row(
         "what is left of a change of the settings",
         SERVER,

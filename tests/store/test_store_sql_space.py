@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -133,14 +134,12 @@ def test_a_place_that_cannot_be_written(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The one who runs the tests may write everywhere.
-    monkeypatch.setattr(module.os, "access", lambda path, _: Path(path) != tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
     Durable(url_of(None, str(tmp_path / "state")), Clock(), ttl=1).look()
     assert f"nothing can be stored: {tmp_path} cannot be written" in caplog.text
 
 
-def test_a_disk_without_room(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_without_room(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
     Durable(url_of(None, str(tmp_path)), Clock(), ttl=1).look()
     assert "is full (4096 bytes are free)" in caplog.text

@@ -96,7 +96,7 @@ class Client(NamedTuple):
         match self.name, document:
             case "ollama-chat" | "ollama-generate", {"error": str(message)}:
                 return message
-            case "anthropic", {"type": "error", "error": {"type": "overloaded_error", "message": str(message)}}:
+            case "anthropic", {"type": "error", "error": {"type": str(), "message": str(message)}}:
                 return message
             case "openai-chat" | "openai-completions", {"error": {"message": str(message), "type": str(), "code": _}}:
                 return message

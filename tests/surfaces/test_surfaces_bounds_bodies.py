@@ -10,7 +10,6 @@ import json
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from typing import Any
 
 import httpx
@@ -18,7 +17,7 @@ import pytest
 
 from dragoman.config import Limits
 from dragoman.errors import GatewayError
-from dragoman.surfaces.unpacking import MAX_DEPTH, Unpacking, check_depth
+from dragoman.surfaces.unpacking import MAX_DEPTH, Unpacking, check_depth, zstd_module
 from tests.running import Gateway, run_with_simulator
 from tests.surfaces.plain import PATHS, Answer
 from tests.surfaces.speaking import MODEL
@@ -57,15 +56,9 @@ def post(http: httpx.Client, dialect: str, content: bytes, **headers: str) -> An
 # --- packed ------------------------------------------------------------------------------------------
 
 
-def zstd(data: bytes) -> bytes:
-    from backports import zstd as module  # noqa: PLC0415  from Python 3.14 on it is compression.zstd
-
-    return module.compress(data)
-
-
 PACK: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress, "x-gzip": gzip.compress}
-if find_spec("backports.zstd") is not None:
-    PACK["zstd"] = zstd
+if (zstd := zstd_module()) is not None:
+    PACK["zstd"] = zstd.compress
 each_packing = pytest.mark.parametrize("packing", PACK)
 
 

@@ -75,7 +75,12 @@ def test_a_second_signal_does_not_wait(client: Client) -> None:
 def test_one_that_nothing_was_said_to_gets_a_status(client: Client, script: Answer, stream: bool) -> None:
     with scripted() as upstream, leaving(upstream.url, drain=0.2) as gateway, http() as it:
         upstream.play(script)
-        threading.Thread(target=lambda: upstream.holding.wait(PATIENCE) and gateway.leave()).start()
+
+        def leave() -> None:
+            upstream.holding.wait(PATIENCE)
+            gateway.leave()
+
+        threading.Thread(target=leave).start()
         answer = it.post(gateway.url + client.path, json=client.body(stream=stream))
         if answer.status_code == 200:  # it speaks the server's own dialect: the head went through
             assert script[0] != Act.HOLD and client.name == "anthropic"

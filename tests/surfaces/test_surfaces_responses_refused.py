@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Literal
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from tests.surfaces.responding import Behind, Object, events, post
 
 PLAIN = "gpt-4.1-mini"
 """It does not think: it has no proofs, and no effort."""
+Dialect = Literal["openai_chat", "openai_responses"]
 PROOFS = "reasoning.encrypted_content"
 
 
@@ -25,7 +27,7 @@ def bed() -> Iterator[Behind]:
     simulator = OpenAISimulator(flavor="openai")
     with ExitStack() as stack:
         url, key = stack.enter_context(run_in_thread(simulator)).url, Secret("sk-test")
-        kinds = {"openai": "openai_chat", "responses": "openai_responses"}
+        kinds: dict[str, Dialect] = {"openai": "openai_chat", "responses": "openai_responses"}
         upstreams = tuple(
             Upstream(name=name, dialect=dialect, base_url=url, key=key, flavor="openai")
             for name, dialect in kinds.items()

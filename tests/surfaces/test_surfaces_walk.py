@@ -123,6 +123,11 @@ REFUSALS = (
     Refusal("POST", "/api/generate", {"prompt": "Hi"}, 404, "model '' not found"),
     Refusal("POST", "/api/generate", PROMPT | {"raw": True, "system": "x"}, 400, "raw mode"),
     Refusal("POST", "/api/create", {"model": "x", "files": {"x.gguf": "sha256:00"}}, 403, "manage_models"),
+    *(
+        Refusal("DELETE", f"/v1/models/{name}", None, 403, "stays")
+        for name in (MODEL, "anthropic%2Fclaude-opus:latest", "anthropic/claude-opus")
+    ),
+    Refusal("DELETE", "/v1/models/nobody", None, 404, "does not exist"),
     Refusal("POST", "/api/copy", {"source": "x", "destination": "y"}, 404, 'model "x" not found'),
     Refusal("DELETE", "/api/delete", {"model": MODEL}, 403, "stays"),
     Refusal("POST", "/api/push", {"model": "x"}, 403, "manage_models"),

@@ -27,7 +27,7 @@ def families() -> dict[str, Family]:
 
 def samples() -> dict[str, frozenset[str]]:
     """The labels of every sample, by its name."""
-    found = {}
+    found: dict[str, frozenset[str]] = {}
     for family in families().values():
         suffixes = ("_bucket", "_sum", "_count") if family.kind == "histogram" else ("",)
         found |= {family.name + suffix: frozenset(family.labels) | _OUTER for suffix in suffixes}

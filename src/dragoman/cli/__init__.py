@@ -37,9 +37,9 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 )
 def app() -> None:
     """One gateway: Ollama, OpenAI and Anthropic programs use any model, with nothing lost."""
-    from dragoman.cli.output import hide_in_tracebacks  # noqa: PLC0415
+    from dragoman.cli.output import hide_everywhere  # noqa: PLC0415
 
-    hide_in_tracebacks()
+    hide_everywhere()
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -49,9 +50,18 @@ def redactor() -> Redactor:
     return known
 
 
-def hide_in_tracebacks() -> None:
-    """What ends the command unforeseen is told without secrets too."""
+class _Warnings(logging.Formatter):
+    """What is logged by a command that does not serve, and sets no log up."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redactor().hide(super().format(record))
+
+
+def hide_everywhere() -> None:
+    """What ends the command unforeseen, and what is logged though there is no log, is told without secrets too."""
     secrets = redactor()
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_Warnings())
 
     def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         text = "".join(traceback.format_exception(kind, error, trace))

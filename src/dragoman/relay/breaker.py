@@ -116,7 +116,7 @@ class Breaker:
 
     def blame(self, ticket: int, error: GatewayError) -> None:
         """Whichever of the above this error means."""
-        match MEANING[error.kind].blame:
+        match "none" if error.ours else MEANING[error.kind].blame:
             case "broken":
                 self.failed(ticket, error.retry_after)
             case "busy":

@@ -34,9 +34,11 @@ def with_given(request: Request, derived: Derived, losses: Losses) -> Request:
     front, its messages before the client's, its parameters where the client says nothing."""
     given = derived.given
     changes: Object = {
-        name: value for name in GIVEN if getattr(request, name) is None and (value := getattr(given, name)) is not None
+        name: value
+        for name in GIVEN
+        if name not in request.off and getattr(request, name) is None and (value := getattr(given, name)) is not None
     }
-    if given.stop and not request.stop:
+    if given.stop and not request.stop and "stop" not in request.off:
         changes["stop"] = given.stop
     if derived.spec.system or given.messages:
         changes["messages"] = _in_front(request, derived.spec.system, given.messages, losses)

@@ -9,6 +9,7 @@ the system's certificates, proxies by the usual environment variables.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 import zlib
 from collections import deque
@@ -444,7 +445,7 @@ class Pool:
         except ssl.SSLCertVerificationError:
             raise GatewayError("unreachable", f"the TLS certificate of {endpoint.host} could not be verified") from None
         except OSError as error:
-            raise GatewayError("unreachable", f"{endpoint.host} could not be reached: {_reason(error)}") from None
+            raise _unreached(endpoint, error) from None
         return connection
 
 
@@ -455,6 +456,18 @@ def tls_context(verify: bool | str) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _unreached(endpoint: Endpoint, error: OSError) -> GatewayError:
+    if error.errno in _EXHAUSTED:
+        ours = GatewayError("overloaded", f"this gateway cannot open another connection: {_reason(error)}")
+        ours.ours = True
+        return ours
+    return GatewayError("unreachable", f"{endpoint.host} could not be reached: {_reason(error)}")
+
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""What the system says when it is we who have too much open."""
 
 
 def _reason(error: OSError) -> str:

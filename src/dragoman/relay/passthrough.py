@@ -180,6 +180,11 @@ _FINAL = {
 }
 
 
+# A line that tells of a failure says so at its beginning.  Quotes inside of what a model says have a backslash.
+_FAILURE = re.compile(rb'[{,] ?"(?:type" ?: ?"(?:error|response\.failed)"|error" ?: ?[{"])')
+_FAILS_EARLY = 400
+
+
 class Passing:
     """A sink that writes what it gets, in whole frames: of one that never ends nothing has been written, so that an
     error can follow.  `write` may return something to wait for: the client is slow."""
@@ -189,6 +194,7 @@ class Passing:
         self._opening = passage.opening
         self._write = write
         self._tap, self._marked = passage.tap.feed, passage.tap.marked
+        self._hide = passage.server.hide
         events = passage.connection.headers.get("content-type", "").startswith("text/event-stream")
         self._ends = _EVENT_ENDS if events else _LINE_ENDS
         self._whole = _WHOLE_EVENTS if events else _LINE_ENDS
@@ -216,7 +222,7 @@ class Passing:
         # Whole frames, as they mostly come: this is all that most tokens cost.
         if self._marked(data):
             self._tap(data)
-        self._put(data)
+        self._put(data if b"error" not in data else self._without_secrets(data))
 
     def _piece(self, data: bytes) -> None:
         self._tap(data)
@@ -244,7 +250,16 @@ class Passing:
     def _put_begun(self, size: int) -> None:
         data = bytes(self._begun[:size])
         del self._begun[:size]
-        self._put(data)
+        self._put(data if b"error" not in data else self._without_secrets(data))
+
+    def _without_secrets(self, frames: bytes) -> bytes:
+        """The same, but for what a careless server quotes in an error.  What a model says stays as it is."""
+        lines = frames.split(b"\n")
+        for i, line in enumerate(lines):
+            if _FAILURE.search(line, 0, _FAILS_EARLY):
+                text = self._hide(str(line, "utf-8", "surrogateescape"))
+                lines[i] = text.encode("utf-8", "surrogateescape")
+        return b"\n".join(lines)
 
     def _put(self, data: bytes) -> None:
         self._before, self._last = self._last, data

@@ -81,8 +81,11 @@ class Stream:
         held, self._held = self._held, []
         if held:
             self._hand_over(held)
-        await self._ended
-        await self._brake.released()
+        try:
+            await self._ended
+            await self._brake.released()
+        finally:
+            self._deliver = _deaf  # who took the answer holds it: memory in a circle waits for the collector
         if self.resuming is not None:
             await self.resuming.go_on(deliver)
 
@@ -169,6 +172,10 @@ class Stream:
         self._deliver = None
         if not self._ended.done():
             self._ended.set_exception(error)
+
+
+def _deaf(_: list[Event]) -> None:
+    """Takes what nobody wants any more."""
 
 
 def _raise_early_fault(events: list[Event]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 import msgspec
 
 from dragoman.config import Limits, Settings, Timeouts, Upstream
-from dragoman.config.secrecy import of_upstream
+from dragoman.config.secrecy import of_upstream, redactor_of
 from dragoman.conversation import JSON, Object
 from dragoman.dialects import registry
 from dragoman.dialects.contract import UpstreamDialect
@@ -76,7 +76,13 @@ class UpstreamServer:
     """Where a model lives.  `post` is one attempt; who tries again is `relay`'s business."""
 
     def __init__(
-        self, upstream: Upstream, dialect: UpstreamDialect, timeouts: Timeouts, limits: Limits = _DEFAULT_LIMITS
+        self,
+        upstream: Upstream,
+        dialect: UpstreamDialect,
+        timeouts: Timeouts,
+        limits: Limits = _DEFAULT_LIMITS,
+        *,
+        redactor: Redactor | None = None,
     ) -> None:
         self.name = upstream.name
         self.dialect = dialect
@@ -87,7 +93,7 @@ class UpstreamServer:
         self.breaker = Breaker(time.monotonic)
         self.gate = Gate(upstream.name, upstream.concurrency, upstream.queue)
         self._secret = upstream.key.reveal() if upstream.key else ""
-        self._redactor = Redactor(of_upstream(upstream))
+        self._redactor = redactor or Redactor(of_upstream(upstream))
         endpoint = endpoint_of(upstream.base_url)
         self._pool = Pool(endpoint, self.timeouts.connect, upstream.verify)
         self._own = _headers(upstream)
@@ -223,7 +229,7 @@ class UpstreamServer:
         except GatewayError:
             body = b""
         error = self.dialect.decode_error(connection.status, body, retry_after(connection.headers))
-        error.message = self.hide(error.message)
+        error.message, error.code = self.hide(error.message), error.code and self.hide(error.code)
         error.again = connection.headers.get("x-should-retry", "")
         error.request_id = next((id for name in REQUEST_IDS if (id := connection.headers.get(name))), "")
         if error.kind == "authentication":
@@ -241,9 +247,10 @@ async def _chunked(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
 
 def serve_all(upstreams: Iterable[Upstream], settings: Settings) -> dict[str, UpstreamServer]:
     """A server for each upstream, by name.  Nothing is connected yet."""
-    dialects = registry()
+    dialects, redactor = registry(), redactor_of(settings)
+    times, limits = settings.timeouts, settings.limits
     return {
-        upstream.name: UpstreamServer(upstream, dialects[upstream.dialect], settings.timeouts, settings.limits)
+        upstream.name: UpstreamServer(upstream, dialects[upstream.dialect], times, limits, redactor=redactor)
         for upstream in upstreams
     }
 

@@ -161,7 +161,7 @@ class Database:
         if self._url.database is None or self._url.get_backend_name() != "sqlite":
             return None
         with suppress(OSError):
-            found = os.stat(self._url.database)
+            found = Path(self._url.database).stat()
             return found.st_dev, found.st_ino
         return None
 
@@ -217,9 +217,8 @@ def used(connection: Connection) -> int:
     """How many bytes of a file of SQLite's are in use; 0 for PostgreSQL, which others look after."""
     if connection.dialect.name != "sqlite":
         return 0
-    pages, free, size = (
-        connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("page_count", "freelist_count", "page_size")
-    )
+    names = ("page_count", "freelist_count", "page_size")
+    pages, free, size = (connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in names)
     return int((pages - free) * size)
 
 

@@ -168,7 +168,10 @@ def _target(scope: Scope) -> str:
 async def _forward(exchange: Exchange, server: UpstreamServer, body: bytes, edit: Edit | None = None) -> None:
     """The request as it came, under our key; the answer as it comes."""
     headers = request_headers(exchange.scope["headers"])
-    connection = await server.forward(exchange.scope["method"], _target(exchange.scope), headers, body)
+    method = exchange.scope["method"]
+    # An answer to HEAD names the length of a body that never comes; ours is left out when the answer is written.
+    method = "GET" if method == "HEAD" else method
+    connection = await server.forward(method, _target(exchange.scope), headers, body)
     streamed = connection.headers.get("content-type", "").startswith(anthropic.STREAM_TYPE)
     try:
         await pass_on(exchange, Passage(server, connection, tap_for("anthropic", streamed), streamed), edit)

@@ -148,7 +148,7 @@ class Exchange:
         """The error in the client's own dialect, under its own status, without any secret that is in its words."""
         status = status_of(error, self.dialect)
         error.message, error.request_id = self.hide(error.message), self.hide(error.request_id)
-        error.param = error.param and self.hide(error.param)
+        error.param, error.code = error.param and self.hide(error.param), error.code and self.hide(error.code)
         self.visit.kind, self.visit.why = error.kind, error.message
         if status in (429, 503, 529):
             seconds = _DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after

@@ -14,7 +14,7 @@ import msgspec
 from starlette.routing import BaseRoute, Route
 
 from dragoman.conversation import Object
-from dragoman.dialects import ollama
+from dragoman.dialects import ollama, openai_chat
 from dragoman.dialects.ollama.creation import Creation, decode_create
 from dragoman.dialects.ollama.names import parse_name
 from dragoman.dialects.reading import take
@@ -53,7 +53,11 @@ class Management:
             ("/api/blobs/{digest:path}", "POST", self._managed.blob),
             ("/api/blobs/{digest:path}", "HEAD", self._managed.blob),
         ]
-        return [Route(path, Endpoint(ollama, handle), methods=[verb]) for path, verb, handle in table]
+        routes: list[BaseRoute] = [
+            Route(path, Endpoint(ollama, handle), methods=[verb]) for path, verb, handle in table
+        ]
+        forget = Endpoint(openai_chat, self._forget)
+        return [*routes, *(Route(f"{prefix}/models/{{id:path}}", forget, methods=["DELETE"]) for prefix in ("/v1", ""))]
 
     # --- made here -------------------------------------------------------------------------------
 
@@ -119,7 +123,23 @@ class Management:
         await _empty(exchange)
 
     async def _delete(self, exchange: Exchange) -> None:
-        name = named(await exchange.json(self._relay.settings.max_body))
+        await self._remove(exchange, named(await exchange.json(self._relay.settings.max_body)))
+
+    async def _forget(self, exchange: Exchange) -> None:
+        """The same by OpenAI's API, for what was made here.
+
+        https://platform.openai.com/docs/api-reference/models/delete
+        """
+        name = str(exchange.scope["path_params"]["id"])
+        derived = self._derived(name)
+        if derived is not None and await self._relay.derived.remove(derived.spec.name):
+            await exchange.reply({"id": name, "object": "model", "deleted": True})
+        elif await self._base(name) is not None:
+            raise GatewayError("permission", f"'{name}' stays: only what was created or copied here can be removed")
+        else:
+            raise GatewayError("model_not_found", f"The model '{name}' does not exist", param="model")
+
+    async def _remove(self, exchange: Exchange, name: str) -> None:
         entry = await self._base(name)
         derived = self._derived(name)
         if derived is not None and await self._relay.derived.remove(derived.spec.name):

@@ -178,14 +178,15 @@ class _Teller:
                 names = [self._table["error"], *row.get("also_errors", ())]
                 failed["content"] = {"application/json": {"schema": parsed(" | ".join(names))}}
             responses[str(status)] = self._shared.refer(f"{self._table['error']}.{status}", failed)
+        for status, name in row.get("also", {}).items():
+            content = {} if method == "HEAD" else {"content": {"application/json": {"schema": parsed(name)}}}
+            responses[status] = self._shared.refer(name, {"description": "Not now.", **content})
         if row["kind"] == "passed":
             responses["default"] = {"description": "What Anthropic answers, as it is."}
         return responses
 
     def _content(self, row: Mapping[str, Any]) -> Object:
-        if row.get("plain"):
-            return {"text/plain": {"schema": {"type": "string"}}}
-        content: Object = {}
+        content: Object = {name: {"schema": {"type": "string"}} for name in row.get("types", ())}
         if gives := row.get("gives"):
             content["application/json"] = {"schema": parsed(gives)}
         if streams := row.get("streams"):

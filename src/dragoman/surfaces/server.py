@@ -24,6 +24,7 @@ from dragoman.config.tls import server_context, show
 from dragoman.redaction import Redactor
 from dragoman.relay.relay import utc_today
 from dragoman.surfaces.app import Application, build_app
+from dragoman.surfaces.descriptors import with_room
 from dragoman.surfaces.draining import Drain
 from dragoman.surfaces.listening import SETTLE, bind, close_door, url_of, waiting
 from dragoman.surfaces.protocol import Protocol
@@ -49,6 +50,7 @@ def run(
     """
     redactor = redactor_of(settings)
     set_up_logging(settings, redactor.hide)
+    settings = with_room(settings)
     tell = started or (lambda _: None)
     if settings.workers > 1:
         with shared_directory() as directory:
@@ -148,7 +150,7 @@ class _Reload:
 
     def __call__(self) -> None:
         try:
-            settings = self._read()
+            settings = with_room(self._read())
         except ConfigError as error:
             log.error("the configuration is not read again, for it is wrong: %s", error)
             return

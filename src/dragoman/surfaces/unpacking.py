@@ -99,14 +99,14 @@ def _packing(name: str) -> _Packing:
             return _Packing(name, lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), _inflate, zlib.error)
         case "deflate":
             return _Packing(name, zlib.decompressobj, _inflate, zlib.error)
-        case "zstd" if (module := _zstd()) is not None:
+        case "zstd" if (module := zstd_module()) is not None:
             options = {module.DecompressionParameter.window_log_max: _WINDOW}
             return _Packing(name, lambda: module.ZstdDecompressor(options=options), _expand, module.ZstdError)
-    known = "gzip, deflate, zstd or identity" if _zstd() is not None else "gzip, deflate or identity"
+    known = "gzip, deflate, zstd or identity" if zstd_module() is not None else "gzip, deflate or identity"
     raise GatewayError("unsupported_encoding", f"content-encoding {name[:60]!r} is not supported; send {known}")
 
 
-def _zstd() -> Any:
+def zstd_module() -> Any:
     """Python's own module, which newer ones have, or the same from the package `backports.zstd`; None without both."""
     with suppress(ImportError):
         from compression import zstd  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415

@@ -46,7 +46,9 @@ def test_a_thought_that_nobody_sealed(text: str) -> None:
     assert disclose(hidden) == Opened(text=text)
     assert disclose(shown) == Opened()
     assert len(shown) < 40, "what the client reads is not sent twice"
-    body = {"input": [{"type": "reasoning", "summary": [], "encrypted_content": envelope} for envelope in (hidden, shown)]}
+    body = {
+        "input": [{"type": "reasoning", "summary": [], "encrypted_content": envelope} for envelope in (hidden, shown)]
+    }
     assert without_envelopes(body) == {"thinking"}, "a server of OpenAI's cannot read it"
     assert body["input"] == []
 

@@ -55,12 +55,15 @@ def decode_options(body: Object, request: Request) -> None:
             continue
         if name == "stop":
             request.stop = [text for text in _stop(value) if text]
+            request.off |= frozenset() if request.stop else {name}
             continue
         value = _typed(name, value)
         if name not in _FIELDS:
             rest[name] = value
         elif _said(name, value):
             setattr(request, _FIELDS[name], value)
+        else:
+            request.off |= {_FIELDS[name]}
     if rest:
         request.extra["options"] = rest
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from dragoman.conversation import JSON, Object, Usage
-from dragoman.dialects.untold import NOTHING
+from dragoman.dialects.counts import count, money, uncounted, with_rest
 
 
 def encode_usage(usage: Usage, rest: Object | None = None) -> Object:
@@ -32,9 +32,7 @@ def encode_usage(usage: Usage, rest: Object | None = None) -> Object:
     }
     if usage.cost is not None:
         counted["cost"] = usage.cost  # OpenRouter's name for it, which programs show
-    for name, value in (rest or {}).items():
-        counted[name] = counted[name] | value if name in _DETAILS else value
-    return counted
+    return with_rest(counted, rest)
 
 
 def told_usage(usage: Usage, rest: Object | None = None) -> Object | None:
@@ -57,14 +55,7 @@ _DETAILS: Mapping[str, frozenset[str]] = MappingProxyType(
 
 def usage_rest(value: JSON) -> Object:
     """What a `usage` counts that `Usage` does not: predictions, sounds, pictures, money.  Counts of 0 are left out."""
-    rest: Object = {}
-    for name, count in value.items() if isinstance(value, dict) else ():
-        if name in _DETAILS:
-            inner = count.items() if isinstance(count, dict) else ()
-            count = {word: number for word, number in inner if word not in _DETAILS[name] and number not in NOTHING}
-        if name not in _COUNTED and count not in NOTHING:
-            rest[name] = count
-    return rest
+    return uncounted(value, _COUNTED, _DETAILS)
 
 
 def decode_usage(value: JSON) -> Usage:
@@ -72,12 +63,12 @@ def decode_usage(value: JSON) -> Usage:
     usage = value if isinstance(value, dict) else {}
     prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     return Usage(
-        input=_count(usage, "prompt_tokens"),
-        output=_count(usage, "completion_tokens"),
-        cache_read=_count(prompt, "cached_tokens") or _count(usage, "prompt_cache_hit_tokens"),  # DeepSeek's name
-        cache_write=_count(prompt, "cache_write_tokens"),
-        thinking=_count(completion, "reasoning_tokens"),
-        cost=_money(usage.get("cost")),
+        input=count(usage, "prompt_tokens"),
+        output=count(usage, "completion_tokens"),
+        cache_read=count(prompt, "cached_tokens") or count(usage, "prompt_cache_hit_tokens"),  # DeepSeek's name
+        cache_write=count(prompt, "cache_write_tokens"),
+        thinking=count(completion, "reasoning_tokens"),
+        cost=money(usage.get("cost")),
     )
 
 
@@ -98,12 +89,3 @@ def total(usages: Iterable[Usage], n: int = 0) -> Usage:
 
 
 _OF_PROMPTS = ("input", "cache_read", "cache_write", "cache_write_1h")
-
-
-def _money(value: JSON) -> float | None:
-    return float(value) if type(value) in (int, float) and 0 <= value < 1e9 else None
-
-
-def _count(owner: JSON, key: str) -> int:
-    value = owner.get(key) if isinstance(owner, dict) else None
-    return int(value) if isinstance(value, int | float) and 0 < value < 2**63 else 0

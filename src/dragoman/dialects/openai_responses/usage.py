@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from dragoman.conversation import JSON, Object, Usage
-from dragoman.dialects.untold import NOTHING
+from dragoman.dialects.counts import count, money, uncounted, with_rest
 
 _NOTHING_COUNTED = Usage()
 
@@ -28,10 +28,7 @@ def encode_usage(usage: Usage | None, rest: Object | None = None) -> Object | No
     }
     if usage.cost is not None:
         counted["cost"] = usage.cost  # OpenRouter's name for it, which programs show
-    for name, value in (rest or {}).items():
-        known = counted.get(name)
-        counted[name] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
-    return counted
+    return with_rest(counted, rest)
 
 
 _COUNTED = frozenset({"input_tokens", "output_tokens", "total_tokens", "cost"})
@@ -47,29 +44,16 @@ def decode_usage(value: JSON) -> Usage:
     """Any server's `usage`; what is missing or no number counts 0."""
     usage = value if isinstance(value, dict) else {}
     prompt, answer = usage.get("input_tokens_details"), usage.get("output_tokens_details")
-    cost = usage.get("cost")
     return Usage(
-        input=_count(usage, "input_tokens"),
-        output=_count(usage, "output_tokens"),
-        cache_read=_count(prompt, "cached_tokens"),
-        cache_write=_count(prompt, "cache_write_tokens"),
-        thinking=_count(answer, "reasoning_tokens"),
-        cost=float(cost) if isinstance(cost, int | float) and 0 <= cost < 1e9 else None,
+        input=count(usage, "input_tokens"),
+        output=count(usage, "output_tokens"),
+        cache_read=count(prompt, "cached_tokens"),
+        cache_write=count(prompt, "cache_write_tokens"),
+        thinking=count(answer, "reasoning_tokens"),
+        cost=money(usage.get("cost")),
     )
 
 
 def usage_rest(value: JSON) -> Object:
     """What a `usage` counts that `Usage` does not.  Counts of 0 are left out."""
-    rest: Object = {}
-    for name, count in value.items() if isinstance(value, dict) else ():
-        if name in _DETAILS:
-            inner = count.items() if isinstance(count, dict) else ()
-            count = {word: number for word, number in inner if word not in _DETAILS[name] and number not in NOTHING}
-        if name not in _COUNTED and count not in NOTHING:
-            rest[name] = count
-    return rest
-
-
-def _count(owner: JSON, key: str) -> int:
-    value = owner.get(key) if isinstance(owner, dict) else None
-    return int(value) if isinstance(value, int | float) and 0 < value < 2**63 else 0
+    return uncounted(value, _COUNTED, _DETAILS)

@@ -1,0 +1,47 @@
+"""File descriptors: as many as the system gives, and no more connections than they are enough for.
+
+A call takes two, one to the client and one upstream.  Whoever comes beyond the bound is told so (503); a process that
+had none left at all could only hang up.
+"""
+
+from __future__ import annotations
+
+import logging
+from types import ModuleType
+
+from msgspec.structs import replace
+
+from dragoman.config import Settings
+
+log = logging.getLogger("dragoman.server")
+
+# What else is open: files, the database, sockets of our own.
+_RESERVE = 64
+
+
+def with_room(settings: Settings) -> Settings:
+    """The settings with so many connections at most as there can be descriptors for; the soft limit is raised first."""
+    resource = _resource()
+    if resource is None:
+        return settings
+    wanted = settings.limits.connections or settings.limits.calls or 1 << 15
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = 2 * wanted + _RESERVE
+    if soft != resource.RLIM_INFINITY and soft < enough:
+        most = enough if hard == resource.RLIM_INFINITY else min(enough, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    fitting = max((soft - _RESERVE) // 2, 1) if soft != resource.RLIM_INFINITY else wanted
+    if fitting >= wanted:
+        return settings
+    log.warning("there are %d file descriptors: at most %d connections are taken (ulimit -n)", soft, fitting)
+    return replace(settings, limits=replace(settings.limits, connections=fitting))
+
+
+def _resource() -> ModuleType | None:
+    """Limits of processes; not everywhere are there any."""
+    try:
+        import resource  # noqa: PLC0415
+    except ImportError:
+        return None
+    return resource

@@ -1,0 +1,76 @@
+"""A gateway that may open few files: it takes what it has room for, tells the others, and goes on afterwards."""
+
+from __future__ import annotations
+
+import resource
+import socket
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from dragoman.config import Limits, Settings
+from dragoman.surfaces.descriptors import with_room
+from tests.cli.serving import PATIENCE, served
+from tests.relay.scripted import ok_message, scripted
+from tests.relay.test_relay_sealed import CHECKS
+
+FEW = 160
+BODY: dict[str, Any] = {"model": CHECKS, "max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def test_the_bound_follows_what_the_system_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: given.append(limits))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 1 << 20))
+    settings = Settings(limits=Limits(connections=1000))
+    assert with_room(settings) is settings
+    assert given == [(2064, 1 << 20)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 264))
+    assert with_room(settings).limits.connections == 100
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1 << 20, 1 << 20))
+    assert with_room(settings) is settings
+
+
+def cpu(pid: int) -> int:
+    """Ticks of processor time so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
+def test_more_clients_than_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    monkeypatch.setenv("DRAGOMAN_REFRESH", "0")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with scripted() as upstream:
+        upstream.play([ok_message("Hi")])
+        with served(env={"ANTHROPIC_BASE_URL": upstream.url}) as gateway:
+            resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (FEW, hard))
+            port = int(gateway.url.rpartition(":")[2])
+            many: list[socket.socket] = []
+            told: Counter[str] = Counter()
+            try:
+                for _ in range(2 * FEW):
+                    many.append(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
+                before = cpu(gateway.process.pid)
+                time.sleep(1.0)
+                spent = cpu(gateway.process.pid) - before
+                for each in many:
+                    try:
+                        each.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+                        told[each.recv(12).decode() or "closed"] += 1
+                    except OSError:
+                        told["closed"] += 1
+            finally:
+                for each in many:
+                    each.close()
+            assert told["HTTP/1.1 200"] > FEW // 4, told
+            assert told["closed"] > 0, told
+            assert spent < 50, "it spins"  # of a hundred ticks in that second
+            for _ in range(5):
+                assert requests.post(gateway.url + "/v1/messages", json=BODY, timeout=PATIENCE).status_code == 200
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)

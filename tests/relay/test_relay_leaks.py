@@ -1,0 +1,110 @@
+"""What a call leaves behind: nothing that waits for the collector, no descriptor, no task."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dragoman.errors import GatewayError
+from dragoman.relay.breaker import Breaker
+from dragoman.relay.endpoint import endpoint_of
+from dragoman.relay.http1 import Pool
+from tests.relay.failures import EARLY, LATE
+from tests.relay.scripted import IMPATIENT, Answer, ok_message, ok_stream
+from tests.relay.setting import Setting, setting
+from tests.relay.test_relay_faults_clients import asked
+from tests.surfaces.leaving import CLIENTS, Client
+
+CALLS = 10
+
+
+@pytest.fixture
+def impatient() -> Iterator[Setting]:
+    with setting(timeouts=IMPATIENT) as it:
+        yield it
+
+
+def circles() -> Counter[str]:
+    """Objects of ours that only the collector could find."""
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        gc.collect()
+        return Counter(type(each).__qualname__ for each in gc.garbage if type(each).__module__.startswith("dragoman"))
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+def test_the_memory_of_a_call_is_free_when_it_is_over(patient: Setting, client: Client, stream: bool) -> None:
+    """What is in a circle stays until the collector comes, and in a gateway full of streams it seldom does."""
+    folded = client.name.startswith(("ollama", "responses"))  # who gives no limit is streamed upstream all the same
+    patient.upstream.play([ok_stream("Hel", "lo") if stream or folded else ok_message("Hello")])
+    for _ in range(3):
+        assert asked(patient, client, stream=stream).status_code == 200
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(CALLS):
+            asked(patient, client, stream=stream)
+        time.sleep(1.2)  # an answer's end is waited for that long after its last event: `stream._LINGER`
+        found = circles()
+    finally:
+        if enabled:
+            gc.enable()
+    assert max(found.values(), default=0) < CALLS, found
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads /proc")
+def test_no_fault_leaves_a_descriptor_open(impatient: Setting) -> None:
+    scripts: list[Answer] = [fault.script(True) for fault in EARLY] + [fault.script for fault in LATE]
+
+    def all_of_them() -> None:
+        for client in CLIENTS[::3]:
+            for script in scripts:
+                impatient.upstream.play(script)
+                asked(impatient, client, stream=True)
+        impatient.play_afresh([ok_message("Hello")])
+
+    all_of_them()
+    before = descriptors()
+    all_of_them()
+    until = time.monotonic() + 10
+    while descriptors() > before + 2:
+        assert time.monotonic() < until, (before, descriptors())
+        time.sleep(0.05)
+
+
+# --- nothing left to open ----------------------------------------------------------------------------
+
+
+def test_a_gateway_without_descriptors_blames_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def call() -> None:
+        await Pool(endpoint_of("http://127.0.0.1:1"), 1.0).call(b"", 1.0)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", full)
+    with pytest.raises(GatewayError, match="this gateway cannot open another connection: Too many open files") as told:
+        asyncio.run(call())
+    assert told.value.kind == "overloaded"
+    breaker = Breaker(lambda: 1.0, in_a_row=1)
+    breaker.blame(breaker.admit(), told.value)
+    assert breaker.until == 0.0
+    breaker.blame(breaker.admit(), GatewayError("overloaded", "theirs"))
+    assert breaker.state == "open"
