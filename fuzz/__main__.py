@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -66,14 +67,18 @@ def _search(name: str, seconds: int) -> bool:
             file for folder in (kept, found) for file in folder.iterdir() if not file.name.startswith("crash")
         ):
             shutil.copy(file, small)
-        _one(name, ["-merge=1", str(least), str(small), f"-max_len={_LONGEST}"])
+        again = Path(scratch) / "again"  # the fuzzer starts itself for each file, by its own name
+        again.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fuzz.one {name} "$@"\n')
+        again.chmod(0o700)
+        _one(name, ["-merge=1", str(least), str(small), f"-max_len={_LONGEST}"], again)
         _keep(least, kept)
     return done.returncode == 0
 
 
-def _one(name: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+def _one(name: str, arguments: list[str], again: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fuzz.one", name, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    named = {**os.environ, "FUZZ_AGAIN": str(again)} if again else None
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=named)
 
 
 def _keep(least: Path, kept: Path) -> None:

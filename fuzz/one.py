@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import sys
 from typing import Any
@@ -64,6 +65,7 @@ def _is_there(owner: Any, key: Any) -> bool:
 
 def main() -> None:
     name = sys.argv.pop(1)
+    sys.argv[0] = os.environ.get("FUZZ_AGAIN", sys.argv[0])
     check = TARGETS[name].check
     more = {} if TARGETS[name].cut else {"custom_mutator": _mutated}
     atheris.Setup(sys.argv, check, **more)

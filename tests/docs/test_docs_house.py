@@ -104,7 +104,18 @@ def test_make_help_lists_what_contributing_names() -> None:
 
 # --- imports -------------------------------------------------------------------------------------
 
-_LEAVES = ("conversation", "framing", "folding", "errors", "losses", "ids", "media", "arguments", "pointers")
+_LEAVES = (
+    "conversation",
+    "framing",
+    "folding",
+    "errors",
+    "losses",
+    "ids",
+    "media",
+    "arguments",
+    "pointers",
+    "redaction",
+)
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(_LEAVES, _LEAVES),
     "dialects": _LEAVES,

@@ -258,7 +258,7 @@ def _said(content: Any) -> str:
 
 
 def _pictures(content: Any) -> list[str]:
-    parts = [] if isinstance(content, str) else content
+    parts: list[Object] = [] if isinstance(content, str) else content
     urls = [part["image_url"] for part in parts if part["type"] == "input_image"]
     return [url.removeprefix("data:").partition(";")[0] for url in urls]
 

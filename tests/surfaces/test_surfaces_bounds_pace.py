@@ -286,6 +286,33 @@ def test_limits_are_those_of_the_settings_that_are_read_again() -> None:
     assert bounds.linger == 5
 
 
+@pytest.mark.parametrize(
+    ("client", "forwarded", "peer"),
+    [
+        ("192.0.2.1", "198.51.100.7", "192.0.2.1"),
+        ("10.0.0.9", "198.51.100.7", "198.51.100.7"),
+        ("10.0.0.9", "203.0.113.1, 198.51.100.7", "198.51.100.7"),
+        ("2001:db8::1", "", "2001:db8::/64"),
+        ("10.0.0.9", "2001:db8:0:0:9::9", "2001:db8::/64"),
+    ],
+)
+def test_a_peer_is_who_calls(client: str, forwarded: str, peer: str) -> None:
+    """Whatever it says of itself; one that trusted proxies name; all addresses of IPv6 that one house has."""
+    from dragoman.config import Settings  # noqa: PLC0415
+    from dragoman.surfaces.turning import bounds_of  # noqa: PLC0415
+
+    bounds = bounds_of(Settings(limits=Limits(calls_per_peer=1), trusted_proxies=("10.0.0.0/8",)))
+    running: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        running.append(bounds.calls_of(peer))
+
+    headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
+    scope = {"type": "http", "client": (client, 5), "headers": headers}
+    asyncio.run(bounds.for_one(app)(scope, None, None))  # type: ignore[arg-type]
+    assert running == [1]
+
+
 def test_what_a_peer_has_is_given_back_whatever_becomes_of_it() -> None:
     from dragoman.config import Settings  # noqa: PLC0415
     from dragoman.surfaces.turning import bounds_of  # noqa: PLC0415
@@ -300,7 +327,7 @@ def test_what_a_peer_has_is_given_back_whatever_becomes_of_it() -> None:
     async def work() -> None:
         for _ in range(3):
             with pytest.raises(asyncio.CancelledError):
-                await bounds.for_one(app)({"type": "http", "client": ("192.0.2.1", 5)}, None, None)  # type: ignore[arg-type]
+                await bounds.for_one(app)({"type": "http", "client": ("192.0.2.1", 5), "headers": []}, None, None)  # type: ignore[arg-type]
 
     asyncio.run(work())
     assert running == [1, 1, 1]

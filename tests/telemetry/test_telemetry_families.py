@@ -106,6 +106,7 @@ def test_a_worker_that_was_killed_counts_as_it_last_wrote(tmp_path: Path, monkey
         second._server.close()
         (tmp_path / "killed.sock").touch()
         assert values(merge(await first.gathered()))["things_total"] == 11
+        assert not (tmp_path / "killed.sock").exists(), "it is known to be dead"
         await first.close()
 
     asyncio.run(work())

@@ -92,9 +92,10 @@ class Bounds:
         self._timer: asyncio.TimerHandle | None = None
         self._tried = 0.0
 
-    def apply(self, limits: Limits, linger: int) -> None:
+    def apply(self, limits: Limits, linger: int, peer_of: Callable[[Scope], str] | None = None) -> None:
         """From now on.  `linger`: how much of a request is still read, in bytes, after its answer was given."""
         self.limits, self.linger = limits, linger
+        self._peer_of = peer_of or self._peer_of
 
     # --- connections -----------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from dragoman.surfaces.draining import Drain
 from dragoman.surfaces.listening import SETTLE, bind, close_door, url_of, waiting
 from dragoman.surfaces.protocol import Protocol
 from dragoman.surfaces.supervising import Hold, Supervisor
-from dragoman.surfaces.turning import bounds_of
+from dragoman.surfaces.turning import bounds_of, reset
 from dragoman.surfaces.watchdog import watched_loop
 from dragoman.telemetry.logs import set_levels, set_up_logging
 from dragoman.telemetry.peers import shared_directory
@@ -131,7 +131,7 @@ def make_server(
         if tls is not None and changed.tls_cert:
             show(tls, changed)
         application.apply(changed)
-        bounds.apply(changed.limits, changed.max_body)
+        reset(bounds, changed)
 
     again = None if reload is None else _Reload(settings, reload, apply)
     return _Server(config, application, lambda: started(url), again, signals=signals), listener

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from ipaddress import IPv6Address, IPv6Network
+
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -12,13 +15,20 @@ from dragoman.ids import fresh
 from dragoman.surfaces.bounds import Bounds
 from dragoman.surfaces.exchange import JSON_TYPE, Exchange, status_of
 from dragoman.surfaces.guard import dialect_of
+from dragoman.surfaces.peers import FORWARDING, Proxies, parse
 
 _encode = msgspec.json.Encoder().encode
 
 
 def bounds_of(settings: Settings) -> Bounds:
     """The bounds that `settings` set."""
-    return Bounds(settings.limits, settings.max_body, refusing=refusing, told=told, peer_of=_address)
+    peer_of = partial(_peer, Proxies(settings.trusted_proxies))
+    return Bounds(settings.limits, settings.max_body, refusing=refusing, told=told, peer_of=peer_of)
+
+
+def reset(bounds: Bounds, settings: Settings) -> None:
+    """Other settings, from now on."""
+    bounds.apply(settings.limits, settings.max_body, partial(_peer, Proxies(settings.trusted_proxies)))
 
 
 def refusing(error: GatewayError) -> ASGIApp:
@@ -41,6 +51,15 @@ def told(error: GatewayError, target: bytes) -> bytes:
     return STATUS_LINE[status_of(error, dialect)] + head % (JSON_TYPE, len(body), id.encode()) + body
 
 
-def _address(scope: Scope) -> str:
+def _peer(proxies: Proxies, scope: Scope) -> str:
+    """Who calls, as far as that is known.  One who has an address of IPv6 has 2**64 of them: they are one."""
     client = scope.get("client")
-    return client[0] if client else ""
+    peer = client[0] if client else ""
+    if proxies:
+        forwarding: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            if name in FORWARDING:
+                forwarding[name] = forwarding[name] + b", " + value if name in forwarding else value
+        peer = proxies.client(peer, forwarding)
+    address = parse(peer)
+    return str(IPv6Network((address, 64), strict=False)) if isinstance(address, IPv6Address) else peer

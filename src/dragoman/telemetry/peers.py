@@ -93,14 +93,18 @@ class Peers:
     async def _of(self, name: str) -> bytes | None:
         """What another worker shows; what it last wrote down, if it does not answer."""
         stem = self._directory / name
-        if stem.with_suffix(_SOCKET).exists():
-            with suppress(OSError, TimeoutError, EOFError):
-                async with asyncio.timeout(_PATIENCE):
-                    reader, writer = await asyncio.open_unix_connection(str(stem.with_suffix(_SOCKET)))
-                    try:
-                        return await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big"))
-                    finally:
-                        writer.close()
+        socket = stem.with_suffix(_SOCKET)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                reader, writer = await asyncio.open_unix_connection(str(socket))
+                try:
+                    return await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big"))
+                finally:
+                    writer.close()
+        except ConnectionRefusedError:  # it was killed
+            socket.unlink(missing_ok=True)
+        except (OSError, TimeoutError, EOFError):
+            pass
         for suffix in (_FILE, _DEAD):
             with suppress(OSError):
                 return stem.with_suffix(suffix).read_bytes()

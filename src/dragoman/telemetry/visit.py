@@ -126,7 +126,7 @@ def request_members(visit: Visit, scope: Mapping[str, Any]) -> Object:
     if visit.context or visit.span is not None:
         told["trace"] = visit.trace
     told |= {"client": visit.dialect, "method": scope["method"], "path": scope["path"][:_LONGEST]}
-    if (key := scope.get("dragoman.key")) is not None:
+    if key := scope.get("dragoman.key"):
         told["key"] = key
     if peer := scope.get("dragoman.peer") or (scope.get("client") or ("",))[0]:
         told["peer"] = peer

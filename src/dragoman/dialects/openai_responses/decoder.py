@@ -178,8 +178,8 @@ class Decoder:
             case _ if kind in _DELTAS:
                 self._delta(kind, event)
             case _ if (called := _CALLED.get(kind)) is not None:
-                if (item := self._found(called, event)) is not None:
-                    self._spoken.settle_call(item, word(event, CALLS[called]))
+                if (known := self._found(called, event)) is not None:
+                    self._spoken.settle_call(known, word(event, CALLS[called]))
             case _ if kind in _IDLE or (kind.startswith(_PROGRESS) and kind != _ONLY_HERE):
                 pass
             case _:
