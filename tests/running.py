@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -75,7 +75,9 @@ def run_gateway(settings: Settings) -> Iterator[Gateway]:
             raise RuntimeError("the gateway did not start")
         yield Gateway(urls[0])
     finally:
-        stop[0]()
+        with suppress(RuntimeError):  # it may have ended by itself
+            for end in stop:
+                end()
         thread.join(_PATIENCE)
         assert not thread.is_alive(), "the gateway did not stop"
 

@@ -234,7 +234,8 @@ def read_responses(body: Object) -> Sent:
     sent.tools = {tool["name"]: tool.get("parameters") or {} for tool in body.get("tools") or []}
     names: dict[str, str] = {}
     given = body["input"]
-    for item in [{"role": "user", "content": given}] if isinstance(given, str) else given:
+    items: list[Object] = [{"role": "user", "content": given}] if isinstance(given, str) else given
+    for item in items:
         match item.get("type", "message"):
             case "message" if item["role"] in ("system", "developer"):
                 sent.system += _said(item["content"])

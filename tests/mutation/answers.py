@@ -28,6 +28,7 @@ class Answers:
     def __init__(self, dialect: str, answer: bytes) -> None:
         self.dialect: Any = registry()[dialect]
         self.timeouts = SimpleNamespace(idle=10.0)
+        self.limits = SimpleNamespace(frame=1 << 24, answer=1 << 26)
         self.headers: dict[str, str] = {}
         self.status, self.paused = 200, False
         self._answer = answer
