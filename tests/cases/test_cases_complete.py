@@ -33,7 +33,7 @@ KEEPS = f"this client has a place for it, or this server needs none; {AS_IT_IS}"
 
 
 class Row(NamedTuple):
-    """`pairs` (client-server) that a row is meant for, and why no others: Anthropic, chat Completions, Ollama, Responses.
+    """`pairs` (client-server: Anthropic, chat Completions, Ollama, Responses) that a row is meant for; why no others.
 
     `both`: the same must hold for answers that are streamed and for whole ones.
     """

@@ -69,7 +69,7 @@ def test_any_file(tmp_path_factory: Any, document: dict[str, Any]) -> None:
     try:
         chosen = loaded({}, file, warn=lambda _: None)
     except ConfigError as error:
-        general = ("the upstream ", "num_ctx is ")
+        general = ("the upstream ", "num_ctx is ", "workers is ")
         assert all(problem.startswith((f"{file}:", *general)) for problem in error.problems)
     else:
         assert isinstance(chosen, Settings)

@@ -96,6 +96,22 @@ ROWS: list[Row] = [
         emulated="input[1].content[0].annotations",
         moves=False,
     ),
+    row(
+        "what only the model's words have",
+        SERVER,
+        {"model": "m", "input": [{"role": "user", "content": [SAID]}]},
+        local(SERVER),
+        dropped="input[0].content[0].annotations",
+        moves=False,
+    ),
+    row(
+        "thinking of another server",
+        "openai_chat",
+        {"model": "m", "messages": [USER, {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm."}, USER]},
+        local(SERVER),
+        dropped="thinking",
+        moves=False,
+    ),
     encoded("a name", named, SERVER, dropped="messages[0].name"),
     encoded("a foreign block", lambda: holding(STRANGE), SERVER, dropped=FIRST),
     encoded(

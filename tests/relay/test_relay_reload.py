@@ -147,6 +147,21 @@ def test_keys_change(process: Process, servers: list[Scripted]) -> None:
     assert process.ask(MODEL, **{"x-api-key": "sesame"}).status_code == 200
 
 
+def test_a_file_of_keys_is_read_again(process: Process, servers: list[Scripted]) -> None:
+    keys = process.file.with_name("client-keys")
+    keys.touch(0o600)
+    text = PLAIN + 'api_keys_file = "client-keys"\n' + table("one", servers[0])
+    for line, good, bad in (("ann: first-key", "first-key", "second-key"), ("second-key", "second-key", "first-key")):
+        keys.write_text(f"{line}\n")
+        process.configure(text)
+        assert process.ask(MODEL, **{"x-api-key": good}).status_code == 200
+        assert process.ask(MODEL, **{"x-api-key": bad}).status_code == 401
+    keys.write_text("# nobody\n")
+    assert "holds no keys" in process.configure(text, "not read again")
+    assert process.ask(MODEL, **{"x-api-key": "second-key"}).status_code == 200
+    assert process.ask(MODEL).status_code == 401
+
+
 def test_names_change(process: Process, servers: list[Scripted]) -> None:
     upstreams = table("one", servers[0]) + table("two", servers[1])
     for name in ("one", "two"):

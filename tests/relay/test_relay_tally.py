@@ -10,7 +10,7 @@ def test_sums() -> None:
     tally = Tally()
     tally.add("ollama", "qwen3", Usage(input=10, output=5))
     tally.add("ollama", "qwen3", Usage(input=1, output=2))
-    tally.add("ollama", "qwen3", failed=True)
+    tally.add("ollama", "qwen3", failed="overloaded")
     tally.add("openai", "qwen3")
     assert tally.counts() == {
         ("ollama", "qwen3"): Count(calls=3, failures=1, input=11, output=7),
@@ -31,7 +31,7 @@ def test_names_without_end_are_counted_together() -> None:
     tally = Tally(limit=3)
     for number in range(100):
         tally.add("ollama", str(number))
-    tally.add("ollama", "0", failed=True)
+    tally.add("ollama", "0", failed="overloaded")
     counts = tally.counts()
     assert set(counts) == {("ollama", "0"), ("ollama", "1"), ("ollama", "2"), ("", "")}
     assert (counts["ollama", "0"].calls, counts["", ""].calls) == (2, 97)

@@ -37,17 +37,19 @@ def read_line(line: str) -> ClientKey | None:
     name, key = (named["name"], named["key"]) if named else ("", text)
     if len(key) > 1 and key[0] == key[-1] and key[0] in "\"'":
         key = key[1:-1]
+    if not key or not all("!" <= c <= "~" for c in key):
+        raise ValueError
     return as_client_key(Secret(key), name)
 
 
 def as_client_key(key: Secret | ClientKey, name: str = "") -> ClientKey:
-    """What is kept of a key, or of the digest that stands for one.  Raises ValueError for what can be neither."""
+    """What is kept of a key, or of the digest that stands for one.  Raises ValueError for a digest that is none."""
     if isinstance(key, ClientKey):
         return key
     text = key.reveal()
     if found := _DIGEST.fullmatch(text):
         return ClientKey(digest=bytes.fromhex(found[1]), name=name)
-    if not text or text.startswith("sha256:") or not all("!" <= c <= "~" for c in text):
+    if text.startswith("sha256:"):
         raise ValueError
     return ClientKey(digest=digest_of(text.encode()), name=name)
 

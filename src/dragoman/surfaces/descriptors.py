@@ -34,7 +34,8 @@ def with_room(settings: Settings) -> Settings:
     fitting = max((soft - _RESERVE) // 2, 1) if soft != resource.RLIM_INFINITY else wanted
     if fitting >= wanted:
         return settings
-    log.warning("there are %d file descriptors: at most %d connections are taken (ulimit -n)", soft, fitting)
+    level = logging.WARNING if fitting < settings.limits.calls else logging.DEBUG
+    log.log(level, "there are %d file descriptors: at most %d connections are taken (ulimit -n)", soft, fitting)
     return replace(settings, limits=replace(settings.limits, connections=fitting))
 
 
