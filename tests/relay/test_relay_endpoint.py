@@ -14,7 +14,7 @@ import pytest
 
 from dragoman.errors import GatewayError
 from dragoman.relay.endpoint import Endpoint, endpoint_of
-from dragoman.relay.http1 import Pool
+from dragoman.relay.pool import Pool
 from tests.relay.looping import REQUEST, body_of, connections, run
 from tests.relay.scripted import Scripted, response
 from tests.serving import Serve, serving

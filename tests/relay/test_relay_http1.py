@@ -12,7 +12,8 @@ import pytest
 
 from dragoman.errors import GatewayError
 from dragoman.relay.endpoint import Endpoint
-from dragoman.relay.http1 import Connection, Pool
+from dragoman.relay.http1 import Connection
+from dragoman.relay.pool import Pool
 from tests.relay.looping import REQUEST, body_of, connections, run
 from tests.relay.scripted import CHUNKED_HEAD, END_CHUNK, Act, Scripted, chunk, response, scripted, stream_of
 
@@ -272,7 +273,7 @@ def test_old_connections_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
         async with pool_for(upstream) as pool:
             await asyncio.gather(*(asked(pool) for _ in range(8)))
             burst = upstream.connections
-            monkeypatch.setattr("dragoman.relay.http1._IDLE", -1.0)  # whatever is kept from now on is old
+            monkeypatch.setattr("dragoman.relay.pool._IDLE", -1.0)  # whatever is kept from now on is old
             await asked(pool)
             assert upstream.connections == burst + 1, "a connection that was idle for too long was used"
             assert not pool._idle

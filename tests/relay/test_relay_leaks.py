@@ -16,7 +16,7 @@ import pytest
 from dragoman.errors import GatewayError
 from dragoman.relay.breaker import Breaker
 from dragoman.relay.endpoint import endpoint_of
-from dragoman.relay.http1 import Pool
+from dragoman.relay.pool import Pool
 from tests.relay.failures import EARLY, LATE
 from tests.relay.scripted import IMPATIENT, Answer, ok_message, ok_stream
 from tests.relay.setting import Setting, setting

@@ -33,7 +33,10 @@ def _whole(entry: Object) -> Object:
 def _scored(entry: Object) -> Object:
     score = entry.get("logprob")
     known = {"token": "", "logprob": score if isinstance(score, int | float) else _NO_NUMBER, "bytes": None}
-    return known | {name: value for name, value in entry.items() if name != "logprob"}
+    return known | {name: value for name, value in entry.items() if name not in _SCORED}
+
+
+_SCORED = ("logprob", "top_logprobs")
 
 
 def without_blanks(tokens: Sequence[Object]) -> list[Object]:

@@ -19,7 +19,8 @@ from dragoman.redaction import GONE, Redactor
 from dragoman.relay.breaker import Breaker
 from dragoman.relay.endpoint import below, endpoint_of, proxy_authorization
 from dragoman.relay.gate import Gate
-from dragoman.relay.http1 import Connection, Pool
+from dragoman.relay.http1 import Connection
+from dragoman.relay.pool import Pool
 from dragoman.telemetry.trail import CURRENT, REQUEST_IDS
 
 _MAX_ERROR = 1024 * 1024
