@@ -16,8 +16,9 @@ from uvicorn.server import ServerState
 
 from dragoman.config import Settings
 from dragoman.dialects import ollama
+from dragoman.surfaces.direct import corked, pushing
 from dragoman.surfaces.exchange import Exchange
-from dragoman.surfaces.protocol import Protocol, corked, pushing
+from dragoman.surfaces.protocol import Protocol
 from dragoman.surfaces.turning import bounds_of
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]}

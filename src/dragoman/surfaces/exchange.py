@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -19,8 +19,9 @@ from dragoman.dialects.contract import ClientDialect
 from dragoman.errors import GatewayError, Row, invalid
 from dragoman.ids import fresh
 from dragoman.redaction import Redactor
+from dragoman.surfaces.departure import Departure, finish
+from dragoman.surfaces.direct import Push, corked, is_slow, is_unread, limits_of, pushing
 from dragoman.surfaces.draining import NAME, told
-from dragoman.surfaces.protocol import Push, corked, is_slow, is_unread, limits_of, pushing
 from dragoman.surfaces.unpacking import Unpacking, check_depth, too_deep
 from dragoman.telemetry import lines
 from dragoman.telemetry.metrics import Metrics
@@ -213,7 +214,7 @@ class Exchange:
                 waiting = step.send(None)
             except StopIteration:
                 return None
-            rest = _finish(step, waiting)
+            rest = finish(step, waiting)
         self._behind += 1
         return self._caught_up(rest)
 
@@ -275,7 +276,7 @@ class Exchange:
                 self._gone = True
                 task.cancel()
 
-        watch = _Watch(self._receive, left)
+        watch = Departure(self._receive, left)
         try:
             await work
         except asyncio.CancelledError:
@@ -295,56 +296,6 @@ class Exchange:
             raise asyncio.CancelledError
         task.uncancel()
         return told()
-
-
-class _Watch:
-    """Waits for the client to leave, by a callback on the server's own future: a task for it would cost far more."""
-
-    def __init__(self, receive: Receive, left: Callable[[], None]) -> None:
-        self._left = left
-        self._waiting: asyncio.Future[None] | None = None
-        self._closed = False
-        self._step = _until_gone(receive).__await__()
-        self._advance()
-
-    def _advance(self, _: object = None) -> None:
-        if self._closed:  # woken in the same turn of the loop in which the work was done
-            return
-        try:
-            self._waiting = self._step.send(None)
-        except StopIteration:
-            self._left()
-            return
-        if self._waiting is None:
-            asyncio.get_running_loop().call_soon(self._advance)
-        else:
-            self._waiting.add_done_callback(self._advance)
-
-    def close(self) -> None:
-        self._closed = True
-        if self._waiting is not None:
-            self._waiting.remove_done_callback(self._advance)
-        self._step.close()
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _finish(step: Generator[Any, Any, Any], waiting: Any) -> None:
-    """Drive a coroutine that stopped at `waiting` to its end."""
-    while True:
-        if waiting is None:
-            await asyncio.sleep(0)
-        else:
-            # A coroutine that stops marks its future as awaited; the mark is for one who is no longer there.
-            waiting._asyncio_future_blocking = False
-            await waiting
-        try:
-            waiting = step.send(None)
-        except StopIteration:
-            return
 
 
 def parse_object(data: bytes) -> Object:

@@ -1,8 +1,4 @@
-"""uvicorn's HTTP protocol with two shorter ways out, and bounds on what comes in.
-
-ASGI takes each piece of a stream as a message through a coroutine.  For a token that is most of what there is to do,
-and nearly always nothing has to be waited for: `pushing` writes it straight to the transport, framed as uvicorn would.
-And the head of an answer is a write of its own, which costs as much as the body's: `corked` makes one of both.
+"""uvicorn's HTTP protocol, with bounds on what comes in.  Shorter ways out are in `direct`.
 
 What a client may send, and how slowly, is bounded (`bounds`).  An answer that comes before the end of its request
 reaches a client that is still sending: a connection that is closed with bytes unread takes the answer with it.
@@ -17,27 +13,20 @@ import socket
 import struct
 import sys
 import weakref
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 import httptools
-from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from dragoman.config import Limits
 from dragoman.errors import GatewayError, invalid
 from dragoman.surfaces.bounds import Bounds, Doing
+from dragoman.surfaces.direct import EXTENSION
 from dragoman.surfaces.draining import NAME
 
 log = logging.getLogger("dragoman.surfaces")
 
-Push = Callable[[bytes], bool]
-"""Writes a piece of a body; False when that has to go through ASGI's `send`, and nothing was written."""
-
-_EXTENSION = "dragoman"
-_DEFAULT_LIMITS = Limits()
 # How long (seconds) a client may go on sending what nobody reads any more.
 _LINGER = 10.0
 # What a client has taken at the least when there is room again: from asyncio's high mark to its low one.
@@ -129,7 +118,7 @@ class Protocol(HttpToolsProtocol):
             "protocol": weakref.ref(self),
             "limits": self._bounds.limits,
         }
-        self.scope["extensions"] = {_EXTENSION: mine}
+        self.scope["extensions"] = {EXTENSION: mine}
         draining = self.app_state.get(NAME)
         if draining is not None and draining.begun:
             self.cycle.keep_alive = False
@@ -320,89 +309,3 @@ def _unreadable(error: httptools.HttpParserError) -> GatewayError:
 
 def _slow(what: str, setting: str) -> GatewayError:
     return GatewayError("slow_request", f"the {what} of the request did not arrive in time ({setting})")
-
-
-def _cycle(scope: Scope) -> RequestResponseCycle | None:
-    extensions = scope.get("extensions")
-    if not extensions or _EXTENSION not in extensions:
-        return None
-    refer: weakref.ref[RequestResponseCycle] = extensions[_EXTENSION]["cycle"]
-    return refer()
-
-
-def limits_of(scope: Scope) -> Limits:
-    """The limits on a request; the default ones where the server is not ours."""
-    extensions = scope.get("extensions")
-    limits: Limits = extensions[_EXTENSION]["limits"] if extensions and _EXTENSION in extensions else _DEFAULT_LIMITS
-    return limits
-
-
-def is_slow(scope: Scope) -> bool:
-    """Whether the client has been given up, as it sends its body too slowly."""
-    return getattr(_cycle(scope), "slow", False)
-
-
-def is_unread(scope: Scope) -> bool:
-    """Whether some of the request is still to come, or to be read."""
-    cycle = _cycle(scope)
-    return cycle is not None and cycle.more_body
-
-
-def pushing(scope: Scope) -> Push | None:
-    """The short way out for pieces of a stream, where the server is ours.
-
-    It is there once the head of an answer without a length has been sent, and not to be used after its end.
-    """
-    cycle = _cycle(scope)
-    if cycle is None or not cycle.chunked_encoding or cycle.response_complete:
-        return None
-    flow, write = cycle.flow, cycle.transport.write
-
-    def push(data: bytes) -> bool:
-        if flow.write_paused or cycle.disconnected or not data:  # an empty chunk would be the last
-            return False
-        write(b"%x\r\n%b\r\n" % (len(data), data))
-        return True
-
-    return push
-
-
-def corked(scope: Scope) -> AbstractContextManager[object]:
-    """While inside, what is sent is held; it leaves in one write, where the server is ours."""
-    cycle = _cycle(scope)
-    if cycle is None:
-        return nullcontext()
-    refer: weakref.ref[Protocol] = scope["extensions"][_EXTENSION]["protocol"]
-    return _Cork(cycle, refer())
-
-
-class _Cork:
-    """Stands where the exchange has its transport."""
-
-    def __init__(self, cycle: RequestResponseCycle, protocol: Protocol | None) -> None:
-        self._cycle = cycle
-        self._protocol = protocol
-        self._transport = cycle.transport
-        self._held: list[bytes] = []
-        self._closed = False
-
-    def __enter__(self) -> None:
-        self._cycle.transport = cast("asyncio.Transport", self)
-
-    def __exit__(self, *_: object) -> None:
-        self._cycle.transport = self._transport
-        if self._held and not self._transport.is_closing():
-            self._transport.write(b"".join(self._held))
-        if self._closed and self._cycle.more_body and self._protocol is not None:
-            self._protocol.linger()
-        elif self._closed:
-            self._transport.close()
-
-    def write(self, data: bytes) -> None:
-        self._held.append(data)
-
-    def close(self) -> None:
-        self._closed = True
-
-    def is_closing(self) -> bool:
-        return self._closed or self._transport.is_closing()
