@@ -359,7 +359,7 @@ def test_thinking_that_is_told_twice_is_sent_once(pair: Pair, member: str) -> No
     thought = "The sky is often grey."
     twice = {
         "reasoning_details": [{"type": "reasoning.text", "text": thought, "signature": "c2ln", "index": 0}],
-        "thinking_blocks": [{"type": "thinking", "thinking": thought, "signature": "c2ln"}],
+        "thinking_blocks": [{"type": "thinking", "thinking": thought, "signature": "c2lo"}],
     }[member]
     message = {"role": "assistant", "content": "Rain.", "reasoning_content": thought, member: twice}
     told = pair.ask([*HI, message, *HI], model="anthropic/claude-sonnet-4-5" if pair.kind == "A" else pair.model)

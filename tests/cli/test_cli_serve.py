@@ -376,7 +376,8 @@ def test_the_printed_curl_works() -> None:
         stderr = _end(process)
     assert status == 200, text
     assert '"done":true' in text
-    assert (process.returncode, stderr) == (0, "")
+    [line] = stderr.splitlines()
+    assert (process.returncode, "path=/api/chat" in line, "outcome=ok" in line) == (0, True, True)
 
 
 def test_a_port_in_use() -> None:

@@ -38,6 +38,7 @@ USER = {"role": "user", "content": "Hi"}
 SOURCE = {"type": "url_citation", "url": "https://example.org", "title": "Here", "start_index": 0, "end_index": 1}
 SAID = {"type": "output_text", "text": "Well.", "annotations": [SOURCE | {"strange": 1}]}
 SOURCED = {"type": "message", "role": "assistant", "content": [SAID]}
+THOUGHTFUL = [{"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}, {"type": "text", "text": "Yes."}]
 INSIDE = f"{FIRST}.content[0]"
 
 THINKS_NOT = errors.GatewayError("invalid_request", "'reasoning.effort' is not supported", param="reasoning.effort")
@@ -106,10 +107,11 @@ ROWS: list[Row] = [
     ),
     row(
         "thinking of another server",
-        "openai_chat",
-        {"model": "m", "messages": [USER, {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm."}, USER]},
+        "anthropic",
+        {"model": "m", "max_tokens": 99, "messages": [USER, {"role": "assistant", "content": THOUGHTFUL}, USER]},
         local(SERVER),
         dropped="thinking",
+        ours="thinking",
         moves=False,
     ),
     encoded("a name", named, SERVER, dropped="messages[0].name"),

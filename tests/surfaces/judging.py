@@ -28,7 +28,7 @@ Judge = Callable[[Any], None]
 
 # What we add to OpenAI's objects, in the words other servers use for it.
 EXTENSIONS = frozenset(
-    {"reasoning_content", "reasoning_details", "stop_reason", "context_window", "max_output_tokens", "cost"}
+    {"reasoning_content", "reasoning_details", "stop_reason", "context_window", "max_output_tokens", "cost", "dragoman"}
 )
 
 
@@ -282,7 +282,7 @@ def pulled(value: Any) -> None:
 def model(document: Any) -> None:
     assert extras(strictly(Model, document)) <= EXTENSIONS
     required = {"id": str, "object": one_of("model"), "created": positive, "owned_by": str}
-    members(document, required, {"context_window": positive, "max_output_tokens": positive})
+    members(document, required, {"context_window": positive, "max_output_tokens": positive, "dragoman": one_of(True)})
 
 
 def models(document: Any) -> None:

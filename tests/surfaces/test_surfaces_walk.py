@@ -415,7 +415,7 @@ def test_the_headers_tell_what_became_of_the_request(http: httpx.Client, surface
     body = surface.body(stream=False)
     plain = http.post(surface.path, json=body)
     ours = {name for name in plain.headers if name.startswith("x-dragoman-")}
-    assert ours == {"x-dragoman-model", "x-dragoman-upstream", "x-dragoman-cost"}, (
+    assert ours == {"x-dragoman-model", "x-dragoman-upstream", "x-dragoman-cost", "x-dragoman-upstream-request-id"}, (
         "something was reported of a request in which nothing is lost"
     )
     assert plain.headers["x-dragoman-model"] == "claude-sonnet-4-5-20250929"

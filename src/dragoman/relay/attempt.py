@@ -27,7 +27,7 @@ from dragoman.models.repair import (
 from dragoman.relay.call import Answer, Call, Passage, Sent, Way
 from dragoman.relay.carrying import Carrier
 from dragoman.relay.http1 import Connection
-from dragoman.relay.passthrough import begin
+from dragoman.relay.passthrough import begin, peek
 from dragoman.relay.resuming import ROUNDS, Resuming
 from dragoman.relay.rounds import UnfitError
 from dragoman.relay.sparing import mended, spared
@@ -132,16 +132,16 @@ class Attempts:
     # --- the ways an answer comes ----------------------------------------------------------------
 
     async def _passed(self, call: Call, server: UpstreamServer, sent: Sent, way: Way) -> Passage:
-        """The client's own bytes, sent.  Where somebody else could take over, the answer is known to be one."""
+        """The client's own bytes, sent.  The answer has begun as one, or is a refusal that nobody else could take over."""
         connection = await server.forward("POST", way.path, way.headers, sent.body)
         refused: bytes | None = None
         if connection.status == 400 and way.instead is not None:
             connection, refused = await _forwarded_again(server, connection, way, sent)
-        streamed = connection.headers.get("content-type", "").partition(";")[0].strip().lower() in _STREAMED
+        streamed = _is_streamed(connection, way, sent.body)
         passage = Passage(server, connection, tap_for(way.dialect, streamed), streamed, body=refused, wire=way.dialect)
-        if len(call.plan.candidates) == 1 and not call.plan.on_context:
-            return passage
-        await begin(passage)
+        alone = len(call.plan.candidates) == 1 and not call.plan.on_context
+        if connection.status < 400 or not alone:
+            await begin(passage, words=not alone)
         return passage
 
     async def _stream(self, call: Call, server: UpstreamServer, sent: Sent) -> Stream:
@@ -166,6 +166,16 @@ class Attempts:
     async def _next(self, call: Call, server: UpstreamServer, content: Sequence[Part]) -> Stream:
         """The stream in which the model goes on with what it had begun to say."""
         return await _begun(server, await self._going_on(call, content))
+
+
+def _is_streamed(connection: Connection, way: Way, body: bytes) -> bool:
+    """Whether the answer comes piece by piece: as its type says, or, where that is neither a stream's nor JSON's, as it
+    was asked for."""
+    kind = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in _STREAMED or kind == "application/json":
+        return kind in _STREAMED
+    asked = peek(body).stream
+    return asked if asked is not None else way.dialect == "ollama"
 
 
 async def _forwarded_again(

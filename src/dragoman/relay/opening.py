@@ -22,10 +22,14 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Opening:
-    """A sink that collects until something is said.  What comes after that is collected, too, until it is taken."""
+    """A sink that collects until something is said.  What comes after that is collected, too, until it is taken.
 
-    def __init__(self, dialect: UpstreamDialect) -> None:
+    Without `words` it is enough that an event came, of whatever kind but an error: signs of life are not held back.
+    """
+
+    def __init__(self, dialect: UpstreamDialect, *, words: bool = True) -> None:
         self._dialect = dialect
+        self._words = words
         self._held = bytearray()
         self._read = 0
         self._said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -65,10 +69,11 @@ class Opening:
             self._said.set_exception(error)
 
     def _look(self, line: bytes) -> None:
-        said = said_in(line.removeprefix(b"data:").strip(), self._dialect)
+        payload = line.removeprefix(b"data:").strip()
+        said = said_in(payload, self._dialect)
         if isinstance(said, GatewayError):
             self.broken(said)
-        elif said:
+        elif said or (not self._words and payload.startswith((b"{", b":"))):
             self._said.set_result(None)
 
 

@@ -30,6 +30,7 @@ _OUT_PREFIXES = ("anthropic-", "openai-", "x-ratelimit-")
 
 Header = tuple[bytes, bytes]
 _members = msgspec.json.Decoder(dict[str, Raw]).decode
+_document = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -140,21 +141,26 @@ def reply_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
     ]
 
 
-async def begin(passage: Passage) -> None:
-    """Read on until the answer is known to be one.  Raises `GatewayError` when it is a failure; the connection is given
-    back then."""
+async def begin(passage: Passage, *, words: bool = True) -> None:
+    """Read on until the answer is known to be one; with `words` a stream must have said some.
+
+    Raises `GatewayError` when it is a failure; the connection is given back then.
+    """
     server, connection = passage.server, passage.connection
     try:
-        if connection.status != 200:
-            raise await server.refusal(connection)
+        if connection.status // 100 != 2:
+            known = passage.body is not None
+            raise server.refused(connection, passage.body or b"") if known else await server.refusal(connection)
         if passage.streamed:
-            passage.opening = Opening(server.dialect)
+            passage.opening = Opening(server.dialect, words=words)
             await passage.opening.wait(connection, server.timeouts.idle)
         else:
             passage.body = await server.whole(connection)
             said = said_in(passage.body.strip(), server.dialect)
             if said is not True:
                 raise said or GatewayError("upstream", "the upstream server's answer is not a JSON object")
+            if passage.wire and _ANSWERS[passage.wire].isdisjoint(_members(passage.body)):
+                raise GatewayError("upstream", "the upstream server's answer is not one to this request")
     except BaseException as error:
         server.release(connection)
         if isinstance(error, GatewayError):
@@ -171,18 +177,54 @@ _WHOLE_EVENTS = (b"\n\n", b"\r\n\r\n")
 _MOST_HELD = 1024 * 1024
 
 
-# What the last frames of a whole answer hold.  Some compatible servers leave the `[DONE]` out, but say why they ended.
-_FINAL = {
-    "anthropic": re.compile(rb'"type"\s*:\s*"(?:message_stop|error)"'),
-    "openai_chat": re.compile(rb'data:\s*\[DONE\]|"finish_reason"\s*:\s*"|"error"\s*:'),
-    "ollama": re.compile(rb'"done"\s*:\s*true|"error"\s*:'),
-    "openai_responses": re.compile(rb'"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed|cancelled)|error)"'),
+# Of what an answer has one at the least.
+_ANSWERS = {
+    "anthropic": frozenset({"content"}),
+    "openai_chat": frozenset({"choices"}),
+    "ollama": frozenset({"message", "response"}),
+    "openai_responses": frozenset({"output"}),
 }
+# Events after which nothing more is to be expected.
+_LAST_EVENTS = (
+    "message_stop",
+    "error",
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+    "response.cancelled",
+)
+# The same, in the beginning of one that is too long to be read.
+_LAST_EVENT = re.compile(rb'"type"\s*:\s*"(?:%b)"' % "|".join(map(re.escape, _LAST_EVENTS)).encode())
+
+
+def is_last(line: bytes | bytearray) -> bool:
+    """Whether a line of a stream, of any dialect, tells that the answer is complete, or has failed.
+
+    Some compatible servers leave the `[DONE]` out, but say why they ended.
+    """
+    payload = line.removeprefix(b"data:").strip()
+    if not payload.startswith(b"{"):
+        return payload == b"[DONE]"
+    try:
+        document: JSON = _document(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    if not isinstance(document, dict):
+        return False
+    choices = document.get("choices")
+    chosen = choices if isinstance(choices, list) else ()
+    return (
+        document.get("type") in _LAST_EVENTS
+        or document.get("done") is True
+        or bool(document.get("error"))
+        or any(isinstance(choice, dict) and choice.get("finish_reason") for choice in chosen)
+    )
 
 
 # A line that tells of a failure says so at its beginning.  Quotes inside of what a model says have a backslash.
 _FAILURE = re.compile(rb'[{,] ?"(?:type" ?: ?"(?:error|response\.failed)"|error" ?: ?[{"])')
 _FAILS_EARLY = 400
+_INCOMPLETE = "the upstream ended its answer before it was complete"
 
 
 class Passing:
@@ -195,10 +237,11 @@ class Passing:
         self._write = write
         self._tap, self._marked = passage.tap.feed, passage.tap.marked
         self._hide = passage.server.hide
-        events = passage.connection.headers.get("content-type", "").startswith("text/event-stream")
+        type = passage.connection.headers.get("content-type", "")
+        events = type.startswith("text/event-stream") or (passage.streamed and passage.wire not in ("", "ollama"))
         self._ends = _EVENT_ENDS if events else _LINE_ENDS
         self._whole = _WHOLE_EVENTS if events else _LINE_ENDS
-        self._final = _FINAL[passage.wire or passage.server.dialect.NAME] if passage.streamed else None
+        self._framed = passage.streamed
         self._last = self._before = b""
         self._begun = bytearray()
         self.torn = False
@@ -233,24 +276,36 @@ class Passing:
             self.torn = False
             self._put_begun(len(self._begun) - len(new) + end)
         elif len(self._begun) > _MOST_HELD:
+            self._put_begun(len(self._begun), known=self.torn)
             self.torn = True
-            self._put_begun(len(self._begun))
 
     def end(self) -> None:
-        if self._begun:
-            self._put_begun(len(self._begun))
-        if self._final is None or self._final.search(self._before + self._last):
+        if not self._framed:
+            if self._begun:
+                self._put_begun(len(self._begun))
             self._settle(None)
-        else:
-            self._settle(GatewayError("upstream", "the upstream ended its answer before it was complete"))
+            return
+        # Of the last frame the end may be missing, but not a part.
+        if self._begun and any(map(is_last, self._begun.splitlines())):
+            self._begun += self._whole[0][int(self._begun.endswith(b"\n")) :]
+            self._put_begun(len(self._begun))
+        self._settle(None if self._complete() else GatewayError("upstream", _INCOMPLETE))
 
     def broken(self, error: GatewayError) -> None:
-        self._settle(error)
+        # What a connection does after the last word of an answer takes nothing from it.
+        self._settle(None if self._framed and self._complete() else error)
 
-    def _put_begun(self, size: int) -> None:
+    def _complete(self) -> bool:
+        """Whether the last frames that were written tell of an end, and nothing was begun since."""
+        if self.torn or self._begun:
+            return False
+        long = not self._before.endswith(self._ends) and _LAST_EVENT.search(self._before, 0, _FAILS_EARLY)
+        return bool(long) or any(map(is_last, (self._before + self._last).splitlines()))
+
+    def _put_begun(self, size: int, *, known: bool = False) -> None:
         data = bytes(self._begun[:size])
         del self._begun[:size]
-        self._put(data if b"error" not in data else self._without_secrets(data))
+        self._put(data if b"error" not in data else self._without_secrets(data), known=known)
 
     def _without_secrets(self, frames: bytes) -> bytes:
         """The same, but for what a careless server quotes in an error.  What a model says stays as it is."""
@@ -261,8 +316,9 @@ class Passing:
                 lines[i] = text.encode("utf-8", "surrogateescape")
         return b"\n".join(lines)
 
-    def _put(self, data: bytes) -> None:
-        self._before, self._last = self._last, data
+    def _put(self, data: bytes, *, known: bool = False) -> None:
+        if not known:  # of a frame in pieces the first says what it is
+            self._before, self._last = self._last, data
         try:
             rest = self._write(data)
         except Exception as error:

@@ -229,6 +229,10 @@ class UpstreamServer:
             body = await self.whole(connection, _MAX_ERROR)
         except GatewayError:
             body = b""
+        return self.refused(connection, body)
+
+    def refused(self, connection: Connection, body: bytes) -> GatewayError:
+        """The same, when its body was read."""
         error = self.dialect.decode_error(connection.status, body, retry_after(connection.headers))
         error.message, error.code = self.hide(error.message), error.code and self.hide(error.code)
         error.again = connection.headers.get("x-should-retry", "")

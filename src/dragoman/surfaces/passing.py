@@ -35,12 +35,14 @@ async def pass_on(exchange: Exchange, passage: Passage, edit: Edit | None = None
         await _stream(exchange, passage)
     elif exchange.started:
         raise await server.refusal(connection)
-    elif connection.status < 400 and not connection.headers.get("content-type", _JSON).startswith(_JSON):
+    elif passage.body is None and connection.status < 400 and not connection.headers.get("content-type", _JSON).startswith(_JSON):
         await exchange.begin(connection.status, headers)
         await _file(exchange, passage)
     else:
         data = passage.body if passage.body is not None else await server.whole(connection)
         passage.tap.feed(data)
+        if connection.status >= 400 and not data.lstrip().startswith(b"{"):
+            raise server.refused(connection, data)  # a page for people, of somebody on the way
         if connection.status >= 400:
             text = exchange.hide(server.hide(str(data, "utf-8", "surrogateescape")))
             data = text.encode("utf-8", "surrogateescape")
@@ -75,7 +77,9 @@ async def _stream(exchange: Exchange, passage: Passage) -> None:
     passage.fault = await passing.run(passage.server.timeouts.idle)
     if passage.fault is not None:
         passage.fault.message = passage.server.hide(passage.fault.message)
-        await exchange.write(b"\n\n" * passing.torn + last_frame(exchange.dialect, passage.fault))
+        if passing.torn:  # after half a frame nothing can be told; the answer is cut off, and seen to be
+            raise passage.fault
+        await exchange.write(last_frame(exchange.dialect, passage.fault))
     await exchange.end_stream()
 
 

@@ -6,6 +6,7 @@ import copy
 import math
 from typing import Any
 
+import msgspec
 import pytest
 
 from dragoman.conversation import Format, Message, Reasoning, Request, Text, Tool, ToolChoice
@@ -112,7 +113,8 @@ def test_both_ways(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     ],
 )
 def test_sloppy_requests(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-    assert ollama.decode_request(wire(**theirs)) == request(**ours)
+    read = ollama.decode_request(wire(**theirs))
+    assert msgspec.structs.replace(read, off=frozenset()) == request(**ours)
 
 
 def test_stream_is_the_default() -> None:
