@@ -157,7 +157,9 @@ def judged() -> list[str]:
     advisories = tomllib.loads((REQUIREMENTS / "advisories.toml").read_text("utf-8"))["advisory"]
     found: list[str] = []
     for path in sorted(REQUIREMENTS.glob("*.lock")):
-        found += problems(path.name, path.read_text("utf-8"), advisories, shipped=path.name in ("run.lock", "image.lock"))
+        found += problems(
+            path.name, path.read_text("utf-8"), advisories, shipped=path.name in ("run.lock", "image.lock")
+        )
     if not SBOM.exists() or SBOM.read_text("utf-8") != write(bill(IMAGE.read_text("utf-8"))):
         found.append(f"{SBOM.name} is not what {IMAGE.name} says; run `make sbom`")
     return found

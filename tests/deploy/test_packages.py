@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from deploy.packages import REQUIREMENTS, SBOM, Pin, bill, judged, may_ship, pins, problems, weaknesses
 
 LOCK = f"""\

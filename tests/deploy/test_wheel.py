@@ -11,8 +11,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from deploy.packages import pins
 
+from deploy.packages import pins
 from tests.docs.pages import ROOT
 
 # Needed to build and install, not to run.

@@ -234,7 +234,11 @@ def _one(
 ) -> tuple[list[Object], list[Object]]:
     """An item and its events: how it begins, what is told in between, and how it ends."""
     begun = {name: _EMPTY.get(name, value) for name, value in item.items() if name != "encrypted_content"}
-    added: Object = {"type": "response.output_item.added", "output_index": index, "item": begun | {"status": "in_progress"}}
+    added: Object = {
+        "type": "response.output_item.added",
+        "output_index": index,
+        "item": begun | {"status": "in_progress"},
+    }
     done: Object = {"type": "response.output_item.done", "output_index": index, "item": item}
     if around is not None:
         around = {name: value for name, value in around.items() if name != "output_index" or value}

@@ -40,4 +40,8 @@ def test_what_blocks_it_is_told_with_its_place(caplog: pytest.LogCaptureFixture)
 
 
 def test_a_loop_that_turns_is_not_complained_of(caplog: pytest.LogCaptureFixture) -> None:
-    assert any(not watched(0, caplog) or caplog.clear() for _ in range(5))
+    for _ in range(5):  # a machine that gives the loop no time is one that may be complained of
+        if not watched(0, caplog):
+            return
+        caplog.clear()
+    pytest.fail("a loop that turns was complained of each time")

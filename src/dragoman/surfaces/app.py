@@ -158,9 +158,7 @@ async def _lifespan(
         relay.directory.servers = serve_all(upstreams, settings)
         relay.durable.look()
         await stack.enter_async_context(telemetry.running())
-        refreshers = asyncio.gather(
-            relay.directory.keep_current(), relay.derived.keep_current(), relay.durable.tend()
-        )
+        refreshers = asyncio.gather(relay.directory.keep_current(), relay.derived.keep_current(), relay.durable.tend())
         first = [relay.derived.recent()]
         if any(upstream.dialect != "anthropic" for upstream in upstreams):
             first.append(relay.directory.recent())

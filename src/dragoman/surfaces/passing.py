@@ -35,7 +35,11 @@ async def pass_on(exchange: Exchange, passage: Passage, edit: Edit | None = None
         await _stream(exchange, passage)
     elif exchange.started:
         raise await server.refusal(connection)
-    elif passage.body is None and connection.status < 400 and not connection.headers.get("content-type", _JSON).startswith(_JSON):
+    elif (
+        passage.body is None
+        and connection.status < 400
+        and not connection.headers.get("content-type", _JSON).startswith(_JSON)
+    ):
         await exchange.begin(connection.status, headers)
         await _file(exchange, passage)
     else:
