@@ -26,7 +26,7 @@ test: check ## Set up, then lint, types and every test
 	DRAGOMAN_EXPECT_OPENAI=2 PYTHONPATH=.sdks/openai-2 $(PYTEST) \
 	  tests/sdks/test_openai_sdk*.py tests/matrix/test_matrix_openai.py
 	for version in 0.40 0.75; do DRAGOMAN_EXPECT_ANTHROPIC=$$version PYTHONPATH=.sdks/anthropic-$$version \
-	  $(PYTEST) tests/matrix/test_matrix_anthropic.py || exit 1; done
+	  $(BIN)/python -m pytest tests/matrix/test_matrix_anthropic.py || exit 1; done
 
 check: $(VENV)/.dev ## Lint and types
 	$(BIN)/ruff check

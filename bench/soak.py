@@ -10,13 +10,16 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import statistics
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -58,7 +61,26 @@ def main() -> int:
             before = processes.cpu(gateway.pid)
             told = _heard(gateway.port, load, seconds, ["anthropic", "ollama", "openai"], say=True)
             cpu = processes.cpu(gateway.pid) - before
-    return _judged(load, direct, told, samples, cpu, warm=max(length + 5, seconds * 0.2), seconds=seconds)
+            own: dict[str, Any] = {"own lag of the gateway's event loop, p50, p99, p99.9, ms": _lag(gateway.port)}
+    own["CPU of the gateway, of one core"] = f"{cpu / seconds:.0%}"
+    own["CPU of the gateway, us a token"] = round(cpu / max(sum(_all(told).values()), 1) * 1e6, 1)
+    own["load of the machine"] = f"{os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
+    return _judged(load, direct, told, samples, own=own, warm=max(length + 5, seconds * 0.2), seconds=seconds)
+
+
+_BUCKET = re.compile(r'^dragoman_event_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)', re.M)
+
+
+def _lag(port: int) -> list[str]:
+    """What the gateway itself says of how late its event loop is, so that the delays of a busy machine can be judged.
+
+    Where it uses little of a core and is late all the same, it was others who had the processor.
+    """
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        found = [(bound, float(count)) for bound, count in _BUCKET.findall(answer.read().decode())]
+    total = found[-1][1] if found else 0.0
+    places = (next((bound for bound, count in found if count >= total * share), "?") for share in (0.5, 0.99, 0.999))
+    return [f"<= {float(place) * 1000:g}" if place not in ("+Inf", "?") else f"> {found[-2][0]} s" for place in places]
 
 
 def _heard(port: int, load: Load, seconds: float, dialects: list[str], *, say: bool) -> list[Told]:
@@ -120,8 +142,8 @@ def _judged(
     direct: list[Told],
     told: list[Told],
     samples: list[Sample],
-    cpu: float,
     *,
+    own: dict[str, Any],
     warm: float,
     seconds: float,
 ) -> int:
@@ -144,7 +166,7 @@ def _judged(
         "resident after the warm-up, at the end, MB": [round(first, 1), round(last, 1)],
         "growth": f"{(last / first - 1) * 100:+.1f} %",
         "descriptors, least and most": [min(s.descriptors for s in steady), max(s.descriptors for s in steady)],
-        "CPU of the gateway, us a token": round(cpu / max(tokens, 1) * 1e6, 1),
+        **own,
     }
     print(json.dumps(figures, indent=2))
     for each in lost[:3]:

@@ -114,13 +114,14 @@ def test_urls() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["key=", "://", "authorization: ", "bearer ", "sk-", "a_", "?key=", "eyJaaaaaaaa.", "token: ", "x" * 50]
+    "piece",
+    ["key=", "://", "authorization: ", "bearer ", "sk-", "a_", "?key=", "eyJaaaaaaaa.", "-eyJ", "token: ", "x" * 50],
 )
 def test_no_text_takes_long(piece: str) -> None:
     """One that somebody made to be slow: a server's error may have a megabyte."""
     begun = time.process_time()
     Redactor(["abcdefghijkl"]).hide(piece * (1_000_000 // len(piece)))
-    assert time.process_time() - begun < 10
+    assert time.process_time() - begun < 3
 
 
 def test_nothing_of_the_settings_is_in_their_text() -> None:

@@ -47,7 +47,7 @@ SHAPES = (
         ("ghp_", "gho_", "ghs_", "ghu_", "ghr_", "github_pat_"), re.compile(r"\b(?:gh[posur]|github_pat)_\w{20,512}")
     ),
     Shape(("aiza", "akia", "asia"), re.compile(r"\b(?:AIza[\w-]{20,128}|A[KS]IA[A-Z0-9]{16})")),
-    Shape(("eyj",), re.compile(r"\beyJ[\w-]{8,4096}\.[\w-]{8,4096}(?:\.[\w-]{0,4096})?")),
+    Shape(("eyj",), re.compile(r"(?<![\w-])eyJ[\w-]{8,4096}\.[\w-]{8,4096}(?:\.[\w-]{0,4096})?")),
     Shape(("private key-----",), re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]{0,20000}(?:-----END)?")),
     # Headers, and members named like them.
     Shape(("bearer ", "basic "), re.compile(rf"(?i)\b(bearer|basic) +{_OPAQUE}"), rf"\1 {GONE}"),

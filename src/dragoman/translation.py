@@ -20,6 +20,7 @@ from dragoman.models.cards import Card
 from dragoman.models.fit import fit
 from dragoman.models.open.card import generic
 from dragoman.models.open.places import inner_places, item_of, part_places, place
+from dragoman.models.plain import is_plain
 from dragoman.models.restore import Restore
 
 D = TypeVar("D")
@@ -77,23 +78,30 @@ def carry(
     Above an output limit of `long_output` tokens (the model's own, where the client sets none) the upstream is asked to
     stream, even when the client is not.
     """
-    request = with_sources(request, upstream.NAME, losses)
+    plain = is_plain(request)
+    if not plain:
+        request = with_sources(request, upstream.NAME, losses)
     fitted = fit(request, card, losses, prompt_cache=prompt_cache)
     sent = fitted.request
     if long_output is not None and not sent.stream and (sent.max_tokens or card.max_output_tokens) > long_output:
         sent = replace(sent, stream=True)
-    report_leftovers(request, client, upstream, losses)
+    report_leftovers(request, client, upstream, losses, plain=plain)
     return Carried(upstream.encode_request(sent, losses), sent, fitted.restore)
 
 
-def report_leftovers(request: Request, client: ClientDialect, upstream: UpstreamDialect, losses: Losses) -> None:
-    """What only a server of the client's own dialect could honour is lost on any other, and that is said."""
+def report_leftovers(
+    request: Request, client: ClientDialect, upstream: UpstreamDialect, losses: Losses, *, plain: bool = False
+) -> None:
+    """What only a server of the client's own dialect could honour is lost on any other, and that is said.
+
+    `plain`: it is known that the messages have nothing of that (see `plain.is_plain`).
+    """
     if request.origin == upstream.NAME:
         return
     options = request.extra.get("options")
     nested = options if isinstance(options, dict) else {}
     said = alike(request.origin, upstream.NAME)
-    for name in [*(k for k in request.extra if not (k == "options" and nested)), *nested]:
+    for name in [*(k for k in request.extra if not (k == "options" and nested)), *nested] if request.extra else ():
         if name in said:
             continue
         if name in client.EMULATED:
@@ -104,6 +112,8 @@ def report_leftovers(request: Request, client: ClientDialect, upstream: Upstream
         elif name not in client.HANDLED:
             for each in _named(name, request.extra.get(name)):
                 losses.drop(each, _NO_MEMBER.format(upstream.NAME))
+    if plain and not request.tools:
+        return
     for at, name in _inner_leftovers(request, client.HANDLED):
         losses.drop(f"{at}.{name}", _NO_MEMBER.format(upstream.NAME))
     if upstream.NAME in _WANTS_OBJECTS:

@@ -41,6 +41,13 @@ def cpu(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
+def healthy(url: str) -> bool:
+    try:
+        return requests.get(url + "/health", timeout=PATIENCE).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc")
 def test_more_clients_than_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
@@ -71,6 +78,10 @@ def test_more_clients_than_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
             assert told["HTTP/1.1 200"] > FEW // 4, told
             assert told["closed"] > 0, told
             assert spent < 50, "it spins"  # of a hundred ticks in that second
+            until = time.monotonic() + PATIENCE
+            while not healthy(gateway.url):  # it has to notice first that they have left
+                assert time.monotonic() < until, "it does not go on afterwards"
+                time.sleep(0.05)
             for _ in range(5):
                 assert requests.post(gateway.url + "/v1/messages", json=BODY, timeout=PATIENCE).status_code == 200
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)

@@ -32,6 +32,18 @@ OPENAI = Upstream(name="openai", dialect="openai_chat", base_url="https://api.op
             [Upstream(name="openai", dialect="openai_chat", base_url="https://api.z.ai/api/paas/v4")],
         ),
         (
+            {"OPENAI_BASE_URL": "https://api.z.ai/api/paas/v4/chat/completions/"},
+            [Upstream(name="openai", dialect="openai_chat", base_url="https://api.z.ai/api/paas/v4")],
+        ),
+        (
+            {"OPENAI_BASE_URL": "http://h:1/v1/chat/completions"},
+            [Upstream(name="openai", dialect="openai_chat", base_url="http://h:1")],
+        ),
+        (
+            {"ANTHROPIC_BASE_URL": "http://h:1/v1/messages", "ANTHROPIC_API_KEY": "k"},
+            [Upstream(name="anthropic", key=Secret("k"), base_url="http://h:1")],
+        ),
+        (
             {"OLLAMA_BASE_URL": "https://ollama.com/v1", "OLLAMA_API_KEY": "o"},
             [Upstream(name="ollama", dialect="ollama", base_url="https://ollama.com", key=Secret("o"))],
         ),

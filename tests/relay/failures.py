@@ -119,7 +119,11 @@ LATE = (
     Late("error event", [SAID + chunk(OVERLOADED) + END_CHUNK], "Overloaded"),
     Late("error event, and then as if nothing were", [SAID + chunk(BROKEN + ending()) + END_CHUNK], "Internal server"),
     Late("garbage in an event", [SAID + chunk(b"data: \xff\xfe\n\n" + ending()) + END_CHUNK], "not JSON"),
-    Late("an event without its members", [SAID + chunk(event("content_block_delta") + ending())], "unknown shape"),
+    Late(
+        "an event without its members",
+        [SAID + chunk(event("content_block_delta") + ending()) + END_CHUNK],
+        "unknown shape",
+    ),
     Late("a broken chunk", [SAID + b"zz\r\nnot a chunk\r\n"], "not HTTP"),
     Late(
         "half a compressed answer",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dragoman.relay.fetching import Fetcher, Resolver
+from dragoman.telemetry.trail import CURRENT, Trail
 from tests.relay.fetchers import Names, fetched, outside, refusal, with_site
 from tests.relay.looping import run
 from tests.relay.scripted import Act, chunk
@@ -224,3 +225,21 @@ def test_floods_end(name: str) -> None:
         await asyncio.wait_for(it.left.wait(), 10)
 
     with_site(work)
+
+
+def test_who_names_sites_that_never_end_holds_up_nobody_else() -> None:
+    async def named_by(client: str, fetcher: Fetcher, url: str) -> bytes:
+        CURRENT.set(Trail(client=client))
+        return (await fetched(fetcher, url))[0]
+
+    async def work(it: Site) -> None:
+        fetcher = outside()
+        hogs = [asyncio.create_task(named_by("a", fetcher, it.url(f"/slow?{n}", "www.test"))) for n in range(20)]
+        await it.holding.wait()
+        assert await named_by("b", fetcher, it.url("/x.png", "www.test")) == PNG
+        assert len(it.asked) <= 5
+        for each in hogs:
+            each.cancel()
+        await asyncio.gather(*hogs, return_exceptions=True)
+
+    with_site(work, x_png=image(), **{f"slow?{n}": [Act.HOLD] for n in range(20)})

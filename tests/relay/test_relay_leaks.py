@@ -7,7 +7,7 @@ import errno
 import gc
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from dragoman.relay.breaker import Breaker
 from dragoman.relay.endpoint import endpoint_of
 from dragoman.relay.pool import Pool
 from tests.relay.failures import EARLY, LATE
-from tests.relay.scripted import IMPATIENT, Answer, ok_message, ok_stream
+from tests.relay.scripted import IMPATIENT, Act, Answer, ok_message, ok_stream
 from tests.relay.setting import Setting, setting
 from tests.relay.test_relay_faults_clients import asked
+from tests.relay.test_relay_faults_passed import BREAKS, INSTEAD, WIRES, bed, fresh
 from tests.surfaces.leaving import CLIENTS, Client
 
 CALLS = 10
@@ -69,8 +70,25 @@ def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
+def tasks() -> Counter[str]:
+    """What runs in all loops of this process, by the names of the coroutines."""
+    found = [each for each in gc.get_objects() if isinstance(each, asyncio.Task)]
+    return Counter(getattr(each.get_coro(), "__qualname__", "?") for each in found if not each.done())
+
+
+def leaves_nothing(calls: Callable[[], object]) -> None:
+    """The second time `calls` leaves no more behind than the first."""
+    calls()
+    open_before, running_before = descriptors(), tasks()
+    calls()
+    until = time.monotonic() + 10
+    while descriptors() > open_before + 2 or tasks() - running_before:
+        assert time.monotonic() < until, (open_before, descriptors(), tasks() - running_before)
+        time.sleep(0.05)
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads /proc")
-def test_no_fault_leaves_a_descriptor_open(impatient: Setting) -> None:
+def test_no_fault_leaves_a_descriptor_or_a_task(impatient: Setting) -> None:
     scripts: list[Answer] = [fault.script(True) for fault in EARLY] + [fault.script for fault in LATE]
 
     def all_of_them() -> None:
@@ -80,13 +98,24 @@ def test_no_fault_leaves_a_descriptor_open(impatient: Setting) -> None:
                 asked(impatient, client, stream=True)
         impatient.play_afresh([ok_message("Hello")])
 
-    all_of_them()
-    before = descriptors()
-    all_of_them()
-    until = time.monotonic() + 10
-    while descriptors() > before + 2:
-        assert time.monotonic() < until, (before, descriptors())
-        time.sleep(0.05)
+    leaves_nothing(all_of_them)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads /proc")
+def test_nor_does_one_of_an_answer_that_is_passed_on() -> None:
+    wires = [wire for wire in WIRES if wire.client.name in ("ollama-chat", "openai-chat", "responses")]
+
+    def all_of_them(bed: Setting) -> None:
+        for wire in wires:
+            scripts: list[Answer] = [make(wire) for make in (*INSTEAD.values(), *BREAKS.values())]
+            scripts.append([wire.said, Act.HOLD])
+            for script in scripts:
+                bed.upstream.play(script)
+                wire.asked(bed)
+            fresh(bed, wire)
+
+    with bed(IMPATIENT) as it:
+        leaves_nothing(lambda: all_of_them(it))
 
 
 # --- nothing left to open ----------------------------------------------------------------------------

@@ -22,6 +22,12 @@ PLACES = ["memory", "file", *(["postgres"] if os.environ.get("TEST_POSTGRES") el
 class Clock:
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self.now = now
+        self.jumped = 0.0
+
+    def jump(self, seconds: float) -> None:
+        """Be set to another time, while none goes by."""
+        self.now += seconds
+        self.jumped += seconds
 
     def __call__(self) -> float:
         return self.now
@@ -50,7 +56,14 @@ class Store:
 
     def run(self, act: Callable[[Stores], Awaitable[T]]) -> T:
         async def main() -> T:
-            durable = Durable(self.url, self.clock, ttl=self.ttl, mint=self.mint, most_bytes=self.most_bytes)
+            durable = Durable(
+                self.url,
+                self.clock,
+                ttl=self.ttl,
+                mint=self.mint,
+                most_bytes=self.most_bytes,
+                steady=lambda: self.clock.now - self.clock.jumped,
+            )
             try:
                 return await act(await durable.open())
             finally:

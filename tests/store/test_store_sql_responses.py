@@ -9,7 +9,7 @@ import pytest
 
 from dragoman.errors import GatewayError
 from dragoman.store.durable import Durable, Stores, owner_of
-from dragoman.store.responses import LEASE
+from dragoman.store.leases import LEASE
 from tests.store.sql import DAY, PLACES, Store, place, response, said
 
 ANN, BOB = owner_of("ann's key"), owner_of("bob's key")
@@ -147,6 +147,45 @@ def test_one_whose_maker_is_gone_has_failed(store: Store) -> None:
         assert (lost["status"], lost["error"]["code"], texts(lost["output"])) == ("failed", "server_error", ["x"])
         assert await kept.get(ANN, "resp_1") == lost
         assert await kept.renew(["resp_1"]) == set()
+
+    store.run(act)
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_clock_that_jumps_ends_nothing(store: Store, jump: float) -> None:
+    """It is set, or the machine wakes up: whoever is alive has the time to say so; whoever is not is given up."""
+
+    async def act(stores: Stores) -> None:
+        kept = stores.responses
+        await kept.put(ANN, response("resp_1", "in_progress", "x"), [])
+        await kept.put(ANN, response("resp_2", "in_progress", "x"), [])
+        store.clock.jump(jump)
+        for id in ("resp_1", "resp_2"):
+            assert (await kept.get(ANN, id))["status"] == "in_progress"
+        store.clock.now += 30
+        assert await kept.renew(["resp_2"]) == {"resp_2"}
+        store.clock.now += LEASE - 20
+        assert (await kept.get(ANN, "resp_2"))["status"] == "in_progress"
+        store.clock.now += max(-jump, 0.0)  # set back, nobody can tell sooner that it is gone
+        assert await kept.renew(["resp_2"]) == {"resp_2"}
+        assert (await kept.get(ANN, "resp_2"))["status"] == "in_progress"
+        assert (await kept.get(ANN, "resp_1"))["status"] == "failed"
+        store.clock.jump(jump)
+        assert await kept.update(ANN, response("resp_2", "completed", "x"))
+        assert (await kept.get(ANN, "resp_2"))["status"] == "completed"
+
+    store.run(act)
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_sweeping(store: Store) -> None:
+    async def act(stores: Stores) -> None:
+        kept = stores.responses
+        await kept.put(ANN, response("resp_1"), [])  # sweeps, and not again for a minute
+        store.clock.jump(-40 * DAY)
+        await kept.put(ANN, response("resp_0"), [])
+        store.clock.now += 31 * DAY
+        await kept.put(ANN, response("resp_2"), [])
+        assert await stores.responses.sweep() == 0, "what had expired is gone by itself"
 
     store.run(act)
 

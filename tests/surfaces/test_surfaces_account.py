@@ -181,6 +181,7 @@ def test_a_call_that_fails_has_its_line_too(row: tuple[str, str, int, str], gate
     assert answer.status_code == status, answer.text
     line = lines.next()
     assert line["outcome"] == outcome
+    assert line.get("why") or status == 200, "also where the server's own words are passed on"
     assert "x-dragoman-cost" not in answer.headers
 
 
@@ -190,6 +191,15 @@ def test_a_client_that_leaves_has_its_line_too(gateway: Gateway, lines: Lines) -
     with httpx.stream("POST", f"{gateway.url}/api/chat", json=asked) as answer:
         next(answer.iter_lines())
     assert lines.next()["outcome"] == "left"
+
+
+def test_a_client_that_leaves_when_all_was_told_has_not_left(gateway: Gateway, lines: Lines) -> None:
+    """Some hang up at the last event; the end of the body may come later."""
+    asked = {"model": CLAUDE, "stream": True, "store": False, "input": "Hi [[simulate: stall after=25]]"}
+    with httpx.stream("POST", f"{gateway.url}/v1/responses", json=asked) as answer:
+        assert next(line for line in answer.iter_lines() if line.startswith("event: response.completed"))
+    line = lines.next()
+    assert (line["outcome"], line["out"] > 0) == ("ok", True)
 
 
 def test_nothing_is_written_where_nobody_listens(gateway: Gateway) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import httpx
 import pytest
 
-from dragoman.config import Limits
+from dragoman.config import Limits, Secret
 from tests.running import Gateway, run_with_simulator
 from tests.surfaces.plain import PATHS, answer_of, connected, ended, head, request, sent
 from tests.surfaces.speaking import MODEL
@@ -64,6 +65,36 @@ def test_a_head_is_counted_however_it_is_cut(gateway: Gateway) -> None:
         for piece in (b"POST /api/chat HTTP/1.1\r\n", b"a: ", b"b" * 3000, b"b" * 3000):
             it.sendall(piece)
         assert answer_of(it).status == 431
+
+
+def chunked(*lines: str) -> bytes:
+    """A whole body in one chunk, and headers behind it."""
+    body = json.dumps(HI).encode()
+    said = "".join(f"{line}\r\n" for line in lines).encode()
+    start = head("/v1/messages", "transfer-encoding: chunked")
+    return start + b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(body), body, said)
+
+
+def test_headers_behind_a_body_say_nothing() -> None:
+    """Whoever looks at the headers has done so: they must not change afterwards."""
+    key = "a-key-of-a-client-0123456789"
+    with run_with_simulator(refresh=0, api_keys=(Secret(key),)) as locked:
+        assert sent(locked.url, chunked(f"x-api-key: {key}")).status == 401
+    with run_with_simulator(refresh=0) as open_one:
+        assert sent(open_one.url, chunked("origin: https://evil.example", "x-forwarded-for: 8.8.8.8")).status == 200
+        assert sent(open_one.url, chunked("host: evil.example", "content-encoding: gzip")).status == 200
+
+
+@pytest.mark.parametrize("line", [b"a: b\r\n" * 100, b"b" * 600], ids=["many", "one"])
+def test_headers_behind_a_body_have_an_end(gateway: Gateway, line: bytes) -> None:
+    with connected(gateway.url) as it:
+        it.sendall(head("/v1/messages", "transfer-encoding: chunked", "expect: 100-continue"))
+        assert it.recv(100).startswith(b"HTTP/1.1 100 ")
+        it.sendall(b"2\r\n{}\r\n0\r\na: ")
+        for _ in range(10):
+            it.sendall(line)
+        assert answer_of(it).status == 431
+    assert is_well(gateway)
 
 
 def test_the_next_head_on_a_connection_is_counted_anew(gateway: Gateway) -> None:

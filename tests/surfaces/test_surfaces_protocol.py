@@ -138,6 +138,28 @@ def test_a_stream_of_the_gateway_takes_the_short_way() -> None:
     assert sent == ["http.response.start", "http.response.body"]  # the head, and the end
 
 
+def streaming(*pieces: bytes) -> ASGIApp:
+    async def write(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        for piece in pieces:
+            if (waiting := exchange.write_now(piece)) is not None:
+                await waiting
+        await exchange.end_stream()
+
+    return writing(write)
+
+
+@pytest.mark.parametrize("wish", [b"", b"connection: keep-alive\r\n"], ids=["plain", "keep-alive"])
+def test_who_speaks_http_1_0_gets_a_stream_without_chunks(wish: bytes) -> None:
+    asked = b"GET / HTTP/1.0\r\n%b\r\n" % wish
+    transport = serve(streaming(b'{"a":1}\n', b"x" * 70_000, b'{"b":2}\n'), asked)
+    head, _, told = b"".join(transport.writes).partition(b"\r\n\r\n")
+    assert told == b'{"a":1}\n' + b"x" * 70_000 + b'{"b":2}\n'
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head
+    assert transport.closed, "where it ends, the answer does"
+
+
 @pytest.mark.parametrize(
     "spoil",
     [

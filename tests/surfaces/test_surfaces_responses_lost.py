@@ -15,9 +15,10 @@ from sqlalchemy import Connection
 
 from dragoman.store.database import Database
 from dragoman.store.durable import FILE, Durable
-from dragoman.store.responses import LEASE
+from dragoman.store.leases import LEASE
 from dragoman.surfaces import background
 from tests.conftest import GatewayMaker
+from tests.surfaces.leaving import CLIENTS
 from tests.surfaces.responding import Behind, Object, before_all, events, named, post
 from tests.surfaces.test_surfaces_responses_background import polled
 from tests.surfaces.test_surfaces_responses_state import HAIKU, code, create, get
@@ -101,8 +102,41 @@ def test_what_needs_the_store_is_refused_and_the_rest_is_not(
     assert stateless.status_code == 200
     assert "x-dragoman-dropped" not in stateless.headers
     assert create(url, input="Hello")["store"] is False
-    chat = {"model": HAIKU, "messages": [{"role": "user", "content": "Hello"}]}
-    assert post(url, chat, "/v1/chat/completions").status_code == 200
+    made = post(url, {"model": "mine", "from": HAIKU, "system": "Be brief."}, "/api/create")
+    assert made.status_code == 503
+    assert "what this gateway stores cannot be had" in made.json()["error"]
+    for client in CLIENTS:
+        for stream in (True, False):
+            answer = post(url, client.body(stream=stream) | {"model": HAIKU}, client.path)
+            assert answer.status_code == 200, (client.name, answer.text)
+            assert not stream or client.finished(client.frames(answer.content)[-1])
+
+
+def test_a_disk_that_is_full_is_got_over(
+    make_gateway: GatewayMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own bound on a file is as good as a disk without room."""
+    work, pages = Database._work, [1]
+
+    def bounded(self: Database, engine: Any, act: Any, writes: bool) -> Any:
+        def first(connection: Connection) -> Any:
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages[0]}")
+            return act(connection)
+
+        return work(self, engine, first, writes)
+
+    url = make_gateway(data_dir=str(tmp_path)).url
+    small = create(url, input="one")
+    monkeypatch.setattr(Database, "_work", bounded)
+    large = "x" * 400_000
+    told = post(url, {"model": HAIKU, "input": large})
+    assert (told.status_code, told.json()["store"]) == (200, False)
+    full = post(url, {"items": [{"type": "message", "role": "user", "content": large}]}, "/v1/conversations")
+    assert code(full) == (503, "store_unavailable")
+    assert "the disk is full" in full.json()["error"]["message"]
+    assert get(url, f"/responses/{small['id']}").json() == small
+    pages[0] = 1_000_000
+    assert create(url, input=large)["store"] is True
 
 
 def test_a_file_that_is_taken_away_takes_only_what_was_in_it(
@@ -151,12 +185,12 @@ def test_one_whose_gateway_died_has_failed(
     monkeypatch.setattr(background.Background, "close", _no_end)
     slow = create(first.url, input="[[simulate: text delay=60]]", background=True)
     polled(second.url, slow["id"], until=("in_progress",))
-    asked, later = Durable.open, time.time() + LEASE + 1
+    asked, later = Durable.open, LEASE + 1
 
     async def open_later(self: Durable) -> Any:
-        self._clock = lambda: later
+        self._clock, self._steady = lambda: time.time() + later, lambda: time.monotonic() + later
         if self._database is not None:
-            self._database.clock = self._clock
+            self._database.clock, self._database.steady = self._clock, self._steady
         return await asked(self)
 
     monkeypatch.setattr(Durable, "open", open_later)

@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from dragoman.config import Secret
 from dragoman.surfaces import metrics as surface
 from dragoman.telemetry import tracing
 from tests.running import Gateway, run_with_simulator
@@ -135,6 +136,18 @@ def test_legacy_prompts_are_another_operation(gateway: Gateway, spans: Spans) ->
     assert spans.take(3)[1].name == f"text_completion {CLAUDE}"
 
 
+def test_what_a_client_calls_a_model_is_no_secret_in_a_span(spans: Spans) -> None:
+    key = "a-key-that-is-configured-0123456789"
+    with run_with_simulator(api_keys=(Secret(key),)) as gateway:
+        for name in ("claude-sk-ant-api03-0123456789", f"claude-{key}"):
+            body = chat("Hi") | {"model": name}
+            httpx.post(f"{gateway.url}/api/chat", json=body, headers={"x-api-key": key})
+            told = "".join(span.to_json() for span in spans.take(3))
+            assert "api03" not in told
+            assert key not in told
+            assert "chat claude-…" in told.encode().decode("unicode_escape")
+
+
 # --- to a receiver -------------------------------------------------------------------------------
 
 
@@ -178,8 +191,14 @@ def test_spans_reach_a_receiver_at_the_latest_when_the_gateway_ends() -> None:
 
 def test_a_receiver_that_is_not_there_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "_FLUSH", 0.01)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0.5")
+    before = set(threading.enumerate())
     with run_with_simulator(traces="http://127.0.0.1:9") as gateway:
         assert httpx.post(f"{gateway.url}/api/chat", json=chat()).status_code == 200
+    # It goes on trying with the chances of `random`, which a later test of hypothesis would take for its own doing.
+    for thread in set(threading.enumerate()) - before:
+        thread.join(_PATIENCE)
+        assert not thread.is_alive(), thread
 
 
 def test_without_the_extra_there_is_a_word_in_the_log(

@@ -16,6 +16,8 @@ from dragoman.redaction import Redactor
 
 _REDACTOR = "dragoman.redactor"
 
+_STDERR = 2
+
 Look = Literal["good", "bad", "warn", "faint", "strong"]
 
 _CODES: dict[Look, str] = {"good": "32", "bad": "31", "warn": "33", "faint": "2", "strong": "1"}
@@ -39,6 +41,20 @@ def say(text: str = "", *, given: bool = False) -> None:
 def complain(text: str, look: Look = "bad") -> None:
     """Lines on stderr, without secrets."""
     print(paint(redactor().hide(text), look, sys.stderr), file=sys.stderr, flush=True)
+
+
+def open_all() -> None:
+    """Whoever has closed a standard stream gets none of what is said there.
+
+    Left closed, the next socket would have its number, and libuv does not close what it takes for such a stream.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(number, True)
+    os.close(number)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(_STDERR, "w", closefd=False)
 
 
 def redactor() -> Redactor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from dragoman.cli.output import complain, paint, say
+from dragoman.cli.output import complain, open_all, paint, say
 from dragoman.cli.settings import NO_UPSTREAM, not_listening, settings
 from dragoman.config import ConfigError, Settings
 from dragoman.config.sources import Flag
@@ -15,6 +16,8 @@ from dragoman.config.sources import Flag
 
 def run(config: Path | None, *, demo: bool, demo_without_key: bool, flags: Mapping[str, Flag]) -> int:
     """Serve until stopped.  The exit code: 2 for a configuration that cannot be served, 1 for a port that is taken."""
+
+    open_all()
 
     def read() -> Settings:
         """The settings of this moment; the server asks again when it is told to reload.  Raises ConfigError."""
@@ -51,5 +54,11 @@ def _announce(chosen: Settings, address: str) -> None:
     from dragoman.cli.absent import look  # noqa: PLC0415  like the server itself
     from dragoman.cli.banner import banner  # noqa: PLC0415
 
-    say(banner(chosen, address))
-    look(chosen.upstreams, lambda line: say(paint(line, "warn")))
+    with suppress(OSError):  # a disk that is full, or nobody who reads it any more, is no reason not to serve
+        say(banner(chosen, address))
+    look(chosen.upstreams, _warn)
+
+
+def _warn(line: str) -> None:
+    with suppress(OSError):
+        say(paint(line, "warn"))

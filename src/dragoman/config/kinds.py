@@ -82,8 +82,14 @@ def _header(value: Any) -> str:
     return value.strip()
 
 
+_ENDPOINTS = ("/chat/completions", "/v1/messages")
+
+
 def _url(value: Any) -> str:
-    text = _text(value).rstrip("/").removesuffix("/v1").rstrip("/")
+    text = _text(value).rstrip("/")
+    if text.endswith(_ENDPOINTS):  # some write down where the questions go, and not where the API is
+        text = text.removesuffix("/chat/completions").removesuffix("/messages").rstrip("/")
+    text = text.removesuffix("/v1").rstrip("/")
     parts = urlsplit(text)
     if parts.username is not None or parts.password is not None:
         raise UnprintableError("holds a user name or password; keys have settings of their own")

@@ -13,7 +13,7 @@ _MOST_TOKENS, _MOST_MONEY = 2**63, 1e9
 def count(owner: JSON, key: str) -> int:
     """A number of tokens in an object; what is missing or no number counts 0."""
     value = owner.get(key) if isinstance(owner, dict) else None
-    return int(value) if isinstance(value, int | float) and 0 < value < _MOST_TOKENS else 0
+    return int(value) if isinstance(value, (int, float)) and 0 < value < _MOST_TOKENS else 0
 
 
 def money(value: JSON) -> float | None:

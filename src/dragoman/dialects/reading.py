@@ -95,4 +95,8 @@ def strings(value: JSON, at: str) -> list[str]:
 
 def objects(value: JSON, at: str) -> list[tuple[Object, str]]:
     """An array of objects, each with its path."""
-    return [(check(item, dict, where := path(at, i)), where) for i, item in enumerate(check(value, list, at))]
+    found: list[tuple[Object, str]] = []
+    for i, item in enumerate(check(value, list, at)):
+        where = f"{at}[{i}]"
+        found.append((item if type(item) is dict else check(item, dict, where), where))
+    return found

@@ -86,6 +86,8 @@ class Telling:
 
 def retold(content: Sequence[Part], request: Request, *, annotates: bool) -> list[Part]:
     """A whole answer to `request` as a client reads it: the parts of `Telling`, the closing text last."""
+    if not _has_to_tell(content):
+        return list(content)
     telling = Telling(request, annotates=annotates)
     parts = [shown for part in content for shown in telling.parts(part)]
     if text := telling.closing(answered=is_answer(parts)):
@@ -93,9 +95,14 @@ def retold(content: Sequence[Part], request: Request, *, annotates: bool) -> lis
     return parts
 
 
+def _has_to_tell(content: Sequence[Part]) -> bool:
+    """Whether there are steps or sources in an answer, which are all that `Telling` puts into it."""
+    return any(isinstance(part, Foreign) or (isinstance(part, Text) and part.citations) for part in content)
+
+
 def is_answer(content: Sequence[Part]) -> bool:
     """Whether there is anything in it for the client itself."""
-    return any(isinstance(part, ToolCall) or (isinstance(part, Text | Refusal) and part.text) for part in content)
+    return any(isinstance(part, ToolCall) or (isinstance(part, (Text, Refusal)) and part.text) for part in content)
 
 
 def heard(content: Sequence[Part], request: Request) -> list[Part]:

@@ -107,6 +107,9 @@ class Untold:
 
     def part(self, index: int, part: Part) -> None:
         """A part, as it is at its start or as a whole."""
+        if type(part) is Text and not (part.extra or part.citations or part.logprobs):
+            self._spoke = True  # nearly every part there is
+            return
         at = f"content[{index}]"
         match part:
             case Foreign(origin=origin, extra=extra):
@@ -128,7 +131,7 @@ class Untold:
                 self.note(f"{at} ({_KINDS[type(part)]})")
             case _:
                 pass
-        self._spoke = self._spoke or isinstance(part, Text | Refusal)
+        self._spoke = self._spoke or isinstance(part, (Text, Refusal))
         self.logprobs(index, part, _logprobs(part))
         if part.extra and not self._keeps_parts:
             for name in _names(part.extra, _HOLDERS):
@@ -181,7 +184,7 @@ class Untold:
             note(self.reworded, name)
 
     def _extra(self, extra: Object | None) -> None:
-        for name in _names(extra or {}):
+        for name in _names(extra) if extra else ():
             if not self.own or name.partition(".")[0] in self._says.without:
                 self.note(name)
 

@@ -108,12 +108,14 @@ def _last_block(request: Request) -> Part | None:
 
 def _holders(request: Request) -> Iterator[Tool | Part]:
     """Whatever has a mark, in the order of the prompt: tools, system, messages."""
-    yield from (tool for tool in request.tools if _marked(tool))
+    for tool in request.tools:
+        if _marked(tool):
+            yield tool
     for message in request.messages:
         for part in message.content:
             if type(part) is ToolResult:
                 yield from (inner for inner in part.content if _marked(inner))
-            if _marked(part):
+            if (part.cache or part.extra) and _marked(part):
                 yield part
 
 
@@ -142,11 +144,18 @@ def _automatic(request: Request, card: Card) -> Request:
     question is not marked: writing it costs more than it could ever save.
     """
     lifetime: _Lifetime = request.cache or "5m"
-    grows = bool(request.tools) or any(message.role == "assistant" for message in request.messages)
+    spoke = _last_of_assistant(request)
     request = _head_marked(request, card, lifetime)
-    if grows:
-        request = replace(_last_call_marked(request, lifetime), cache=lifetime)
+    if request.tools or spoke is not None:
+        request = replace(_last_call_marked(request, lifetime, spoke or 0), cache=lifetime)
     return request
+
+
+def _last_of_assistant(request: Request) -> int | None:
+    for at in range(len(request.messages) - 1, -1, -1):
+        if request.messages[at].role == "assistant":
+            return at
+    return None
 
 
 def _head_marked(request: Request, card: Card, lifetime: _Lifetime) -> Request:
@@ -168,8 +177,10 @@ def _head_marked(request: Request, card: Card, lifetime: _Lifetime) -> Request:
 
 def _is_long(request: Request, lead: int, least: int) -> bool:
     """Whether the head may be long enough to be cached at all: `least` characters."""
-    parts = (part for message in request.messages[:lead] for part in message.content)
-    size = sum(len(part.text) if isinstance(part, Text) else least for part in parts)
+    size = 0
+    for message in request.messages[:lead]:
+        for part in message.content:
+            size += len(part.text) if type(part) is Text else least
     if size >= least or not request.tools:
         return size >= least
     return size + len(_encode([(tool.name, tool.description, tool.schema) for tool in request.tools])) >= least
@@ -179,10 +190,9 @@ def _tool_can_be_marked(tool: Tool) -> bool:
     return not tool.hosted and not tool.extra.get("defer_loading")
 
 
-def _last_call_marked(request: Request, lifetime: _Lifetime) -> Request:
-    messages = request.messages
-    spoke = next((at for at in reversed(range(len(messages))) if messages[at].role == "assistant"), 0)
-    if sum(len(message.content) for message in messages[spoke:]) <= _REACH or not spoke:
+def _last_call_marked(request: Request, lifetime: _Lifetime, spoke: int) -> Request:
+    """`spoke` is where the assistant spoke last; 0 where it did not."""
+    if not spoke or sum([len(message.content) for message in request.messages[spoke:]]) <= _REACH:
         return request
     return _with_mark(request, spoke - 1, lifetime)
 

@@ -19,6 +19,7 @@ from dragoman.models.contents import by_content
 from dragoman.models.formats import fit_format
 from dragoman.models.limits import fit_limit, fit_sampling, fit_stop
 from dragoman.models.open.fit import fit_open
+from dragoman.models.plain import is_plain
 from dragoman.models.restore import Fitted, Restore
 from dragoman.models.servertools import fit_server_tools
 from dragoman.models.thinking import fit_thinking
@@ -35,11 +36,13 @@ def fit(request: Request, card: Card, losses: Losses, *, prompt_cache: Literal["
     """
     if card.dialect != "anthropic":
         return fit_open(request, card, losses)
-    request = by_content(request)
-    check_attachments(request, card)
+    plain = is_plain(request)
+    if not plain:
+        request = by_content(request)
+        check_attachments(request, card)
+        request = settle_marks(request, losses)
     request = replace(request, model=card.id)
-    request = settle_marks(request, losses)
-    request = fit_turns(request, card, losses)
+    request = fit_turns(request, card, losses, plain=plain)
     request = fit_thinking(request, card, losses)
     request = fit_limit(request, card, losses)
     request = fit_server_tools(request, card, losses)

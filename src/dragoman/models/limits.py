@@ -37,6 +37,8 @@ def fit_sampling(request: Request, card: Card, losses: Losses) -> Request:
     if (value := keep["temperature"]) is not None and not 0 <= value <= 1:
         keep["temperature"] = min(max(value, 0.0), 1.0)
         losses.emulate("temperature", "Claude's scale ends at 1")
+    if keep["temperature"] is temperature and keep["top_p"] is top_p and keep["top_k"] is top_k:
+        return request
     return replace(request, **keep)
 
 
@@ -49,7 +51,7 @@ def _drop(keep: Object, names: tuple[str, ...], why: str, losses: Losses) -> Non
 
 def fit_stop(request: Request, card: Card, losses: Losses) -> Request:
     """A stop sequence of nothing but white space is refused upstream."""
-    if all(text.strip() for text in request.stop):
+    if not request.stop or all(text.strip() for text in request.stop):
         return request
     losses.drop("stop", "Claude does not stop at white space")
     return replace(request, stop=[text for text in request.stop if text.strip()])

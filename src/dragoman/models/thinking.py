@@ -34,6 +34,8 @@ def effort_for(budget: int) -> Effort:
 
 def fit_thinking(request: Request, card: Card, losses: Losses) -> Request:
     """Choose `reasoning.mode`, effort and budget.  `max_tokens` must still be the client's own, or None."""
+    if request.reasoning is None and not card.thinking.default_on:
+        return request  # nobody asked, and the model does not think by itself
     asked = request.reasoning or Reasoning()
     wanted = wants_thinking(asked)
     if wanted is None:

@@ -18,8 +18,12 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 def called_names(request: Request) -> list[str]:
     """Names of the tools the history calls, in order, once each."""
-    calls = (part for message in request.messages for part in message.content if isinstance(part, ToolCall))
-    return list(dict.fromkeys(call.name for call in calls))
+    names: dict[str, None] = {}
+    for message in request.messages:
+        for part in message.content:
+            if type(part) is ToolCall:
+                names[part.name] = None
+    return list(names)
 
 
 def stand_ins(request: Request) -> dict[str, str]:

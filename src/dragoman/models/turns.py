@@ -35,11 +35,18 @@ OPENING = "(The conversation begins.)"
 _CONTINUE = "Continue your last message from exactly where it stopped."
 
 
-def fit_turns(request: Request, card: Card, losses: Losses) -> Request:
-    """Clean parts, place system messages, merge neighbours, pair tool results, and begin and end with the user."""
-    messages = _placed(request, _cleaned(request, card, losses), card, losses)
-    turns = paired(merged(messages), losses)
-    lead = next((i for i, turn in enumerate(turns) if turn.role not in ("system", "developer")), len(turns))
+def fit_turns(request: Request, card: Card, losses: Losses, *, plain: bool = False) -> Request:
+    """Clean parts, place system messages, merge neighbours, pair tool results, and begin and end with the user.
+
+    `plain`: it is known that there is nothing to clean, and nothing to pair (see `plain.is_plain`).
+    """
+    clean = list(enumerate(request.messages)) if plain else _cleaned(request, card, losses)
+    turns = merged(_placed(request, clean, card, losses))
+    if not plain:
+        turns = paired(turns, losses)
+    lead = 0
+    while lead < len(turns) and turns[lead].role in ("system", "developer"):
+        lead += 1
     if lead == len(turns) or turns[lead].role != "user":
         turns.insert(lead, Message(role="user", content=[Text(text=OPENING)]))
         losses.emulate("messages", "Claude wants the user to speak first: an opening line was put before the rest")

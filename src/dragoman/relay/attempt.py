@@ -132,7 +132,7 @@ class Attempts:
     # --- the ways an answer comes ----------------------------------------------------------------
 
     async def _passed(self, call: Call, server: UpstreamServer, sent: Sent, way: Way) -> Passage:
-        """The client's own bytes, sent.  The answer has begun as one, or is a refusal that nobody else could take over."""
+        """The client's own bytes, sent.  The answer has begun as one, or is a refusal that nobody could take over."""
         connection = await server.forward("POST", way.path, way.headers, sent.body)
         refused: bytes | None = None
         if connection.status == 400 and way.instead is not None:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dragoman.config import Settings
-from dragoman.conversation import Object, Part, Request
+from dragoman.conversation import Object, Part, Reasoning, Request
 from dragoman.dialects import registry
 from dragoman.dialects.anthropic import BETA, bind, put_in_words, refuses_binding, unbind
 from dragoman.dialects.telling import heard
@@ -51,6 +51,9 @@ _decode = msgspec.json.Decoder().decode
 
 # How `refusals` calls what `bind` puts into a body.
 _BINDING = "thinking.block_binding"
+
+# The dialects whose servers sign what a model thought, and want it back with the results of its calls.
+_PROVING = frozenset({"anthropic", "openai_responses"})
 
 # Why a model is not sent a thought with a proof that it refuses.
 _UNKNOWN = "the model does not know it"
@@ -96,12 +99,17 @@ class Carrier:
                 check_losses(losses, resolution.card.id)
             return Sent(resolution=resolution, body=way.body(resolution.card.id), losses=losses, way=way)
         recalled = Recalled(call.request)
-        if resolution.card.dialect == "anthropic":
-            recalled = await self.recall.restore(call.request)
+        if resolution.card.dialect in _PROVING:
+            recalled = await self.recall.restore(call.request, resolution.card.dialect)
         losses = Losses(call.client.SPELLING)
         wanted = filled(recalled.request, self.settings.overrides, resolution, losses)
         sent = await self._known(call, wanted, resolution, losses)
-        if recalled.forgotten and sent.recalls and call.client.NAME != "anthropic":
+        if (
+            recalled.forgotten
+            and sent.recalls
+            and call.client.NAME != "anthropic"
+            and _surely(call.request, resolution)
+        ):
             # Nothing that the client sent is lost: strict mode does not mind.
             losses.drop("thinking", "the reasoning before these tool calls is not remembered")
         report_unused(resolution.derived, resolution.card.dialect, losses)
@@ -196,7 +204,7 @@ class Carrier:
             ours = filled_in(call.request, wanted, call.client.SPELLING)
             check_losses(losses, card.id, ours=ours)
         reasoning = carried.request.reasoning
-        thinks = card.thinking.default_on if reasoning is None else reasoning.mode in ("adaptive", "enabled")
+        thinks = _thinks(reasoning, card)
         hosted = any(tool.hosted for tool in carried.request.tools)
         betas = self._betas(call, card, body) if card.dialect == "anthropic" else ""
         written = _encode(body)
@@ -209,7 +217,7 @@ class Carrier:
             wanted=wanted,
             restore=carried.restore,
             streamed=carried.request.stream,
-            recalls=card.dialect == "anthropic" and (hosted or (thinks and bool(wanted.tools))),
+            recalls=card.dialect in _PROVING and (hosted or (thinks and bool(wanted.tools))),
             resumes=card.dialect == "anthropic" != call.client.NAME and hosted,
             estimate=0 if prompt is None else prompt.tokens,
             size=tokens,
@@ -345,6 +353,18 @@ class Carrier:
         sent = await self._translated(call, wanted, resolution, losses)
         losses.drop("thinking", why)
         return sent
+
+
+def _surely(request: Request, resolution: Resolution) -> bool:
+    """Whether the turns before were thought about: an OpenAI model may be one that never thinks."""
+    return resolution.card.dialect == "anthropic" or (request.reasoning is not None and bool(request.reasoning.enabled))
+
+
+def _thinks(reasoning: Reasoning | None, card: Card) -> bool:
+    """Whether the model may think before it answers.  Of OpenAI's no list says it."""
+    if card.dialect == "anthropic":
+        return card.thinking.default_on if reasoning is None else reasoning.mode in ("adaptive", "enabled")
+    return reasoning is None or reasoning.enabled is not False
 
 
 def _is_shown(call: Call, card: Card) -> bool:

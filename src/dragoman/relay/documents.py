@@ -20,6 +20,7 @@ from dragoman.conversation import Media, Part, Text
 from dragoman.errors import GatewayError, invalid
 from dragoman.relay import pdf_worker, workers
 from dragoman.relay.kept import Kept
+from dragoman.relay.turns import Turns
 
 Pictures = Literal["none", "auto", "all"]
 
@@ -68,7 +69,7 @@ class Documents:
     ) -> None:
         self._deadline = deadline
         self._worker = worker
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._places = Turns(_AT_ONCE, _AT_ONCE)
         self._kept: Kept[tuple[bytes, Pictures], tuple[Page, ...]] = Kept(clock, _KEPT_BYTES, _KEPT_AGE)
         self._counted: Kept[bytes, int] = Kept(clock, _COUNTED, _KEPT_AGE)
         self.read = 0
@@ -84,7 +85,7 @@ class Documents:
         if (kept := self._kept.get(key)) is not None:
             return kept
         body = await asyncio.to_thread(_opened, data, at)
-        async with self._places:
+        async with self._places.one():
             if (kept := self._kept.get(key)) is not None:  # read by another call in the meantime
                 return kept
             self.read += 1
@@ -101,7 +102,7 @@ class Documents:
         if (kept := self._counted.get(key)) is not None:
             return kept
         body = await asyncio.to_thread(_opened, data, at)
-        async with self._places:
+        async with self._places.one():
             self.read += 1
             try:
                 found = _answer(await self._run(body, "count", at), at)

@@ -28,6 +28,7 @@ from dragoman.errors import GatewayError, invalid
 from dragoman.relay.addresses import Verdict, judge, names_metadata, spelled_plainly
 from dragoman.relay.http1 import Connection
 from dragoman.relay.kept import Kept
+from dragoman.relay.turns import Turns
 from dragoman.relay.upstreams import Whole
 
 log = logging.getLogger("dragoman.relay")
@@ -38,6 +39,8 @@ _DEADLINE = 30.0
 _CONNECT = 5.0
 # More at a time would let one client fill the memory, and the threads that look up names.
 _AT_ONCE = 8
+# Of those one client has no more: who names hosts that never end holds up nobody else.
+_EACH = 4
 _KEPT_BYTES = 64 * 1024 * 1024
 _KEPT_AGE = 300.0
 
@@ -103,7 +106,7 @@ class Fetcher:
         self._judge = judge_address
         self._make_context = context
         self._context: ssl.SSLContext | None = None
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._places = Turns(_AT_ONCE, _EACH)
         self._kept: Kept[str, _Fetched] = Kept(clock, _KEPT_BYTES, _KEPT_AGE)
 
     async def fetch(self, url: str, *, limit: int, types: Collection[str], at: str) -> tuple[bytes, str]:
@@ -123,7 +126,7 @@ class Fetcher:
             raise invalid(f"{at}: the file did not arrive within {self._deadline:g} seconds; {_ADVICE}", at) from None
 
     async def _fetch(self, url: str, limit: int, at: str) -> _Fetched:
-        async with asyncio.timeout(self._deadline), self._places:
+        async with asyncio.timeout(self._deadline), self._places.one():
             for _ in range(_MAX_REDIRECTS + 1):
                 place = _checked(url, at)
                 connection, private = await self._connected(place, at)

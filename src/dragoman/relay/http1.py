@@ -197,6 +197,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         if self._complete:
+            self._disarm()
             return
         if self._until_close and error is None:
             self.on_message_complete()
@@ -240,14 +241,24 @@ class Connection(asyncio.Protocol):
             sink.broken(error)
 
     def _arm(self, patience: float) -> None:
-        """Bear so many seconds of silence from the last read on."""
-        self._disarm()
+        """Bear so many seconds of silence from the last read on.
+
+        A timer that fires earlier, as one of the call before does, will do: it looks again, see `_watch`.
+        """
         self._patience = patience
-        self._watchdog = self._loop.call_later(max(self._seen + patience - self._loop.time(), 0.0), self._watch)
+        end = self._seen + patience
+        if self._watchdog is not None:
+            if self._watchdog.when() <= end:
+                return
+            self._watchdog.cancel()
+        self._watchdog = self._loop.call_later(max(end - self._loop.time(), 0.0), self._watch)
 
     def _watch(self) -> None:
         """Look now and then whether anything has come, rather than set a timer at every read."""
+        self._watchdog = None
         left = self._seen + self._patience - self._loop.time()
+        if self._complete:
+            return
         if left > 0:
             self._watchdog = self._loop.call_later(left, self._watch)
         else:
@@ -293,7 +304,6 @@ class Connection(asyncio.Protocol):
             self._complete = True
             # Asked now: after this call the parser has forgotten.
             self._keep = self._parser.should_keep_alive()
-            self._disarm()
 
 
 def _inflating(wbits: int) -> Callable[[bytes], bytes]:

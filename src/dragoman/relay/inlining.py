@@ -61,8 +61,9 @@ def needs_inlining(
     request: Request, card: Card, *, fetches_urls: bool = True, takes_files: bool = False, scales: bool = False
 ) -> bool:
     """Whether `inline` would change anything (or refuse it).  Only media are looked at, and those briefly."""
+    if not (found := _all_media(request)):
+        return False
     takes = _takes(card, fetches_urls, takes_files)
-    found = _all_media(request)
     if any(_task(part, takes) is not None or _is_counted(part, card) for part in found):
         return True
     return scales and wants_scaling(request, card)

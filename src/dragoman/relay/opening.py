@@ -9,7 +9,7 @@ import asyncio
 
 import msgspec
 
-from dragoman.conversation import JSON
+from dragoman.conversation import JSON, Object
 from dragoman.dialects.contract import UpstreamDialect
 from dragoman.dialects.openai_chat.failure import find_error
 from dragoman.dialects.openai_responses.failure import find_failure
@@ -87,6 +87,25 @@ def said_in(payload: bytes, dialect: UpstreamDialect) -> bool | GatewayError:
         document: JSON = _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return GatewayError("upstream", "the upstream server's answer is not JSON")
+    return _says(document, payload, dialect)
+
+
+def whole_said(payload: bytes, dialect: UpstreamDialect) -> Object:
+    """The document of an answer that came whole.  Raises `GatewayError` for a failure, and for what says nothing."""
+    if payload.startswith(b"{"):
+        try:
+            document: Object = _decode(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise GatewayError("upstream", "the upstream server's answer is not JSON") from None
+        said = _says(document, payload, dialect)
+        if isinstance(said, GatewayError):
+            raise said
+        if said:
+            return document
+    raise GatewayError("upstream", "the upstream server's answer is not a JSON object")
+
+
+def _says(document: JSON, payload: bytes, dialect: UpstreamDialect) -> bool | GatewayError:
     if not isinstance(document, dict):
         return True
     if error := error_in(document, payload, dialect):
@@ -109,7 +128,8 @@ def error_in(document: dict[str, JSON], payload: bytes, dialect: UpstreamDialect
     if document.get("type") == "response.failed" and isinstance(response := document.get("response"), dict):
         return find_failure(response)
     if dialect.NAME in ("openai_chat", "openai_responses"):
-        return find_error(document)
+        own = document.get("type") == "error" and not document.get("error")  # Responses' event has its words at the top
+        return find_error({"error": document} if own else document)
     return dialect.decode_error(500, payload, None) if document.get("error") else None
 
 

@@ -20,7 +20,7 @@ from dragoman.conversation import JSON
 from dragoman.errors import GatewayError, invalid
 from dragoman.relay.call import Passage
 from dragoman.relay.http1 import Brake
-from dragoman.relay.opening import Opening, said_in
+from dragoman.relay.opening import Opening, whole_said
 
 # What of a client's headers is meant for the API behind us, and what of its answer for the client.
 _IN = ("accept", "content-type", "idempotency-key", "user-agent")
@@ -69,9 +69,12 @@ def peek(body: bytes) -> Peek:
     )
 
 
-def with_model(body: bytes, model: str) -> bytes:
-    """The same bytes for another model: only the value of the top-level `model` is another."""
-    if (asked := peek(body).model) == model:
+def with_model(body: bytes, model: str, asked: str | None = None) -> bytes:
+    """The same bytes for another model: only the value of the top-level `model` is another.
+
+    `asked` is that value, where it is known.
+    """
+    if model == asked or (asked := peek(body).model) == model:
         return body
     new = _encode(model)
     for pattern in (_MODEL, _ESCAPED):
@@ -156,10 +159,9 @@ async def begin(passage: Passage, *, words: bool = True) -> None:
             await passage.opening.wait(connection, server.timeouts.idle)
         else:
             passage.body = await server.whole(connection)
-            said = said_in(passage.body.strip(), server.dialect)
-            if said is not True:
-                raise said or GatewayError("upstream", "the upstream server's answer is not a JSON object")
-            if passage.wire and _ANSWERS[passage.wire].isdisjoint(_members(passage.body)):
+            document = whole_said(passage.body.strip(), server.dialect)
+            passage.tap.knows(document)
+            if passage.wire and _ANSWERS[passage.wire].isdisjoint(document):
                 raise GatewayError("upstream", "the upstream server's answer is not one to this request")
     except BaseException as error:
         server.release(connection)

@@ -29,6 +29,8 @@ MAX_AGE = 24 * 3600.0
 
 # About what an entry takes besides its own bytes.
 _OVERHEAD = 250
+# Characters of a conversation's first words that tell it from others.
+_BEGINNING = 256
 # Turns that are looked for in the shared store at once: the last ones.
 _MOST_ASKED = 512
 
@@ -69,6 +71,8 @@ class Recall:
         self._shared = shared
         self._max_age = max_age
         self._kept: Kept[bytes, bytes] = Kept(clock, max_bytes, max_age)
+        # How the conversations begin of which a turn is kept: most others need not be looked at any further.
+        self._roots: Kept[int, bool] = Kept(clock, max_bytes, max_age)
         self.hits = self.misses = 0
         """Turns that were made whole, and calls' turns that nobody remembers."""
 
@@ -102,15 +106,24 @@ class Recall:
         except (UnicodeEncodeError, OverflowError):  # half a character, or a number of another kind
             return
         self._keep(key, data)
+        self._roots.put(_root(request), True, _OVERHEAD)
         if self._shared is not None:
             self._shared.put(key_of(key), seal(key, data), self._max_age)
 
-    async def restore(self, request: Request) -> Recalled:
-        """`request` with every turn as the model wrote it, as far as it is remembered and still fits."""
+    async def restore(self, request: Request, home: str = "anthropic") -> Recalled:
+        """`request` with every turn as the model wrote it, as far as it is remembered and still fits.
+
+        `home` is the dialect of the server it goes to: only proofs of that dialect are of use there.
+        """
+        if self._shared is None and self._roots.get(_root(request)) is None:
+            unknown = sum(1 for _ in _unproved(request))
+            self.misses += unknown
+            return Recalled(request, forgotten=unknown > 0)
         turns = dict(_told(request))
         if not turns:
             return Recalled(request)
-        found = await self._found(list(turns.values()))
+        known = await self._found(list(turns.values()))
+        found = {key: entry for key, entry in known.items() if _home(entry.parts) in ("", home)}
         sealed = {index for index in turns if any(map(_is_lost, request.messages[index].content))}
         lacking = [
             (index, key)
@@ -121,12 +134,13 @@ class Recall:
         # The first is used last: when room is needed it goes last, for nothing holds without it.
         for index in reversed(whole):
             self._kept.renew(turns[index])
+        if whole:
+            self._roots.renew(_root(request))
         messages = list(request.messages)
         for index in whole:
             message = messages[index]
             messages[index] = replace(message, content=list(_woven(found[turns[index]].parts, message.content)))
-        unproved = [turns[index] for index in _answered(request) if index in turns and index not in sealed]
-        unknown = sum(key not in found for key in unproved)
+        unknown = sum(turns[index] not in found for index in _unproved(request))
         self.hits += len(whole)
         self.misses += unknown
         last = turns[whole[-1]] if whole else b""
@@ -159,7 +173,7 @@ def _told(request: Request) -> Iterator[tuple[int, bytes]]:
     A program that sends its reasoning back as it was (`reasoning_details`) still cannot send the blocks of the server's
     own tools; one that speaks the server's dialect can.
     """
-    kept = _is_lost if request.origin == "anthropic" else _is_block
+    kept = _kept_by(request)
     if not any(_may_lack(message, kept) for message in request.messages):
         return
     digest = _Digest()
@@ -167,6 +181,11 @@ def _told(request: Request) -> Iterator[tuple[int, bytes]]:
         if _may_lack(message, kept):
             yield index, digest.turn(message.content)
         digest.message(message)
+
+
+def _kept_by(request: Request) -> Callable[[Part], bool]:
+    """What of a turn its client would have sent back, had it been there."""
+    return _is_lost if request.origin == "anthropic" else _is_block
 
 
 def _may_lack(message: Message, kept: Callable[[Part], bool]) -> bool:
@@ -208,6 +227,31 @@ def _answered(request: Request) -> Iterator[int]:
                 yield index
         elif message.role == "user" and not any(isinstance(part, ToolResult) for part in message.content):
             return
+
+
+def _unproved(request: Request) -> Iterator[int]:
+    """Those of these turns that came back without their proof."""
+    kept = _kept_by(request)
+    for index in _answered(request):
+        if _may_lack(message := request.messages[index], kept) and not any(map(_is_lost, message.content)):
+            yield index
+
+
+def _root(request: Request) -> int:
+    """How a conversation begins.  The same for one that grows, and for few others."""
+    first = request.messages[0].content if request.messages else ()
+    text = next((part.text for part in first if isinstance(part, Text)), "")
+    return hash(text.strip()[:_BEGINNING])
+
+
+def _home(parts: Sequence[Part]) -> str:
+    """The dialect of the server that can tell these proofs; "" without one."""
+    for part in parts:
+        if isinstance(part, Foreign):
+            return part.origin
+        if isinstance(part, Thinking) and part.seal is not None:
+            return part.seal.origin
+    return ""
 
 
 def _kept(part: Part) -> Part:

@@ -47,6 +47,10 @@ def utc_today() -> date:
     return datetime.now(UTC).date()
 
 
+# Characters of the name of a model.
+_LONGEST_NAME = 1000
+
+
 class Relay:
     """The upstreams, the catalogue, and what is remembered between calls.  `today` says which models are retired."""
 
@@ -123,6 +127,8 @@ class Relay:
 
     async def plan(self, name: str) -> Plan:
         """Who may answer for `name`.  Raises `GatewayError` for a name nobody answers to."""
+        if len(name) > _LONGEST_NAME:  # what is asked for is remembered, and told again in each line of an answer
+            raise GatewayError("model_not_found", f"model '{name[:100]}…' not found", param="model")
         today, catalogue = self.today(), self.catalogue
         if (known := self._known.get(name, catalogue, self.settings, today)) is not None:
             return known

@@ -23,6 +23,7 @@ from dragoman.models.bounds import Bounds, excess
 from dragoman.models.cards import Card
 from dragoman.relay import picture_worker, workers
 from dragoman.relay.kept import Kept
+from dragoman.relay.turns import Turns
 
 MAX_PIXELS = 100_000_000
 MEMORY = 1536 * 1024 * 1024
@@ -82,7 +83,7 @@ class Scaler:
     ) -> None:
         self._deadline = deadline
         self._worker = worker
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._places = Turns(_AT_ONCE, _AT_ONCE)
         self._kept: Kept[tuple[bytes, int, int, int], Scaled] = Kept(clock, _KEPT_BYTES, _KEPT_AGE)
         self.done = 0
         """How many pictures a worker was asked to scale."""
@@ -98,7 +99,7 @@ class Scaler:
         found = self._kept.get(key)
         if found is None:
             body = await asyncio.to_thread(base64.b64decode, media.clean_base64(part.data, at))
-            async with self._places:
+            async with self._places.one():
                 found = self._kept.get(key)  # scaled by another call in the meantime
                 if found is None:
                     self.done += 1

@@ -98,13 +98,15 @@ class UpstreamServer:
         endpoint = endpoint_of(upstream.base_url)
         self._pool = Pool(endpoint, self.timeouts.connect, upstream.verify)
         self._own = _headers(upstream)
+        # The header with our key, which no header of a client may replace.
+        self._key = {name: value for name, value in self._own.items() if name in ("x-api-key", "authorization")}
         lines = "".join(f"{name}: {value}\r\n" for name, value in self._own.items())
         if endpoint.proxy is not None and not endpoint.tls:
             lines += proxy_authorization(endpoint.proxy)
         self._endpoint = endpoint
         target = self._target(_PATHS[upstream.dialect])
-        host = endpoint.host_header
-        self._post = f"POST {target} HTTP/1.1\r\nhost: {host}\r\n{lines}content-length: ".encode()
+        self._host = endpoint.host_header
+        self._post = f"POST {target} HTTP/1.1\r\nhost: {self._host}\r\n{lines}content-length: ".encode()
 
     def _target(self, path: str) -> str:
         """The request line's target."""
@@ -192,15 +194,11 @@ class UpstreamServer:
 
     def _head(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
         """The head of a request, but for how long its body is."""
-        lines = "".join(f"{name}: {value}\r\n" for name, value in {**self._own, **headers, **self._key()}.items())
+        lines = "".join([f"{name}: {value}\r\n" for name, value in {**self._own, **headers, **self._key}.items()])
         if self._endpoint.proxy is not None and not self._endpoint.tls:
             lines += proxy_authorization(self._endpoint.proxy)
-        head = f"{method} {self._target(path)} HTTP/1.1\r\nhost: {self._endpoint.host_header}\r\n{lines}"
+        head = f"{method} {self._target(path)} HTTP/1.1\r\nhost: {self._host}\r\n{lines}"
         return head.encode("latin-1")
-
-    def _key(self) -> dict[str, str]:
-        """The header with our key, which no header of a client may replace."""
-        return {name: value for name, value in self._own.items() if name in ("x-api-key", "authorization")}
 
     def release(self, connection: Connection) -> None:
         """A connection whose answer was not read to its end is cut, which ends the call upstream."""

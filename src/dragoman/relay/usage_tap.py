@@ -45,6 +45,9 @@ class Tap(Protocol):
     def feed(self, data: bytes) -> None:
         """The next bytes of the answer, in whatever pieces.  Never raises."""
 
+    def knows(self, body: Object) -> None:
+        """All of an answer that came whole, read by somebody else: what is fed is of no more interest."""
+
     @property
     def usage(self) -> Usage | None:
         """What the answer said of its tokens; None when it said nothing.  Final once all of it was fed."""
@@ -76,6 +79,9 @@ class _StreamTap:
                 self._look(data)
             return
         self._collect(data)
+
+    def knows(self, body: Object) -> None:
+        self._counts |= self._wire.counted(body)
 
     @property
     def usage(self) -> Usage | None:
@@ -113,12 +119,17 @@ class _BodyTap:
         self._wire = wire
         self.marked: Callable[[bytes], object] = bool
         self._body = _Bounded()
-        self._read = False
+        self._known = self._read = False
         self._usage: Usage | None = None
 
     def feed(self, data: bytes) -> None:
-        self._body.add(data)
-        self._read = False
+        if not self._known:
+            self._body.add(data)
+            self._read = False
+
+    def knows(self, body: Object) -> None:
+        self._known = self._read = True
+        self._usage = _usage(self._wire, self._wire.counted(body))
 
     @property
     def usage(self) -> Usage | None:
@@ -184,9 +195,13 @@ class _Wire(NamedTuple):
                 found = {name: _decode(raw[name]) for name in self.members if name in raw}
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
-            if counts := {name: value for name, value in self.find(found).items() if value is not None}:
+            if counts := self.counted(found):
                 return counts
         return {}
+
+    def counted(self, body: Object) -> Object:
+        """The same, of an object that was read."""
+        return {name: value for name, value in self.find(body).items() if value is not None}
 
     def _ends(self, text: bytes) -> Iterator[bytes]:
         """What is an object again, if a member that carries counts belongs to the outermost one: from its name on.

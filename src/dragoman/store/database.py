@@ -61,8 +61,11 @@ class Database:
         *,
         busy: float = BUSY,
         steps: Sequence[Step] = STEPS,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
+        self.steady = steady
+        """Seconds that only grow."""
         self._url = make_url("sqlite://" if url == "memory" else url)
         self._worker = worker or Worker("dragoman-store")
         self._busy = busy

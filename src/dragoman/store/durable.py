@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -47,9 +48,9 @@ class Stores(NamedTuple):
 
 
 class Durable:
-    """`url` is `memory`, `sqlite:///PATH` or `postgresql://…` (`url_of`); `clock` gives seconds since 1970, `mint` new
-    ids by how they begin.  `ttl` (seconds) is how long responses are kept, 0: not at all; `space` how many bytes of a
-    file may be used before the oldest of them go, 0: any number."""
+    """`url` is `memory`, `sqlite:///PATH` or `postgresql://…` (`url_of`); `clock` gives seconds since 1970, `steady`
+    seconds that only grow, `mint` new ids by how they begin.  `ttl` (seconds) is how long responses are kept, 0: not at
+    all; `space` how many bytes of a file may be used before the oldest of them go, 0: any number."""
 
     def __init__(
         self,
@@ -60,10 +61,12 @@ class Durable:
         mint: Callable[[str], str] = fresh,
         most_bytes: int = MOST_BYTES,
         space: int = 0,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.keeps = ttl > 0
         self._url = url
         self._clock = clock
+        self._steady = steady
         self._ttl = ttl
         self._mint = mint
         self._most_bytes = most_bytes
@@ -147,7 +150,9 @@ class Durable:
                 "overloaded", f"this gateway cannot store anything: {error}", code="store_unavailable"
             ) from error
         # The same one until it is open: it knows what it has logged, and how long a failure took.
-        self._database = database = self._database or Database(self._url, self._clock, self._worker)
+        self._database = database = self._database or Database(
+            self._url, self._clock, self._worker, steady=self._steady
+        )
         database.ready()
         self._opened = Stores(
             Responses(database, self._mint, self._ttl, self._most_bytes, self._space),

@@ -16,12 +16,10 @@ from dragoman.store import conversations
 from dragoman.store.chains import chain_of, history
 from dragoman.store.database import Database, used
 from dragoman.store.items import Cut, Item, Mint, batches, missing, pack, page, plain, prepared, unpack
+from dragoman.store.leases import LEASE, Leases
 from dragoman.store.schema import CHAINS, CONVERSATION_ITEMS, CONVERSATIONS, RESPONSE_ITEMS, RESPONSES
 
 log = logging.getLogger("dragoman.store")
-
-LEASE = 90.0
-"""How long (seconds) after its last sign of life a response that runs is given up."""
 
 RUNNING = ("queued", "in_progress")
 
@@ -56,6 +54,7 @@ class Responses:
         self._most_bytes = most_bytes
         self._space = space
         self._next_sweep = 0.0
+        self._leases = Leases(database.clock(), database.steady())
 
     async def put(
         self,
@@ -218,13 +217,15 @@ class Responses:
     def _found(self, connection: Connection, owner: str, id: str) -> dict[str, Any] | None:
         """The Response; None for one that runs only on paper."""
         row = self._row(connection, owner, id)
-        return None if 0 < row.lease < self._database.clock() else _whole(connection, row)
+        return None if row.lease and self._is_over(row.lease) else _whole(connection, row)
+
+    def _is_over(self, lease: float) -> bool:
+        return self._leases.is_over(lease, self._database.clock(), self._database.steady())
 
     def _ended(self, connection: Connection, owner: str, id: str, status: str) -> dict[str, Any]:
         row = self._row(connection, owner, id)
         whole = _whole(connection, row)
-        now = self._database.clock()
-        if not row.lease or (status == "failed" and row.lease >= now):
+        if not row.lease or (status == "failed" and not self._is_over(row.lease)):
             return whole  # somebody was quicker
         changed = {**whole, "status": status, **({"error": _LOST} if status == "failed" else {})}
         values = {"status": status, "lease": 0.0, "body": pack({**changed, "output": []})}
@@ -232,7 +233,8 @@ class Responses:
         return changed if gone.rowcount else _whole(connection, self._row(connection, owner, id))
 
     def _sweep_in_time(self) -> None:
-        if (now := self._database.clock()) >= self._next_sweep:
+        now = self._database.clock()
+        if not self._next_sweep - _SWEEP <= now < self._next_sweep:  # the clock may have been set back
             self._next_sweep = now + _SWEEP
             self._database.sweep_later(self._sweep)
 

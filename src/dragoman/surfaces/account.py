@@ -22,6 +22,7 @@ from dragoman.models.cost import cost, plain
 from dragoman.relay.call import Answer, Call, Passage
 from dragoman.relay.stream import Stream, known_kind
 from dragoman.surfaces.exchange import ClientGoneError, Exchange, Header, ascii_list, status_of
+from dragoman.surfaces.peers import PEER, household
 from dragoman.telemetry import lines
 from dragoman.telemetry.trail import CURRENT, Trail, is_usual
 from dragoman.telemetry.visit import Visit, request_members
@@ -80,10 +81,13 @@ class Account:
         """The call is over; `error` is why it failed, or broke off."""
         got, sent = self._answer, self._call.sent
         spoke = self.spoke or (got.spoke if isinstance(got, Reply) else 0) or self._exchange.first
+        outcome = _outcome(error)
+        if outcome == "left" and self._reason:  # all was told; some clients do not wait until it is also over
+            outcome = ""
         end = _End(
             self._trail,
             self._id,
-            _outcome(error) or self._broken(),
+            outcome or self._broken(),
             error,
             self._usage or used(got),
             self._started,
@@ -173,14 +177,15 @@ def _set_out(exchange: Exchange, asked: str, operation: str = "") -> Trail:
     """The call begins: from now on what is asked of servers in this context is its."""
     visit = exchange.visit
     visit.calls += 1
+    client = household(exchange.scope.get(PEER, ""))
     if visit.span is None:
-        trail = Trail(visit.context)
+        trail = Trail(visit.context, None, client)
     else:
         if not operation:
             legacy = exchange.scope["path"].endswith(("/generate", "/completions"))
             operation = "text_completion" if legacy and "chat" not in exchange.scope["path"] else "chat"
         span = visit.span.call(operation, asked[:_LONGEST_NAME])
-        trail = Trail(span.headers, span)
+        trail = Trail(span.headers, span, client)
     CURRENT.set(trail)
     return trail
 
@@ -228,6 +233,8 @@ def _members(exchange: Exchange, resolution: Resolution, end: _End, losses: Loss
             told[name] = ",".join(lost)[:_LONGEST_LIST]
     if isinstance(end.error, GatewayError):
         told["why"] = end.error.message[:_LONGEST_WHY]
+    elif end.outcome == "refused" and visit.why:
+        told["why"] = visit.why[:_LONGEST_WHY]
     return told
 
 

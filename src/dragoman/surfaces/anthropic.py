@@ -76,7 +76,7 @@ class AnthropicSurface:
     async def _messages(self, exchange: Exchange) -> None:
         body, seen = await received(exchange, self._relay)
         name, plan = await planned(exchange, self._relay, body, seen)
-        way = way_through(exchange, plan, _target(exchange.scope), body, "anthropic", ours=_OURS)
+        way = way_through(exchange, plan, _target(exchange.scope), body, "anthropic", ours=_OURS, asked=seen.model)
         call = await prepare(exchange, self._relay, plan, partial(_decode, body), way)
         await answer(exchange, self._relay, call, stamp("msg_", name))
 
@@ -152,6 +152,10 @@ def _for_model(body: bytes, model: str) -> bytes:
     return with_model(without_ours(body, *_OURS)[0], model)
 
 
+# Paths in which nothing has to be looked at.
+_PLAIN = re.compile(r"/[A-Za-z0-9_/-]+").fullmatch
+
+
 def _target(scope: Scope) -> str:
     """The path and query as they go on.
 
@@ -159,6 +163,8 @@ def _target(scope: Scope) -> str:
     would lead out of what is passed on.
     """
     path = scope["path"].replace("/v1/v1/", "/v1/", 1)
+    if not scope["query_string"] and _PLAIN(path):
+        return str(path)
     if not {".", ".."}.isdisjoint(path.split("/")):
         raise GatewayError("not_found", f"there is nothing at {scope['path']}")
     query = str(scope["query_string"], "latin-1")

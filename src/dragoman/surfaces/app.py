@@ -79,6 +79,7 @@ def build_app(settings: Settings, today: Callable[[], date] = utc_today, peers: 
         lifespan=lambda _: _lifespan(relay, background, draining, telemetry),
     )
     guard = Guard(_Direct(app, routes), settings)
+    telemetry.hide = guard.hide
 
     def apply(changed: Settings) -> None:
         relay.apply(changed)

@@ -13,13 +13,16 @@ from contextlib import suppress
 
 from starlette.types import Message, Scope
 
+from dragoman.config import Limits
 from dragoman.conversation import Fault, Object, Request
 from dragoman.dialects import openai_responses
 from dragoman.dialects.contract import Stamp
 from dragoman.errors import GatewayError
 from dragoman.store.durable import Durable
+from dragoman.surfaces.direct import limits_of
 from dragoman.surfaces.exchange import Exchange
 from dragoman.surfaces.keeping import Memory
+from dragoman.surfaces.peers import PEER, household
 from dragoman.telemetry.visit import VISIT
 
 log = logging.getLogger("dragoman.surfaces")
@@ -28,6 +31,8 @@ Work = Callable[[Exchange], Awaitable[None]]
 
 # Seconds between two signs of life of what runs; the store believes them for three times as long.
 _RENEWAL = 30.0
+# When (in seconds) there may be room again.
+_LATER = 5.0
 # How many that are done keep their events.
 _MOST_TAPES = 32
 # How many that are done wait until they can be kept.
@@ -77,6 +82,8 @@ class Running:
         self.mark = mark
         self.memory = memory
         self.tape = Tape(owner)
+        self.client = ""
+        """Who wants it, as `peers.household` counts clients."""
         self.task: asyncio.Task[None] | None = None
         self.unwanted = False
 
@@ -105,15 +112,31 @@ class Background:
 
     async def start(self, running: Running, exchange: Exchange, work: Work) -> Object:
         """Have `work` done on an exchange of its own; the response, which waits for its turn.  Raises `GatewayError`
-        when it cannot be kept: then nothing is done."""
+        when it cannot be kept, or too many run: then nothing is done."""
         queued, id = running.told("queued"), running.mark.id
-        await running.memory.begin(queued)
+        running.client = household(exchange.scope.get(PEER, ""))
+        self._check_room(running.client, limits_of(exchange.scope))
         self._running[id] = running
+        try:
+            await running.memory.begin(queued)
+        except BaseException:
+            del self._running[id]
+            raise
         self._tapes[id] = running.tape
         running.task = asyncio.create_task(self._run(id, running, _detached(exchange, running.tape), work))
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._renew())
         return queued
+
+    def _check_room(self, client: str, limits: Limits) -> None:
+        """Its client does not wait, so that neither connections nor calls under way bound how many there are."""
+        if limits.calls and len(self._running) >= limits.calls:
+            words = f"this gateway makes {len(self._running)} responses in the background (DRAGOMAN_LIMIT_CALLS)"
+            raise GatewayError("overloaded", words, retry_after=_LATER)
+        its = sum(each.client == client for each in self._running.values()) if limits.calls_per_peer else 0
+        if its and its >= limits.calls_per_peer:
+            words = f"{its} responses of yours are being made in the background (DRAGOMAN_LIMIT_CALLS_PER_PEER)"
+            raise GatewayError("rate_limit", words, retry_after=_LATER)
 
     @property
     def count(self) -> int:

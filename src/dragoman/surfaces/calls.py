@@ -90,17 +90,24 @@ def without_ours(body: bytes, mark: str, take_out: TakeOut) -> tuple[bytes, Mapp
 
 
 def way_through(
-    exchange: Exchange, plan: Plan, path: str, body: bytes, dialect: str, *, ours: tuple[str, TakeOut] | None = None
+    exchange: Exchange,
+    plan: Plan,
+    path: str,
+    body: bytes,
+    dialect: str,
+    *,
+    ours: tuple[str, TakeOut] | None = None,
+    asked: str | None = None,
 ) -> Way | None:
     """How the call goes to a server of its own `dialect`; None when none of the plan's is one.
 
-    `ours` is what must not reach that server: see `without_ours`.
+    `ours` is what must not reach that server: see `without_ours`.  `asked` is the model in the body, where it is known.
     """
     if all(resolution.card.dialect != dialect for resolution in plan.candidates):
         return None
     body, lost = (body, {}) if ours is None else without_ours(body, *ours)
     headers = request_headers(exchange.scope["headers"])
-    return Way(dialect=dialect, path=path, headers=headers, body=partial(with_model, body), lost=lost)
+    return Way(dialect=dialect, path=path, headers=headers, body=partial(with_model, body, asked=asked), lost=lost)
 
 
 def is_strict(exchange: Exchange, relay: Relay) -> bool:

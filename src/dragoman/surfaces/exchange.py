@@ -20,7 +20,17 @@ from dragoman.errors import GatewayError, Row, invalid
 from dragoman.ids import fresh
 from dragoman.redaction import Redactor
 from dragoman.surfaces.departure import Departure, finish
-from dragoman.surfaces.direct import Push, corked, is_slow, is_unread, limits_of, pushing
+from dragoman.surfaces.direct import (
+    Push,
+    answered,
+    corked,
+    is_slow,
+    is_unread,
+    limits_of,
+    pushing,
+    unframe,
+    when_left,
+)
 from dragoman.surfaces.draining import NAME, told
 from dragoman.surfaces.unpacking import Unpacking, check_depth, too_deep
 from dragoman.telemetry import lines
@@ -39,6 +49,9 @@ _STREAM_HEADERS: tuple[Header, ...] = ((b"cache-control", b"no-cache"), (b"x-acc
 # When to come back, in seconds, where the upstream did not say: some clients give up on an answer without it.
 _DEFAULT_RETRY_AFTER = 5
 
+
+# Characters of an error's message.
+_LONGEST_TOLD = 16_384
 
 _REQUEST_IDS = (b"request-id", b"x-request-id")
 
@@ -148,8 +161,8 @@ class Exchange:
     async def error(self, error: GatewayError) -> None:
         """The error in the client's own dialect, under its own status, without any secret that is in its words."""
         status = status_of(error, self.dialect)
-        error.message, error.request_id = self.hide(error.message), self.hide(error.request_id)
-        error.param, error.code = error.param and self.hide(error.param), error.code and self.hide(error.code)
+        error.message, error.request_id = self._quoted(error.message), self._quoted(error.request_id)
+        error.param, error.code = error.param and self._quoted(error.param), error.code and self._quoted(error.code)
         self.visit.kind, self.visit.why = error.kind, error.message
         if status in (429, 503, 529):
             seconds = _DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after
@@ -176,6 +189,8 @@ class Exchange:
         self._done = self.started = True
         self.visit.status = status
         headers.append((b"content-length", b"%d" % len(data)))
+        if answered(self.scope, self._send, status, headers, data):
+            return
         if is_unread(self.scope):
             headers.append((b"connection", b"close"))
         with corked(self.scope):
@@ -191,6 +206,7 @@ class Exchange:
         self.visit.status = status
         self.visit.begins()
         own = [*headers, *_STREAM_HEADERS, *self._more(headers)]
+        unframe(self.scope)
         await self._send({"type": "http.response.start", "status": status, "headers": own})
         self._push = pushing(self.scope)
 
@@ -259,6 +275,10 @@ class Exchange:
         redactor: Redactor = self.scope.get(REDACTOR, _SHAPES_ONLY)
         return redactor.hide(text) if text else text
 
+    def _quoted(self, text: str) -> str:
+        """The same for an error, and no more than anybody reads: it may quote all of a request."""
+        return self.hide(text if len(text) <= _LONGEST_TOLD else f"{text[:_LONGEST_TOLD]}…")
+
     def hidden(self, value: bytes) -> bytes:
         """The same for the value of a header."""
         return self.hide(str(value, "latin-1")).encode("ascii", "backslashreplace")
@@ -276,7 +296,7 @@ class Exchange:
                 self._gone = True
                 task.cancel()
 
-        watch = Departure(self._receive, left)
+        close = when_left(self.scope, self._receive, left) or Departure(self._receive, left).close
         try:
             await work
         except asyncio.CancelledError:
@@ -285,7 +305,7 @@ class Exchange:
                 raise ClientGoneError from None
             raise self.cause() from None
         finally:
-            watch.close()
+            close()
 
     def cause(self) -> GatewayError:
         """After a cancellation: what the client is to be told, where it is the gateway that ends the call.  Raises

@@ -39,11 +39,12 @@ _OPENAI = ("/v1", "/chat", "/completions", "/models", "/embeddings", "/responses
 
 
 class Guard:
-    """ASGI middleware.  Costs one look at the headers per request."""
+    """ASGI middleware.  Costs one look at the headers per request.  `hide` takes out what the settings keep secret."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._redactor = redactor_of(settings)
+        self.hide = self._redactor.hide
         self.admit_by(settings)
 
     def admit_by(self, settings: Settings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from dragoman.dialects import ollama
 from dragoman.errors import GatewayError
+from dragoman.redaction import Redactor
 from dragoman.relay.relay import Relay
 from dragoman.surfaces.exchange import Endpoint, Exchange
 from dragoman.surfaces.guard import METRICS_PATH
@@ -33,6 +34,8 @@ class MetricsSurface:
         self._relay = relay
         self.peers = Peers(peers, self.families) if peers else None
         self.tracer: Tracer | None = None
+        self.hide: Callable[[str], str] = Redactor().hide
+        """Takes secrets out of spans; it is that of the guard where there is one."""
 
     def routes(self) -> list[BaseRoute]:
         return [Route(METRICS_PATH, Endpoint(ollama, self.scrape), methods=["GET"])]
@@ -45,6 +48,8 @@ class MetricsSurface:
     async def running(self) -> AsyncIterator[None]:
         """What lives as long as the process: the lag is measured, the other workers answered, spans sent."""
         self.tracer = make_tracer(self._relay.settings.traces)
+        if self.tracer is not None:
+            self.tracer.hide = self.hide
         measuring = asyncio.create_task(measure_lag(self._relay.metrics))
         try:
             if self.peers is not None:

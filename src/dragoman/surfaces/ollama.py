@@ -64,7 +64,7 @@ _MAX_NAME = 256
 
 
 class Loaded:
-    """Which models clients believe to be loaded, and until when (Unix seconds, may be infinite).
+    """Which models clients believe to be loaded, and until when (monotonic seconds, may be infinite).
 
     At most `_MAX_LOADED` of them, those called last; a name no program would show is not kept.
     """
@@ -94,7 +94,7 @@ class Loaded:
 class OllamaSurface:
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
-        self._loaded = Loaded(time.time, relay.settings.keep_alive)
+        self._loaded = Loaded(time.monotonic, relay.settings.keep_alive)
 
     def routes(self) -> list[BaseRoute]:
         table: list[tuple[str, str, Handler]] = [

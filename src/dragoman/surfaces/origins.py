@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-_LOCAL = r"https?://(localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(:\d+)?"
-_APPS = r"(app|file|tauri|vscode-webview|vscode-file)://.*"
+# What ends in .localhost is this machine's, and of a program that draws with Windows' browser: `http://tauri.localhost`.
+_LOCAL = r"https?://(([a-z0-9-]+\.)*localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(:\d+)?"
+_APPS = r"(app|file|tauri|capacitor|ionic|vscode-webview|vscode-file)://.*"
 _EXTENSIONS = r"(chrome-extension|moz-extension|safari-extension|safari-web-extension|ms-browser-extension)://.*"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 _EXPOSED = (
@@ -36,7 +37,6 @@ _EXPOSED = (
     "x-dragoman-upstream-request-id",
     "x-dragoman-request-id",
     "x-client-request-id",
-    "x-dragoman-request-id",
 )
 
 
@@ -79,9 +79,12 @@ def is_same(origin: bytes, host: bytes) -> bool:
         return False
 
 
-# Names that no public server of names has an answer for, or that stay on this machine.  RFC 6761, 6762, 8375, and
+# Names that no public server of names has an answer for, or that stay on this machine.  RFC 6761, 6762 (G), 8375, and
 # https://www.icann.org/en/board-activities-and-meetings/materials/approved-resolutions-special-meeting-of-the-icann-board-29-07-2024-en
-_HOME = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+_RESERVED = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".home", ".corp", ".intranet", ".private")
+# The same, as systems and clusters call machines; and two zones in which no stranger can lead a name where he likes:
+# that of a Fritz!Box, and that of Tailscale's networks (https://tailscale.com/kb/1217/tailnet-name).
+_HOME = (*_RESERVED, ".localdomain", ".svc", ".fritz.box", ".ts.net")
 _AUTHORITY = re.compile(rb"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]{1,255}))(?::\d{1,5})?")
 _MOST_KNOWN = 1000
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -35,11 +35,7 @@ async def pass_on(exchange: Exchange, passage: Passage, edit: Edit | None = None
         await _stream(exchange, passage)
     elif exchange.started:
         raise await server.refusal(connection)
-    elif (
-        passage.body is None
-        and connection.status < 400
-        and not connection.headers.get("content-type", _JSON).startswith(_JSON)
-    ):
+    elif passage.body is None and connection.status < 400 and not _is_json(connection.headers):
         await exchange.begin(connection.status, headers)
         await _file(exchange, passage)
     else:
@@ -50,8 +46,13 @@ async def pass_on(exchange: Exchange, passage: Passage, edit: Edit | None = None
         if connection.status >= 400:
             text = exchange.hide(server.hide(str(data, "utf-8", "surrogateescape")))
             data = text.encode("utf-8", "surrogateescape")
+            exchange.visit.why = server.refused(connection, data).message
             headers = [(name, exchange.hidden(value)) for name, value in headers]
         await exchange.relay(connection.status, headers, edit(data) if edit is not None else data)
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", _JSON).startswith(_JSON)
 
 
 class Whole(Struct):

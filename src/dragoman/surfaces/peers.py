@@ -103,6 +103,13 @@ def stranger(scope: Scope, forwarding: Mapping[bytes, bytes]) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4096)
+def household(peer: str) -> str:
+    """Who counts as one client with `peer`: one who has an address of IPv6 has 2**64 of them."""
+    address = parse(peer)
+    return str(IPv6Network((address, 64), strict=False)) if isinstance(address, IPv6Address) else peer
+
+
 class Proxies:
     """The proxies that are believed."""
 

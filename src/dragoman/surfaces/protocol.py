@@ -18,17 +18,19 @@ from itertools import chain
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from dragoman.errors import GatewayError, invalid
 from dragoman.surfaces.bounds import Bounds, Doing
-from dragoman.surfaces.direct import EXTENSION
+from dragoman.surfaces.direct import EXTENSION, tell_left
 from dragoman.surfaces.draining import NAME
 
 log = logging.getLogger("dragoman.surfaces")
 
 # How long (seconds) a client may go on sending what nobody reads any more.
 _LINGER = 10.0
+# How long (seconds) one who sends no more may wait for the beginning of an answer, before it has left.
+_HALF = 1.0
 # What a client has taken at the least when there is room again: from asyncio's high mark to its low one.
 _DRAINED = 48 * 1024
 
@@ -44,6 +46,8 @@ class Protocol(HttpToolsProtocol):
         self._head = self._fed = 0
         """How much of it came before this piece, and the size of this piece."""
         self._received = self._drained = 0
+        self._idle = 0.0
+        """When the last answer ended."""
         self._lingers = False
 
     # --- in --------------------------------------------------------------------------------------
@@ -57,11 +61,42 @@ class Protocol(HttpToolsProtocol):
         elif instead is not None:
             self.app = instead
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+        tell_left(self.cycle)
+
+    def on_response_complete(self) -> None:
+        """As uvicorn does, but with one timer that looks now and then, and not one for each answer."""
+        self._idle = self.loop.time()
+        if self.pipeline or self.timeout_keep_alive_task is None or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Nothing: the timer goes on, and will see."""
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that has been idle for too long."""
+        self.timeout_keep_alive_task = None
+        if self._began or not self.cycle.response_complete:
+            return  # the next answer sets it again
+        left = self._idle + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
     def data_received(self, data: bytes) -> None:
         """As uvicorn does, but with bounds, and with answers that programs can read."""
         self._unset_keepalive_if_required()
         # The end of a body may stand before the head: then this piece is not counted.
-        self._fed = 0 if self.cycle is not None and self.cycle.more_body else len(data)
+        cycle, received = self.cycle, self._received
+        inside = cycle is not None and cycle.more_body
+        self._fed = 0 if inside else len(data)
         try:
             try:
                 self.parser.feed_data(data)
@@ -70,10 +105,14 @@ class Protocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._turn_away(_unreadable(error))
             return
-        if self._began:
+        if inside and self.cycle is cycle and cycle.more_body:  # headers behind a body, which the parser gathers
+            self._head = self._head + len(data) if received == self._received else 0
+        elif self._began:
             self._head += self._fed
-            if self._head > self._bounds.limits.header_bytes:
-                self._turn_away(self._too_long())
+        elif cycle is not None and self.cycle is cycle and cycle.response_complete:  # blank lines: a head is to follow
+            self._began = self.loop.time()
+        if self._head > self._bounds.limits.header_bytes:
+            self._turn_away(self._too_long())
 
     def _go_on(self, data: bytes, upgrade: httptools.HttpParserUpgrade) -> None:
         """Whoever would rather have another protocol is answered in this one.  The parser stops after such a head, and
@@ -94,9 +133,41 @@ class Protocol(HttpToolsProtocol):
             else:
                 return
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more.  Most have left; some have only said all they had to say, as `nc -N` does.
+
+        Nobody can tell until something is sent: whoever has left does not acknowledge it.  So there is a while in which
+        an answer may begin.  TLS knows no such half of a connection.
+        """
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or cycle.more_body or self._lingers:
+            return False
+        if self.transport.get_extra_info("sslcontext") is not None:
+            return False
+        cycle.keep_alive = False
+        self.loop.call_later(_HALF, self._has_left, weakref.ref(cycle), _acknowledged(self.transport) or 0)
+        return True
+
+    def _has_left(self, asked: weakref.ref[RequestResponseCycle], taken: int) -> None:
+        """Close, unless the client has taken something of its answer since."""
+        cycle = asked()
+        if cycle is None or cycle.response_complete or self.transport.is_closing():
+            return
+        if (_acknowledged(self.transport) or 0) <= taken:
+            self.transport.close()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._began = self.loop.time()
+        self._head = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One of the head.  Those behind a body are nobody's: who came in by the others would have more to say."""
+        if self._began:
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._began = 0.0
@@ -217,6 +288,7 @@ class Protocol(HttpToolsProtocol):
         if cycle is not None and not cycle.response_complete:  # whoever waits for the body
             cycle.disconnected = True
             cycle.message_event.set()
+            tell_left(cycle)
         self.transport.write(self._bounds.told(error, getattr(self, "url", b"")))
         self.linger()
 

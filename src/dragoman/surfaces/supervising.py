@@ -191,8 +191,7 @@ class Supervisor:
 
     def _begin(self, worker: _Worker) -> None:
         ours, theirs = socket.socketpair()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         pid = os.fork()
         if pid == 0:
             ours.close()
@@ -222,9 +221,9 @@ class Supervisor:
         except BaseException:
             log.exception("worker %d", worker.number + 1)
         finally:
-            logging.shutdown()
-            sys.stdout.flush()
-            sys.stderr.flush()
+            with suppress(OSError):
+                logging.shutdown()
+            _flush()
             os._exit(code)
 
     def _reap(self) -> None:
@@ -298,3 +297,10 @@ def _bind_all(settings: Settings) -> list[socket.socket]:
     port = first.getsockname()[1]
     first.close()
     return [bind(settings.host, port, shared=True) for _ in range(settings.workers)]
+
+
+def _flush() -> None:
+    """Have said what was said; where that goes nobody may read it any more, or have room for it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from ipaddress import IPv6Address, IPv6Network
 
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,7 +14,7 @@ from dragoman.ids import fresh
 from dragoman.surfaces.bounds import Bounds
 from dragoman.surfaces.exchange import JSON_TYPE, Exchange, status_of
 from dragoman.surfaces.guard import dialect_of
-from dragoman.surfaces.peers import FORWARDING, Proxies, parse
+from dragoman.surfaces.peers import FORWARDING, Proxies, household
 
 _encode = msgspec.json.Encoder().encode
 
@@ -52,7 +51,7 @@ def told(error: GatewayError, target: bytes) -> bytes:
 
 
 def _peer(proxies: Proxies, scope: Scope) -> str:
-    """Who calls, as far as that is known.  One who has an address of IPv6 has 2**64 of them: they are one."""
+    """Who calls, as far as that is known."""
     client = scope.get("client")
     peer = client[0] if client else ""
     if proxies:
@@ -61,5 +60,4 @@ def _peer(proxies: Proxies, scope: Scope) -> str:
             if name in FORWARDING:
                 forwarding[name] = forwarding[name] + b", " + value if name in forwarding else value
         peer = proxies.client(peer, forwarding)
-    address = parse(peer)
-    return str(IPv6Network((address, 64), strict=False)) if isinstance(address, IPv6Address) else peer
+    return household(peer)

@@ -13,10 +13,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from dragoman.conversation import Usage
+from dragoman.redaction import Redactor
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -96,7 +97,7 @@ def _is_named() -> bool:
 
 
 class Tracer:
-    """Begins the spans of requests."""
+    """Begins the spans of requests.  `hide` takes secrets out of what others wrote: by default what looks like one."""
 
     def __init__(self, provider: TracerProvider) -> None:
         from opentelemetry import trace  # noqa: PLC0415
@@ -106,6 +107,7 @@ class Tracer:
         self.api = trace
         self.own = provider.get_tracer("dragoman")
         self.propagator = TraceContextTextMapPropagator()
+        self.hide: Callable[[str], str] = Redactor().hide
 
     def request(self, method: str, endpoint: str, context: Mapping[str, str]) -> Span:
         """A request; `context` is the client's trace context, as headers."""
@@ -142,6 +144,7 @@ class _Span:
         return _Span(self._tracer, real)
 
     def call(self, operation: str, asked: str) -> Span:
+        asked = self._tracer.hide(asked)
         attributes: Attributes = {"gen_ai.operation.name": operation, "gen_ai.request.model": asked}
         return self._below(f"{operation} {asked}", attributes)
 
@@ -150,7 +153,7 @@ class _Span:
             "http.request.method": "POST",
             "server.address": host,
             "server.port": port,
-            "gen_ai.request.model": model,
+            "gen_ai.request.model": self._tracer.hide(model),
             "dragoman.upstream": upstream,
         }
         if number > 1:
@@ -160,12 +163,14 @@ class _Span:
     def heard(self, status: int, request_id: str) -> None:
         self._real.set_attribute("http.response.status_code", status)
         if request_id:
-            self._real.set_attribute("dragoman.upstream.request_id", request_id)
+            self._real.set_attribute("dragoman.upstream.request_id", self._tracer.hide(request_id))
 
     def answered(self, dialect: str, model: str, id: str, usage: Usage | None, *, reason: str, first: float) -> None:
-        told: Attributes = {"gen_ai.provider.name": _PROVIDERS.get(dialect, dialect), "gen_ai.response.model": model}
+        hide = self._tracer.hide
+        told: Attributes = {"gen_ai.provider.name": _PROVIDERS.get(dialect, dialect)}
+        told["gen_ai.response.model"] = hide(model)
         if id:
-            told["gen_ai.response.id"] = id
+            told["gen_ai.response.id"] = hide(id)
         if reason:
             told["gen_ai.response.finish_reasons"] = [reason]
         if first:

@@ -20,7 +20,7 @@ _NONE: Mapping[str, str] = {}
 REQUEST_IDS = ("request-id", "x-request-id")
 _LONGEST = 200
 # An id as servers make them up, and no secret: one of letters and figures after its kind, or a UUID.
-_USUAL = re.compile(r"(?:req|gen|chatcmpl|resp)[_-][0-9A-Za-z_-]{8,64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_USUAL = re.compile(r"(?:req|gen|chatcmpl|resp)[_-][0-9A-Za-z_-]{4,64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def is_usual(id: str) -> bool:
@@ -29,12 +29,14 @@ def is_usual(id: str) -> bool:
 
 
 class Trail:
-    """`headers` go with every question about the call, `span` is the call's where it is traced."""
+    """`headers` go with every question about the call, `span` is the call's where it is traced, `client` is whose it
+    is."""
 
-    __slots__ = ("attempts", "headers", "request_id", "span", "try_span")
+    __slots__ = ("attempts", "client", "headers", "request_id", "span", "try_span")
 
-    def __init__(self, headers: Mapping[str, str] = _NONE, span: Span | None = None) -> None:
+    def __init__(self, headers: Mapping[str, str] = _NONE, span: Span | None = None, client: str = "") -> None:
         self.headers = headers
+        self.client = client
         self.span = span
         self.attempts = 0
         self.request_id = ""

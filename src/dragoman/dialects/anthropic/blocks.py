@@ -61,6 +61,8 @@ def encode_content(parts: list[Part], origin: str, losses: Losses, at: str) -> l
 
 def decode_block(block: Object, at: str) -> Part:
     """One content block.  Takes `block` apart."""
+    if len(block) == 2 and block.get("type") == "text" and type(text := block.get("text")) is str:
+        return Text(text=text)  # nearly all there is
     kind = check(block.get("type"), str, path(at, "type"))
     decode = _DECODERS.get(kind)
     return decode(block, at) if decode else Foreign(origin=NAME, extra=block)

@@ -70,7 +70,7 @@ def decode_ending(ending: Object) -> tuple[Object, Object]:
     """`stop_details`, and what the members that say how an answer ended say beyond the conversation's own words."""
     details: Object = ending.get("stop_details") or {}
     rest: Object = {}
-    if more := {k: v for k, v in details.items() if k not in ("type", "explanation") and v is not None}:
+    if details and (more := {k: v for k, v in details.items() if k not in ("type", "explanation") and v is not None}):
         rest["stop_details"] = more
     reason = ending.get("stop_reason")
     if reason is not None and reason not in REASONS:

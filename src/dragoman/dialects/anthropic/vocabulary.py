@@ -60,20 +60,21 @@ ERROR_KINDS: Mapping[str, Kind] = {
 def decode_usage(usage: Object) -> Usage:
     """Their `input_tokens` leaves the cached part out; ours is the whole prompt."""
     read, write = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
+    written, details = usage.get("cache_creation"), usage.get("output_tokens_details")
     return Usage(
         input=_count(usage, "input_tokens") + read + write,
         output=_count(usage, "output_tokens"),
         cache_read=read,
         cache_write=write,
-        cache_write_1h=_count(usage.get("cache_creation"), "ephemeral_1h_input_tokens"),
-        thinking=_count(usage.get("output_tokens_details"), "thinking_tokens"),
+        cache_write_1h=_count(written, "ephemeral_1h_input_tokens") if written else 0,
+        thinking=_count(details, "thinking_tokens") if details else 0,
     )
 
 
 def _count(owner: JSON, name: str) -> int:
     """What is missing or no number counts 0."""
-    value = owner.get(name) if isinstance(owner, dict) else None
-    return int(value) if isinstance(value, int | float) and 0 < value < 2**63 else 0
+    value = owner.get(name) if type(owner) is dict else None
+    return int(value) if isinstance(value, (int, float)) and 0 < value < 2**63 else 0
 
 
 _COUNTED = frozenset(
@@ -90,8 +91,8 @@ def usage_rest(usage: Object) -> Object:
     """What a usage object says that `Usage` does not: searches, speed, place, the rounds of one answer."""
     rest = {name: value for name, value in usage.items() if name not in _COUNTED and value is not None}
     for name, known in _DETAILS.items():
-        if more := {inner: count for inner, count in (usage.get(name) or {}).items() if inner not in known}:
-            rest[name] = more
+        if (details := usage.get(name)) and not details.keys() <= known:
+            rest[name] = {inner: count for inner, count in details.items() if inner not in known}
     return rest
 
 

@@ -23,6 +23,7 @@ _UNITS: Mapping[str, float] = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6,
 # One way to match each text: a number that could be split anywhere would be tried at every place.
 _STEP = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _DURATION = re.compile(rf"([+-]?)((?:{_STEP.pattern})+)")
+_LONGEST = 400  # characters: nobody writes more, and each step of a million would be counted
 _NUMBER = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)")
 
 
@@ -38,6 +39,8 @@ def keep_alive_seconds(value: JSON) -> float | None:
             pass
         case int() | float():  # JSON has no NaN
             return math.inf if value < 0 or value > sys.float_info.max else float(value)
+        case str() if len(value) > _LONGEST:
+            pass
         case str() if (text := value.strip()) and _NUMBER.fullmatch(text):
             return keep_alive_seconds(float(text))
         case str() if found := _DURATION.fullmatch(value.strip()):

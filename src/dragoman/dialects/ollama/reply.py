@@ -68,7 +68,7 @@ def answer_members(reply: Reply, request: Request) -> Object:
     shown = retold(reply.content, request, annotates=False)
     members: Object = {"text": "".join(map(readable, shown))}
     members["text"] += refusal_text(reply.reason, reply.explanation, reply.content, bool(members["text"]))
-    thinking = "".join(part.text for part in shown if isinstance(part, Thinking))
+    thinking = "".join([part.text for part in shown if isinstance(part, Thinking)])
     if thinking and shows_thinking(request):
         members["thinking"] = thinking
     calls = [part for part in reply.content if isinstance(part, ToolCall)]

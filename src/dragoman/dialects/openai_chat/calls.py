@@ -92,7 +92,7 @@ class Calls:
         call_id, name = _word(fragment.get("id")), _word(inner.get("name"))
         text = _text(inner.get("input" if inner is custom else "arguments"))
         key = fragment.get("index")
-        key = key if isinstance(key, int | str) else None
+        key = key if isinstance(key, (int, str)) else None
         call = self._find(key, call_id, name, position)
         if call is None:
             call = _Call(key)
@@ -176,6 +176,6 @@ def _word(value: JSON) -> str:
 
 
 def _text(arguments: JSON) -> str:
-    if isinstance(arguments, dict | list):
+    if isinstance(arguments, (dict, list)):
         return json_text(arguments)
     return arguments if isinstance(arguments, str) else ""

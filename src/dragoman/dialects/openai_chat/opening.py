@@ -26,7 +26,7 @@ class Parts:
         self.close()
         self.kind = kind
         self.index += 1
-        self._wordy = isinstance(part, Text | Refusal | Thinking)
+        self._wordy = isinstance(part, (Text, Refusal, Thinking))
         self._events.append(PartStart(self.index, part))
 
     def text(self, kind: str, part: Part, text: str) -> None:

@@ -75,8 +75,11 @@ def encode_tier(tier: str, own: bool) -> Object:
 
 
 def _encode_logprobs(reply: Reply) -> Object | None:
-    content = [token for part in reply.content if isinstance(part, Text) for token in part.logprobs]
-    refusal = [token for part in reply.content if isinstance(part, Refusal) for token in part.logprobs]
+    content: list[Object] = []
+    refusal: list[Object] = []
+    for part in reply.content:
+        if isinstance(part, (Text, Refusal)) and part.logprobs:
+            (content if isinstance(part, Text) else refusal).extend(part.logprobs)
     return {"content": content or None, "refusal": refusal or None} if content or refusal else None
 
 
@@ -88,26 +91,26 @@ def whole_calls(reply: Reply) -> list[ToolCall]:
 
 def refusal_text(reply: Reply) -> str | None:
     """The model's own refusal, or else the explanation of whoever stopped it."""
-    said = "".join(part.text for part in reply.content if isinstance(part, Refusal))
+    said = "".join([part.text for part in reply.content if isinstance(part, Refusal)])
     return said or (reply.explanation if reply.reason == "refusal" else "") or None
 
 
 def _encode_message(reply: Reply, request: Request, calls: list[ToolCall]) -> Object:
     shown = retold(reply.content, request, annotates=True)
     own = reply.origin == NAME
-    spoken = [part.extra["audio"] for part in shown if own and isinstance(part, Text) and "audio" in part.extra]
+    spoken = [part.extra["audio"] for part in shown if isinstance(part, Text) and "audio" in part.extra] if own else []
     texts = [part for part in shown if isinstance(part, Text) and not (own and "audio" in part.extra)]
     refusal = refusal_text(reply)
     message: Object = {
         "role": "assistant",
-        "content": "".join(part.text for part in texts) if texts or not (calls or refusal or spoken) else None,
+        "content": "".join([part.text for part in texts]) if texts or not (calls or refusal or spoken) else None,
         "refusal": refusal,
         "annotations": _encode_annotations(texts),
     }
     if spoken:
         message["audio"] = spoken[0]
-    if shows_reasoning(request):
-        message |= encode_reasoning([part for part in shown if isinstance(part, Thinking)])
+    if shows_reasoning(request) and (thoughts := [part for part in shown if isinstance(part, Thinking)]):
+        message |= encode_reasoning(thoughts)
     if not calls:
         return message
     if uses_functions(request):

@@ -7,6 +7,8 @@ https://platform.openai.com/docs/api-reference/chat/create
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, cast
 
 from dragoman.conversation import Effort, Format, Message, Object, Reasoning, Request
@@ -19,15 +21,17 @@ from dragoman.dialects.reading import choose, keep, laid_over, need, path, strin
 from dragoman.errors import invalid
 from dragoman.losses import Losses
 
-_SAYS_NOTHING: tuple[tuple[str, tuple[Any, ...]], ...] = (
-    ("n", (1,)),
-    ("store", (False,)),
-    ("service_tier", ("auto", "default")),
-    ("modalities", (["text"],)),
-    ("verbosity", ("medium",)),
-    ("logit_bias", ({},)),
-    ("metadata", ({},)),
-    ("stream_options", ({},)),
+_SAYS_NOTHING: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {
+        "n": (1,),
+        "store": (False,),
+        "service_tier": ("auto", "default"),
+        "modalities": (["text"],),
+        "verbosity": ("medium",),
+        "logit_bias": ({},),
+        "metadata": ({},),
+        "stream_options": ({},),
+    }
 )
 
 # An OpenAI effort for a budget of thinking tokens: the steps that gateways commonly use, read backwards.
@@ -113,11 +117,10 @@ _OLD_LIMIT = "max_tokens"
 
 def decode_sampling(body: Object, request: Request) -> None:
     """Pop what steers sampling and length, checked against the documented ranges, into `request`."""
-    limits = [take(body, key, int) for key in ("max_completion_tokens", "max_tokens")]
-    said = [limit for limit in limits if limit is not None and limit > 0]
-    request.max_tokens = said[0] if said else None
-    if len({*said}) > 1:
-        body[_OLD_LIMIT] = said[1]
+    limit, older = _limit(body, "max_completion_tokens"), _limit(body, _OLD_LIMIT)
+    request.max_tokens = limit or older
+    if limit and older and limit != older:
+        body[_OLD_LIMIT] = older
     request.temperature = _number(body, "temperature", 0, 2)
     request.top_p = _number(body, "top_p", 0, 1)
     request.frequency_penalty = _number(body, "frequency_penalty", -2, 2) or None
@@ -133,6 +136,11 @@ def decode_sampling(body: Object, request: Request) -> None:
         body["user"] = user
 
 
+def _limit(body: Object, key: str) -> int | None:
+    limit = take(body, key, int)
+    return limit if limit is not None and limit > 0 else None
+
+
 def decode_extra(body: Object, stream: bool) -> Object:
     """What is left of `body`, with `n` and `stream_options` checked, without members that say nothing."""
     if (n := take(body, "n", int)) is not None:
@@ -144,8 +152,7 @@ def decode_extra(body: Object, stream: bool) -> Object:
         usage = take(options, "include_usage", bool, "stream_options")
         take(options, "include_obfuscation", bool, "stream_options")  # nothing here is ever padded
         body["stream_options"] = ({"include_usage": True} if usage else {}) | options
-    nothing = dict(_SAYS_NOTHING)
-    return {k: v for k, v in body.items() if v is not None and not (k in nothing and v in nothing[k])}
+    return {k: v for k, v in body.items() if v is not None and v not in _SAYS_NOTHING.get(k, ())}
 
 
 def include_usage(request: Request) -> bool:
@@ -154,6 +161,8 @@ def include_usage(request: Request) -> bool:
 
 
 def _number(body: Object, key: str, low: int, high: int) -> float | None:
+    if key not in body:
+        return None
     value = take(body, key, float)
     if value is not None and not low <= value <= high:
         raise invalid(f"{key} must be between {low} and {high}, not {value:g}", key)
@@ -182,6 +191,8 @@ def _decode_cache(body: Object) -> Literal["5m", "1h"] | None:
 
 def _decode_reasoning(body: Object) -> Reasoning | None:
     """Pop every spelling of the wish to think: OpenAI's, OpenRouter's and vLLM's, DeepSeek's and Anthropic's."""
+    if _WISHES.isdisjoint(body):
+        return None
     wish = Reasoning()
     _apply_effort(wish, body, "reasoning_effort", "")
     if (asked := take(body, "reasoning", dict)) is not None:
@@ -206,6 +217,9 @@ def _decode_reasoning(body: Object) -> Reasoning | None:
     if wish.enabled and wish.visible is None:
         wish.visible = True
     return None if wish == Reasoning() else wish
+
+
+_WISHES = frozenset({"reasoning_effort", "reasoning", "thinking", "include_reasoning", "think"})
 
 
 def _decode_wish(wish: Reasoning, asked: Object) -> None:

@@ -20,6 +20,8 @@ from dragoman.losses import Losses
 
 def decode_tools(body: Object) -> list[Tool]:
     """Pop `tools` and the deprecated `functions`."""
+    if "tools" not in body and "functions" not in body:
+        return []
     tools = [_decode_tool(tool, at) for tool, at in objects(body.pop("tools", None) or [], "tools")]
     for function, at in objects(body.pop("functions", None) or [], "functions"):
         tool = _decode_function(function, at)
@@ -45,7 +47,7 @@ def encode_tools(request: Request, losses: Losses) -> list[Object]:
 
 def uses_functions(request: Request) -> bool:
     """Whether the client speaks the deprecated `functions` and so reads only `message.function_call`."""
-    return request.origin == NAME and any(DEPRECATED in tool.extra for tool in request.tools)
+    return bool(request.tools) and request.origin == NAME and any(DEPRECATED in tool.extra for tool in request.tools)
 
 
 def _decode_tool(tool: Object, at: str) -> Tool:
@@ -116,6 +118,8 @@ def decode_choice(body: Object, tools: list[Tool]) -> ToolChoice | None:
 
     None when nothing but the default was said.
     """
+    if _CHOICES.isdisjoint(body):
+        return ToolChoice(parallel=False) if any(DEPRECATED in tool.extra for tool in tools) else None
     parallel = take(body, "parallel_tool_calls", bool)
     said, deprecated = body.pop("tool_choice", None), body.pop("function_call", None)
     key = "tool_choice" if said is not None else "function_call"
@@ -140,6 +144,9 @@ def decode_choice(body: Object, tools: list[Tool]) -> ToolChoice | None:
         choice = choice or ToolChoice()
         choice.parallel = False
     return None if choice == ToolChoice() else choice
+
+
+_CHOICES = frozenset({"parallel_tool_calls", "tool_choice", "function_call"})
 
 
 def encode_choice(request: Request) -> Object:

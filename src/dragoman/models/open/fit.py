@@ -16,6 +16,7 @@ from dragoman.models.open.thinking import fit_thinking
 from dragoman.models.open.tools import fit_tools
 from dragoman.models.open.turns import fit_turns
 from dragoman.models.open.unseen import without_unseen
+from dragoman.models.plain import is_plain
 from dragoman.models.restore import Fitted, Restore
 from dragoman.models.turns import fit_ending
 
@@ -26,13 +27,15 @@ def fit_open(request: Request, card: Card, losses: Losses) -> Fitted:
     What a client wrote for this very dialect is not touched: its server knows best.  Raises `GatewayError`
     ("invalid_request") for attachments and tools that the model cannot take.
     """
-    if request.origin != card.dialect:
-        request = without_unseen(by_content(request), card, losses)
-    check_attachments(request, card)
+    plain = is_plain(request)
+    if not plain:
+        if request.origin != card.dialect:
+            request = without_unseen(by_content(request), card, losses)
+        check_attachments(request, card)
     request = replace(request, model=card.id)
     if request.origin == card.dialect:
         return Fitted(request, None)
-    request = fit_turns(request, card, losses)
+    request = fit_turns(request, card, losses, plain=plain)
     headed = request.messages[0].role == "system"
     request = fit_thinking(request, card, losses)
     request = fit_settings(request, card, losses)

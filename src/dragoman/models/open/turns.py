@@ -35,12 +35,18 @@ from dragoman.models.turns import OPENING, merged, paired, result_as_text
 _ID = re.compile(r".{1,64}", re.DOTALL)
 
 
-def fit_turns(request: Request, card: Card, losses: Losses) -> Request:
-    """Clean parts, place system messages, merge neighbours, pair tool results, and let the user speak first."""
-    messages = placed(_cleaned(request, card, losses), request.origin, card, losses)
+def fit_turns(request: Request, card: Card, losses: Losses, *, plain: bool = False) -> Request:
+    """Clean parts, place system messages, merge neighbours, pair tool results, and let the user speak first.
+
+    `plain`: it is known that there is nothing to clean, and nothing to pair (see `plain.is_plain`).
+    """
+    clean = request.messages if plain else _cleaned(request, card, losses)
+    messages = placed(clean, request.origin, card, losses)
     messages = [message for message in without_billing(messages, losses) if message.content]
-    turns = paired(merged(messages), losses, _ID)
-    if not card.tools:
+    turns = merged(messages)
+    if not plain:
+        turns = paired(turns, losses, _ID)
+    if not card.tools and not plain:
         turns = [_without_tools(turn, losses) for turn in turns]
     turns = [replace(turn, content=texts_joined(_said(turn.content))) for turn in turns]
     return replace(request, messages=_opened(turns, card, losses), cache=_kept(request, card, losses))
