@@ -196,7 +196,7 @@ KEPT_BACK = {
     "x-api-key": "sk-client",
     "cookie": "session=1",
     "proxy-authorization": "Basic eA==",
-    "x-forwarded-for": "192.0.2.1",
+    "x-forwarded-for": "192.168.7.1",
     "openai-organization": "org-client",
     "te": "trailers",
     "upgrade": "h2c",

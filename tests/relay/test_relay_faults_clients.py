@@ -50,7 +50,12 @@ def judged(client: Client, answer: httpx.Response) -> str:
     return client.failure(frames[-1])
 
 
-# An Anthropic client hears the server's own bytes: events that nobody can read, in a stream that has its end, too.
+# An Anthropic client hears the server's own bytes: what is no answer, and does not look like one,
+_AS_IT_IS = {
+    *("a redirect", "204", "200 with a JSON error", "200 with an empty object", "200 with another object"),
+    *("200 with an array", "events of garbage", "events of no shape"),
+}
+# and events that nobody can read, in a stream that has its end, too.
 _SHOWN = {"garbage in an event", "an event without its members", "cut in the last event"}
 
 
@@ -58,7 +63,11 @@ _SHOWN = {"garbage in an event", "an event without its members", "cut in the las
 @each_client
 def test_an_early_failure(patient: Setting, client: Client, fault: Early) -> None:
     patient.play_afresh(fault.script(True))
-    assert judged(client, asked(patient, client, stream=True))
+    answer = asked(patient, client, stream=True)
+    if client.name == "anthropic" and fault.name in _AS_IT_IS:
+        assert b"message_stop" not in answer.content, "what the server says is passed on, and nothing else"
+    else:
+        assert judged(client, answer)
 
 
 @pytest.mark.parametrize("fault", LATE, ids=lambda fault: fault.name)

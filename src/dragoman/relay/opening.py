@@ -22,14 +22,10 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Opening:
-    """A sink that collects until something is said.  What comes after that is collected, too, until it is taken.
+    """A sink that collects until something is said.  What comes after that is collected, too, until it is taken."""
 
-    Without `words` it is enough that an event came, of whatever kind but an error: signs of life are not held back.
-    """
-
-    def __init__(self, dialect: UpstreamDialect, *, words: bool = True) -> None:
+    def __init__(self, dialect: UpstreamDialect) -> None:
         self._dialect = dialect
-        self._words = words
         self._held = bytearray()
         self._read = 0
         self._said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -69,11 +65,10 @@ class Opening:
             self._said.set_exception(error)
 
     def _look(self, line: bytes) -> None:
-        payload = line.removeprefix(b"data:").strip()
-        said = said_in(payload, self._dialect)
+        said = said_in(line.removeprefix(b"data:").strip(), self._dialect)
         if isinstance(said, GatewayError):
             self.broken(said)
-        elif said or (not self._words and payload.startswith((b"{", b":"))):
+        elif said:
             self._said.set_result(None)
 
 

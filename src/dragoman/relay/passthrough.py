@@ -144,8 +144,8 @@ def reply_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
     ]
 
 
-async def begin(passage: Passage, *, words: bool = True) -> None:
-    """Read on until the answer is known to be one; with `words` a stream must have said some.
+async def begin(passage: Passage) -> None:
+    """Read on until the answer is known to be one; a stream must have said something.
 
     Raises `GatewayError` when it is a failure; the connection is given back then.
     """
@@ -155,14 +155,12 @@ async def begin(passage: Passage, *, words: bool = True) -> None:
             known = passage.body is not None
             raise server.refused(connection, passage.body or b"") if known else await server.refusal(connection)
         if passage.streamed:
-            passage.opening = Opening(server.dialect, words=words)
+            passage.opening = Opening(server.dialect)
             await passage.opening.wait(connection, server.timeouts.idle)
         else:
             passage.body = await server.whole(connection)
             document = whole_said(passage.body.strip(), server.dialect)
             passage.tap.knows(document)
-            if passage.wire and _ANSWERS[passage.wire].isdisjoint(document):
-                raise GatewayError("upstream", "the upstream server's answer is not one to this request")
     except BaseException as error:
         server.release(connection)
         if isinstance(error, GatewayError):
@@ -179,13 +177,6 @@ _WHOLE_EVENTS = (b"\n\n", b"\r\n\r\n")
 _MOST_HELD = 1024 * 1024
 
 
-# Of what an answer has one at the least.
-_ANSWERS = {
-    "anthropic": frozenset({"content"}),
-    "openai_chat": frozenset({"choices"}),
-    "ollama": frozenset({"message", "response"}),
-    "openai_responses": frozenset({"output"}),
-}
 # Events after which nothing more is to be expected.
 _LAST_EVENTS = (
     "message_stop",

@@ -88,7 +88,9 @@ class Relay:
     def _lists(self, upstream: str, model: str) -> bool:
         """Whether the server is known to have this model."""
         source = self.catalogue.sources.get(upstream)
-        return source is not None and normal(model) in source.cards
+        if source is not None and normal(model) in source.cards:
+            return True
+        return upstream in self.servers and model in self.servers[upstream].upstream.models
 
     def server(self, name: str) -> UpstreamServer:
         """The server of this name.  Raises `GatewayError` when it is gone: the configuration was read again."""
