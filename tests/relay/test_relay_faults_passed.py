@@ -186,8 +186,6 @@ INSTEAD: dict[str, Callable[[Wire], Answer]] = {
     "a page with 404": lambda _: [response(HTML, status="404 Not Found", kind="text/html")],
     "a redirect": lambda _: [response(b"", status="301 Moved", headers="location: /\r\n")],
     "204": lambda _: [b"HTTP/1.1 204 No Content\r\n\r\n"],
-    "an empty object": lambda _: [response(b"{}")],
-    "another object": lambda _: [response(b'{"object":"list","data":[]}')],
     "an array": lambda _: [response(b"[]")],
     "half an object": lambda wire: [response(wire.whole[:-3])],
     "an error with 200": lambda _: [response(JSON_ERROR)],

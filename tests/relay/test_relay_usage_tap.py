@@ -228,6 +228,13 @@ def test_memory_is_bounded(streamed: bool, size: int) -> None:
     assert peak < 4 * WHOLE
 
 
+def test_a_body_that_was_read_already_is_not_read_again() -> None:
+    tap = tap_for("openai_chat", streamed=False)
+    tap.knows({"choices": [], "usage": COUNTS})
+    tap.feed(b"of no interest")
+    assert tap.usage == TOLD
+
+
 def test_nobody_taps_an_unknown_wire() -> None:
     with pytest.raises(KeyError):
         tap_for("gopher", True)

@@ -132,15 +132,16 @@ class Attempts:
     # --- the ways an answer comes ----------------------------------------------------------------
 
     async def _passed(self, call: Call, server: UpstreamServer, sent: Sent, way: Way) -> Passage:
-        """The client's own bytes, sent.  Where somebody else could take over, the answer is known to be one."""
+        """The client's own bytes, sent.  The answer has begun as one, or is a refusal that nobody could take over."""
         connection = await server.forward("POST", way.path, way.headers, sent.body)
         refused: bytes | None = None
         if connection.status == 400 and way.instead is not None:
             connection, refused = await _forwarded_again(server, connection, way, sent)
         streamed = _is_streamed(connection, way, sent.body)
         passage = Passage(server, connection, tap_for(way.dialect, streamed), streamed, body=refused, wire=way.dialect)
-        if len(call.plan.candidates) > 1 or call.plan.on_context:
-            await begin(passage)
+        alone = len(call.plan.candidates) == 1 and not call.plan.on_context
+        if connection.status < 400 or not alone:
+            await begin(passage, words=not alone)
         return passage
 
     async def _stream(self, call: Call, server: UpstreamServer, sent: Sent) -> Stream:

@@ -6,6 +6,8 @@ A server may say 200 and then fail: with an error event, an error object in a li
 from __future__ import annotations
 
 import asyncio
+import json
+from typing import Any
 
 import msgspec
 
@@ -22,10 +24,14 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Opening:
-    """A sink that collects until something is said.  What comes after that is collected, too, until it is taken."""
+    """A sink that collects until something is said.  What comes after that is collected, too, until it is taken.
 
-    def __init__(self, dialect: UpstreamDialect) -> None:
+    Without `words` it is enough that an event came, of whatever kind but an error: signs of life are not held back.
+    """
+
+    def __init__(self, dialect: UpstreamDialect, *, words: bool = True) -> None:
         self._dialect = dialect
+        self._words = words
         self._held = bytearray()
         self._read = 0
         self._said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -65,10 +71,11 @@ class Opening:
             self._said.set_exception(error)
 
     def _look(self, line: bytes) -> None:
-        said = said_in(line.removeprefix(b"data:").strip(), self._dialect)
+        payload = line.removeprefix(b"data:").strip()
+        said = said_in(payload, self._dialect)
         if isinstance(said, GatewayError):
             self.broken(said)
-        elif said:
+        elif said or (not self._words and payload.startswith((b"{", b":"))):
             self._said.set_result(None)
 
 
@@ -79,25 +86,31 @@ def said_in(payload: bytes, dialect: UpstreamDialect) -> bool | GatewayError:
     if not payload.startswith(b"{"):
         return False
     try:
-        document: JSON = _decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        document: JSON = _read(payload)
+    except (ValueError, RecursionError):
         return GatewayError("upstream", "the upstream server's answer is not JSON")
     return _says(document, payload, dialect)
 
 
 def whole_said(payload: bytes, dialect: UpstreamDialect) -> Object:
-    """The document of an answer that came whole.  Raises `GatewayError` for a failure, and for what says nothing."""
+    """The document of an answer that came whole.  Raises `GatewayError` for a failure, and for what is no object."""
     if payload.startswith(b"{"):
         try:
-            document: Object = _decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            document: Object = _read(payload)
+        except (ValueError, RecursionError):
             raise GatewayError("upstream", "the upstream server's answer is not JSON") from None
-        said = _says(document, payload, dialect)
-        if isinstance(said, GatewayError):
-            raise said
-        if said:
-            return document
+        if error := error_in(document, payload, dialect):
+            raise error
+        return document
     raise GatewayError("upstream", "the upstream server's answer is not a JSON object")
+
+
+def _read(payload: bytes) -> Any:
+    """JSON, also with what only careless servers write: half a character, a number beyond all numbers."""
+    try:
+        return _decode(payload)
+    except msgspec.DecodeError:
+        return json.loads(payload)
 
 
 def _says(document: JSON, payload: bytes, dialect: UpstreamDialect) -> bool | GatewayError:

@@ -144,8 +144,8 @@ def reply_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
     ]
 
 
-async def begin(passage: Passage) -> None:
-    """Read on until the answer is known to be one; a stream must have said something.
+async def begin(passage: Passage, *, words: bool = True) -> None:
+    """Read on until the answer is known to be one; with `words` a stream must have said some.
 
     Raises `GatewayError` when it is a failure; the connection is given back then.
     """
@@ -155,7 +155,7 @@ async def begin(passage: Passage) -> None:
             known = passage.body is not None
             raise server.refused(connection, passage.body or b"") if known else await server.refusal(connection)
         if passage.streamed:
-            passage.opening = Opening(server.dialect)
+            passage.opening = Opening(server.dialect, words=words)
             await passage.opening.wait(connection, server.timeouts.idle)
         else:
             passage.body = await server.whole(connection)

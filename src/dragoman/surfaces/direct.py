@@ -115,8 +115,9 @@ def answered(scope: Scope, send: Send, status: int, headers: Sequence[tuple[byte
     if cycle.flow.write_paused or cycle.disconnected or cycle.transport.is_closing():
         return False
     lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
-    # One look at all of them: none has in it what may not be in any.
-    if HEADER_RE.search(b"".join([name for name, _ in headers])):
+    # One look at all of them: none has in it what may not be in any, and none ends the connection.
+    names = b"".join([name for name, _ in headers])
+    if b"connection" in names or HEADER_RE.search(names):
         return False
     if HEADER_VALUE_RE.search(b"".join([value for _, value in headers])):
         return False
