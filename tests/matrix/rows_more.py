@@ -98,21 +98,15 @@ def _results(answer: Answer) -> Ask:
     return Ask(turns=[user(PARIS), answer, results], tools=[WEATHER], think=True)
 
 
-def _is_lost(meeting: Meeting) -> bool:
-    """Ollama's wire has no place for the proof that a Responses server wants with its reasoning."""
-    return meeting.client.name == "ollama chat" and meeting.behind.name == "responses"
-
-
-def _told_if_lost(answer: Answer, meeting: Meeting) -> None:
+def _nothing_lost(answer: Answer, meeting: Meeting) -> None:
     says(PARIS)(answer, meeting)
-    assert ("thinking" in answer.headers.get("x-dragoman-dropped", "")) is _is_lost(meeting)
+    assert "thinking" not in answer.headers.get("x-dragoman-dropped", "")
 
 
 def _thought_before(sent: Sent, meeting: Meeting) -> None:
     """Within a turn the model reads again what it thought."""
-    if not _is_lost(meeting):
-        (thought,) = sent.thoughts
-        assert thought
+    (thought,) = sent.thoughts
+    assert thought
     assert sent.results == [("get_weather", "rain")]
     assert "dragoman." not in json.dumps(sent.body)
 
@@ -137,7 +131,7 @@ THINKING: Sequence[Row] = (
         "thinking sent back",
         [
             Step(Ask(turns=[user(PARIS)], tools=[WEATHER], think=True), _thought_and_called, end="tools"),
-            Step(_results, _told_if_lost, _thought_before),
+            Step(_results, _nothing_lost, _thought_before),
         ],
         model="thinks",
         client=frozenset({"think", "thoughts", "tools"}),
