@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.store.sql import DAY, Clock, Minted, response, said
 MIB = 2**20
 
 
-def made(url: str, clock: Clock, **options: int) -> Durable:
+def made(url: str, clock: Clock, **options: Any) -> Durable:
     return Durable(url, clock, ttl=30 * DAY, mint=Minted(), **options)
 
 

@@ -125,7 +125,7 @@ class Timeouts(Struct, frozen=True, kw_only=True):
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """How much a client, or a server behind us, may make us hold, and how slow it may be.  0: no limit, where it says so.
+    """How much a client, or a server behind us, may make us hold, and how slow it may be.  0: no limit, where said so.
 
     `headers` and `header_bytes` are of a request, `url` is the length of its target.  `inflation`: how many times its
     size a packed body may become (0).  `values` are those in a body of JSON.  `calls` run at a time in one process (0),

@@ -29,7 +29,7 @@ log = logging.getLogger("dragoman.surfaces")
 
 # How long (seconds) a client may go on sending what nobody reads any more.
 _LINGER = 10.0
-# How long (seconds) one who sends no more may wait for the beginning of an answer, before it has left.  Not long: a call
+# How long (seconds) one who sends no more may wait for an answer to begin, before it has left.  Not long: a call
 # upstream is to end when its client leaves.
 _HALF = 0.03
 # What a client has taken at the least when there is room again: from asyncio's high mark to its low one.
