@@ -172,6 +172,8 @@ def _dragoman(port: int, upstream: int, scratch: Path) -> tuple[list[str], dict[
         "OPENAI_BASE_URL": f"{there}/v1",
         "HOST": "127.0.0.1",
     }
+    if path := os.environ.get("PYTHONPATH"):  # another checkout's source is to be measured, and not what is installed
+        environment["PYTHONPATH"] = path
     return [sys.executable, "-m", "dragoman", "serve", "--port", str(port)], environment
 
 
