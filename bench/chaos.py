@@ -47,6 +47,10 @@ _ENVIRONMENT = {
     "DRAGOMAN_TIMEOUT_IDLE": "0.4",
     "DRAGOMAN_RETRIES": "1",
     "DRAGOMAN_DATABASE": "memory",
+    "DRAGOMAN_RESPONSE_SPACE": str(16 * 1024 * 1024),
+    # What was large goes back to the system when it is let go of: else what malloc keeps comes and goes by 100 MB.
+    "MALLOC_MMAP_THRESHOLD_": str(256 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(1024 * 1024),
 }
 _RECOVERY = 30.0
 # How much more (share, MB; descriptors) the second half may leave behind than the first.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import httpx
@@ -65,7 +68,14 @@ class Between(NamedTuple):
         return self.http.post(self.gateway.url + place.path, content=body, headers=headers)
 
     def ask(self, place: Place, **headers: str) -> httpx.Response:
-        return self.send(place, b'{"model":"%b/%b"}' % (place.upstream.encode(), place.model.encode()), **headers)
+        return self.send(place, asking(place), **headers)
+
+    def stream(self, place: Place) -> AbstractContextManager[httpx.Response]:
+        return self.http.stream("POST", self.gateway.url + place.path, content=asking(place))
+
+
+def asking(place: Place) -> bytes:
+    return b'{"model":"%b/%b"}' % (place.upstream.encode(), place.model.encode())
 
 
 @pytest.fixture(scope="module")
@@ -355,11 +365,23 @@ def test_a_stream_that_breaks_anywhere_ends_in_an_error(between: Between, place:
     frame = SAYING[place.upstream]
     for size in (1, *range(5, len(frame), 9), len(frame) - 1, len(frame)):
         between.gateway.clock.now += 3600
-        between.server.play([head(place.kind), chunk(frame * 2), 0.005, chunk(frame[:size]), 0.02, end])
-        answer = between.ask(place)
-        assert answer.content.startswith(frame * 2)
-        assert "broke in mid-answer" in ended_badly(place, answer.content)
-        told = frames(place, answer.content)
+        whole = frame * (3 if size == len(frame) else 2)
+        heard = threading.Event()
+
+        # What is reset takes along all that was not read yet.
+        async def until_it_is_read(_: asyncio.StreamWriter, heard: threading.Event = heard) -> None:
+            assert await asyncio.to_thread(heard.wait, 20)
+
+        between.server.play([head(place.kind), chunk(frame * 2), 0.005, chunk(frame[:size]), until_it_is_read, end])
+        content = b""
+        with between.stream(place) as answer:
+            for data in answer.iter_bytes():
+                content += data
+                if len(content) >= len(whole):
+                    heard.set()
+        assert content.startswith(whole)
+        assert "broke in mid-answer" in ended_badly(place, content)
+        told = frames(place, content)
         assert len(told) == (4 if size == len(frame) else 3)
 
 
