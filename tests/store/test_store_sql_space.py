@@ -87,20 +87,40 @@ def test_the_oldest_make_room(tmp_path: Path, kind: str, caplog: pytest.LogCaptu
         responses = (await durable.open()).responses
         await responses.put("", response("resp_runs", "in_progress"), said("a"))
         for i in range(120):
-            clock.now += 0.1  # too soon for it to be looked at by itself
+            clock.now += 0.1
             await responses.put("", response(f"resp_{i}"), said("x" * 100_000))
-        await responses.put("", response("resp_more"), said("a"), previous="resp_0")
+            if i % 10 == 9:
+                await responses.put("", response(f"resp_more_{i}"), said("a"), previous="resp_0")
         await durable.sweep()
         found = [i for i in range(120) if await there(durable, f"resp_{i}")]
         assert found[0] == 0, "its chain was used last"
         assert found[1:] == list(range(found[1], 120)), "the oldest go first"
         assert 30 <= len(found) <= 41, "no more than is needed"
-        assert await there(durable, "resp_more")
+        assert await there(durable, "resp_more_119")
         assert await there(durable, "resp_runs"), "what runs is not taken away"
         await durable.close()
 
     asyncio.run(act())
     assert "used longest ago are gone" in caplog.text
+
+
+def test_a_flood_is_not_waited_out(tmp_path: Path) -> None:
+    """Much more than there is space for, all within a minute."""
+
+    async def act() -> None:
+        clock = Clock()
+        durable = made(url_of(None, str(tmp_path)), clock, space=4 * MIB)
+        responses = (await durable.open()).responses
+        for i in range(100):
+            clock.now += 0.1
+            await responses.put("", response(f"resp_{i}", "in_progress"), said("x"))
+            await responses.update("", response(f"resp_{i}", "completed", "x" * 200_000))
+        await responses.renew(["resp_99"])  # what is swept was swept before
+        assert (tmp_path / FILE).stat().st_size < 8 * MIB
+        assert await there(durable, "resp_99")
+        await durable.close()
+
+    asyncio.run(act())
 
 
 def test_bounds_are_those_of_the_settings(tmp_path: Path) -> None:

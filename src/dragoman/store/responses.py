@@ -26,6 +26,8 @@ RUNNING = ("queued", "in_progress")
 # How often (seconds) what has expired is looked for, and how much of it goes at once.
 _SWEEP = 60.0
 _SWEPT = 200
+# So much of the space there is (one part of so many) may be filled before it is swept all the same.
+_PART = 8
 # How many chains go before it is looked again whether there is room.
 _AT_ONCE = 5
 
@@ -54,6 +56,8 @@ class Responses:
         self._most_bytes = most_bytes
         self._space = space
         self._next_sweep = 0.0
+        self._came = 0
+        """Bytes that were stored since it was swept."""
         self._leases = Leases(database.clock(), database.steady())
 
     async def put(
@@ -95,7 +99,7 @@ class Responses:
             _put_output(connection, came, conversation)
 
         await self._database.write(work)
-        self._sweep_in_time()
+        self._sweep_in_time(came.size(own))
 
     async def update(self, owner: str, response: Mapping[str, Any]) -> bool:
         """What became of a response that runs: its state, its output so far or in the end.
@@ -116,7 +120,9 @@ class Responses:
             _put_output(connection, came, row.conversation_id)
             return True
 
-        return await self._database.write(work) if plain(came.id) else False
+        kept = await self._database.write(work) if plain(came.id) else False
+        self._sweep_in_time(came.size())
+        return kept
 
     async def get(self, owner: str, id: str) -> dict[str, Any]:
         """The Response object as it is now.  One whose maker is gone has failed."""
@@ -232,10 +238,13 @@ class Responses:
         gone = connection.execute(update(RESPONSES).where(RESPONSES.c.id == id, RESPONSES.c.lease > 0).values(values))
         return changed if gone.rowcount else _whole(connection, self._row(connection, owner, id))
 
-    def _sweep_in_time(self) -> None:
+    def _sweep_in_time(self, size: int) -> None:
+        """Sweep once a minute, and whenever a good part of the space there is was filled since."""
         now = self._database.clock()
-        if not self._next_sweep - _SWEEP <= now < self._next_sweep:  # the clock may have been set back
-            self._next_sweep = now + _SWEEP
+        self._came += size
+        full = self._space and self._came > self._space // _PART
+        if full or not self._next_sweep - _SWEEP <= now < self._next_sweep:  # the clock may have been set back
+            self._next_sweep, self._came = now + _SWEEP, 0
             self._database.sweep_later(self._sweep)
 
     def _sweep(self, connection: Connection) -> int:
@@ -279,6 +288,10 @@ class _Kept(NamedTuple):
     def of(cls, response: Mapping[str, Any], mint: Mint) -> _Kept:
         body = pack({**response, "output": []})
         return cls(response["id"], response["status"], body, prepared(response.get("output") or (), mint))
+
+    def size(self, own: Sequence[Item] = ()) -> int:
+        """About how many bytes it takes, with its `own` input."""
+        return len(self.body) + sum(len(item.body) for item in (*own, *self.output))
 
     def lease(self, now: float) -> float:
         return now + LEASE if self.status in RUNNING else 0.0
