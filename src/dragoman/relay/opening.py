@@ -1,4 +1,5 @@
-"""The beginning of an answer that passes through, held back while another server could still take the call over.
+"""The beginning of an answer that passes through, held back until it is known to be one, or, while another server could
+still take the call over, until it says something.
 
 A server may say 200 and then fail: with an error event, an error object in a line of its own, or by going silent.
 """

@@ -14,6 +14,7 @@ from dragoman.dialects import ollama
 from dragoman.errors import GatewayError
 from dragoman.redaction import Redactor
 from dragoman.relay.relay import Relay
+from dragoman.relay.upstreams import UpstreamServer
 from dragoman.surfaces.exchange import Endpoint, Exchange
 from dragoman.surfaces.guard import METRICS_PATH
 from dragoman.telemetry.families import Family, Histogram, Labels, counter, gauge, snapshot
@@ -143,9 +144,31 @@ def request_families(metrics: Metrics) -> Iterator[Family]:
     )
 
 
+def _server_families(servers: Mapping[str, UpstreamServer]) -> Iterator[Family]:
+    """What the servers behind us are like now."""
+    yield gauge(
+        "dragoman_upstream_running",
+        "Calls that have a place at the server.",
+        ("upstream",),
+        {(name,): server.gate.inside for name, server in servers.items()},
+    )
+    yield gauge(
+        "dragoman_upstream_queue",
+        "Calls that wait for one.",
+        ("upstream",),
+        {(name,): server.gate.waiting for name, server in servers.items()},
+    )
+    yield gauge(
+        "dragoman_breaker_state",
+        "How many workers have the server's circuit breaker in this state.",
+        ("upstream", "state"),
+        {(name, state): server.breaker.state == state for name, server in servers.items() for state in _STATES},
+    )
+
+
 def relay_families(relay: Relay) -> Iterator[Family]:
-    """What happened between us and the servers behind us, and what they are like now."""
-    tally, servers, recall = relay.tally, relay.servers, relay.carrier.recall
+    """What happened between us and the servers behind us, what they are like now, and what is kept."""
+    tally, recall = relay.tally, relay.carrier.recall
     counts = tally.counts()
     yield counter(
         "dragoman_upstream_calls_total",
@@ -191,24 +214,7 @@ def relay_families(relay: Relay) -> Iterator[Family]:
         ("upstream", "reason"),
         tally.moves,
     )
-    yield gauge(
-        "dragoman_upstream_running",
-        "Calls that have a place at the server.",
-        ("upstream",),
-        {(name,): server.gate.inside for name, server in servers.items()},
-    )
-    yield gauge(
-        "dragoman_upstream_queue",
-        "Calls that wait for one.",
-        ("upstream",),
-        {(name,): server.gate.waiting for name, server in servers.items()},
-    )
-    yield gauge(
-        "dragoman_breaker_state",
-        "How many workers have the server's circuit breaker in this state.",
-        ("upstream", "state"),
-        {(name, state): server.breaker.state == state for name, server in servers.items() for state in _STATES},
-    )
+    yield from _server_families(relay.servers)
     yield counter(
         "dragoman_recall_total",
         "Turns whose sealed thinking was looked for, because their client could not send it.",
