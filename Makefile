@@ -10,7 +10,7 @@ JOBS   ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-local test check format docs bench bench-peers soak chaos fuzz lock sbom audit clean
+.PHONY: help run run-local test check format docs bench bench-peers bench-workers soak chaos fuzz lock sbom audit clean
 
 help: ## List what make can do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ docs: $(VENV)/.dev ## Write the tables of the documentation anew, from the code
 
 bench: $(VENV)/.dev ## Measure dragoman beside nginx (and LiteLLM after `make bench-peers`)
 	$(BIN)/python -m bench
+
+bench-workers: $(VENV)/.dev ## Measure what a second worker is worth (needs wrk and nginx)
+	$(BIN)/python -m bench.workers
 
 soak: $(VENV)/.dev ## A thousand streams at once through one worker, for ten minutes (minutes=1: less)
 	$(BIN)/python -m bench.soak --minutes $(or $(minutes),10)

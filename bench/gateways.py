@@ -57,8 +57,8 @@ class Running(Struct, kw_only=True, frozen=True):
 
 
 @contextlib.contextmanager
-def running(gateway: Gateway, upstream: int) -> Iterator[Running]:
-    """Start it in a temporary directory on a free port.
+def running(gateway: Gateway, upstream: int, **settings: str) -> Iterator[Running]:
+    """Start it in a temporary directory on a free port, with more `settings` in its environment.
 
     Raises `RuntimeError` when it does not come up.  What it printed goes with every exception, as a note.
     """
@@ -68,7 +68,7 @@ def running(gateway: Gateway, upstream: int) -> Iterator[Running]:
     ):
         port = free_port()
         arguments, environment = gateway.command(port, upstream, Path(scratch))
-        env = {"PATH": os.environ["PATH"], "HOME": scratch, "TMPDIR": scratch, **environment}
+        env = {"PATH": os.environ["PATH"], "HOME": scratch, "TMPDIR": scratch, **environment, **settings}
         begun = time.perf_counter()
         process = subprocess.Popen(
             arguments, cwd=scratch, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
@@ -119,17 +119,18 @@ def _healthy(process: subprocess.Popen[bytes], port: int, path: str) -> bool:
 
 def _nginx(port: int, upstream: int, scratch: Path) -> tuple[list[str], dict[str, str]]:
     """Plain pass-through: `proxy_pass`, as anybody would write it."""
-    return _start_nginx(port, scratch, "", f"proxy_pass http://127.0.0.1:{upstream}; proxy_http_version 1.1;")
+    return start_nginx(port, scratch, "", f"proxy_pass http://127.0.0.1:{upstream}; proxy_http_version 1.1;")
 
 
 def _nginx_kept(port: int, upstream: int, scratch: Path) -> tuple[list[str], dict[str, str]]:
     """The same, tuned: connections to the upstream are kept."""
     pool = f"upstream kept {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000; }}"
     there = 'proxy_pass http://kept; proxy_http_version 1.1; proxy_set_header Connection "";'
-    return _start_nginx(port, scratch, pool, there)
+    return start_nginx(port, scratch, pool, there)
 
 
-def _start_nginx(port: int, scratch: Path, pool: str, there: str) -> tuple[list[str], dict[str, str]]:
+def start_nginx(port: int, scratch: Path, pool: str, there: str) -> tuple[list[str], dict[str, str]]:
+    """How to start nginx in `scratch` with `there` as what it does, and `pool` for what that needs beside it."""
     config = scratch / "nginx.conf"
     config.write_text(_NGINX.format(port=port, scratch=scratch, pool=pool, there=there))
     return [shutil.which("nginx") or "nginx", "-p", str(scratch), "-c", str(config), "-e", "stderr"], {}

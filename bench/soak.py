@@ -56,8 +56,8 @@ def main() -> int:
     with _python("bench.soak_ends", "server", "--load", msgspec.json.encode(load).decode()) as server:
         port = int(_pipe(server.stdout).readline())
         direct = _heard(port, load, _BASELINE + length, ["anthropic"], say=False)
-        os.environ["DRAGOMAN_WORKERS"] = str(args.workers)
-        with running(DRAGOMAN, port) as gateway, _sampled(gateway.pid) as samples:
+        workers = str(args.workers)
+        with running(DRAGOMAN, port, DRAGOMAN_WORKERS=workers) as gateway, _sampled(gateway.pid) as samples:
             before = processes.cpu(gateway.pid)
             told = _heard(gateway.port, load, seconds, ["anthropic", "ollama", "openai"], say=True)
             cpu = processes.cpu(gateway.pid) - before

@@ -25,18 +25,20 @@ def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_hurry")
+@pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_one_gateway_goes_on_where_another_was(program: Callable[..., Program]) -> None:
+def test_one_gateway_goes_on_where_another_was(program: Callable[..., Program], stream: bool) -> None:
+    """Also one that is asked at once: the end of an answer is told when the others can know it."""
     with (
         run_resp("s3cret") as resp,
         run_with_simulator(overrides=TRANSLATED, store=Secret(resp.url)) as a,
         run_with_simulator(a.simulator, overrides=TRANSLATED, store=Secret(resp.url)) as b,
     ):
-        it = program("", CHECKS)
-        for turn, gateway in enumerate(itertools.islice(itertools.cycle([a, b]), 8)):
+        resp.mood = "slow"
+        it = program("", CHECKS, stream=stream)
+        for gateway in itertools.islice(itertools.cycle([a, b]), 8):
             it.url = gateway.url
             it.send()
-            resp.wait_for(turn + 1)
         sent = [request.body for request in a.simulator.requests]
         assert set(it.dropped) == {""}
         assert [len(sealed(body)) for body in sent] == list(range(8))

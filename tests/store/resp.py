@@ -12,7 +12,9 @@ from typing import Literal
 
 from tests.serving import in_thread
 
-Mood = Literal["well", "silent", "full", "garbage"]
+Mood = Literal["well", "slow", "silent", "full", "garbage"]
+# How long (seconds) a slow one takes to write: longer than its client takes to ask on.
+_SLOW = 0.05
 
 
 @dataclass
@@ -47,6 +49,8 @@ class Resp:
                 admitted = admitted or (name == "AUTH" and words[-1] == self.password.encode())
                 if self.mood == "silent":
                     continue
+                if self.mood == "slow" and name == "SET":
+                    await asyncio.sleep(_SLOW)
                 writer.write(self._answer(name, words[1:]) if admitted else b"-NOAUTH Authentication required.\r\n")
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):

@@ -33,6 +33,9 @@ class Stuck:
         self.values: dict[bytes, bytes] = {}
         self.closed = False
 
+    def room(self, size: int) -> None:
+        """There is none."""
+
     async def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         self.asked += 1
         await self._wait()

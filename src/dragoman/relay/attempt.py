@@ -7,6 +7,7 @@ asked for once more.  The client sees one answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -34,6 +35,7 @@ from dragoman.relay.sparing import mended, spared
 from dragoman.relay.stream import Stream, folded
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.relay.usage_tap import tap_for
+from dragoman.store.patient import soon
 
 _decode = msgspec.json.Decoder().decode
 
@@ -83,8 +85,8 @@ class Attempts:
         for place, why in reply.dropped.items():
             sent.losses.drop(place, why)
         # A mended answer was signed after words that its client will never send.
-        if sent.recalls and reply is first:
-            self._carrier.remember(call, reply.content)
+        if sent.recalls and reply is first and (task := self._carrier.remember(call, reply.content)) is not None:
+            await soon(task)
         return reply
 
     # --- more than one question ------------------------------------------------------------------
@@ -149,6 +151,8 @@ class Attempts:
         try:
             if sent.recalls or sent.resumes:
                 stream.fold = Fold(sent.card.dialect)
+            if sent.recalls:
+                stream.keep = partial(self._carrier.remember, call)
             if sent.resumes:
                 stream.resuming = Resuming(stream, lambda content: self._next(call, server, content))
             if self._carrier.settings.structured_output != "off":

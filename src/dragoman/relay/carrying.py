@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -122,9 +123,9 @@ class Carrier:
             return await self._translated(call, wanted, resolution, losses)
         return await self._less(call, replace(wanted, messages=messages), resolution, losses, _UNKNOWN)
 
-    def remember(self, call: Call, content: list[Part]) -> None:
-        """Keep what the model said, as far as its client cannot send it again."""
-        self.recall.remember(call.request, content, heard(content, call.request), call.sent.recalled)
+    def remember(self, call: Call, content: list[Part]) -> asyncio.Task[None] | None:
+        """Keep what the model said, as far as its client cannot send it again: see `Recall.remember`."""
+        return self.recall.remember(call.request, content, heard(content, call.request), call.sent.recalled)
 
     def _way(self, call: Call, resolution: Resolution) -> Way | None:
         """The way through, where the server speaks the client's own dialect and nothing is to be changed.

@@ -11,6 +11,7 @@ when it was made, and what was missing then stays missing.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 
 from dragoman.arguments import parse_arguments
 from dragoman.conversation import Foreign, Media, Message, Part, Request, Text, Thinking, ToolCall, ToolResult
+from dragoman.relay.beginnings import SIZE, Beginnings
 from dragoman.relay.kept import Kept
 from dragoman.store.patient import Patient
 from dragoman.store.sealed import key_of, seal, unseal
@@ -29,8 +31,6 @@ MAX_AGE = 24 * 3600.0
 
 # About what an entry takes besides its own bytes.
 _OVERHEAD = 250
-# Characters of a conversation's first words that tell it from others.
-_BEGINNING = 256
 # Turns that are looked for in the shared store at once: the last ones.
 _MOST_ASKED = 512
 
@@ -71,8 +71,8 @@ class Recall:
         self._shared = shared
         self._max_age = max_age
         self._kept: Kept[bytes, bytes] = Kept(clock, max_bytes, max_age)
-        # How the conversations begin of which a turn is kept: most others need not be looked at any further.
-        self._roots: Kept[int, bool] = Kept(clock, max_bytes, max_age)
+        room = bytearray(SIZE) if shared is None else shared.room(SIZE)
+        self._begun = None if room is None else Beginnings(clock, max_age, room)
         self.hits = self.misses = 0
         """Turns that were made whole, and calls' turns that nobody remembers."""
 
@@ -88,15 +88,16 @@ class Recall:
 
     def remember(
         self, request: Request, content: Sequence[Part], told: Sequence[Part] | None = None, after: bytes = b""
-    ) -> None:
+    ) -> asyncio.Task[None] | None:
         """Keep the turn with which a model answered `request` (the client's own), if its client cannot send it again.
 
         `told` is the turn as its client will repeat it, where that is not the same; `after` is `Recalled.last`.
+        Where others are to remember it too, the task that tells them: its client may go on with one of those at once.
         """
         told = content if told is None else told
         worth = any(map(_is_lost, content))
         if not worth and not any(isinstance(part, ToolCall) for part in content):
-            return
+            return None
         digest = _Digest()
         for message in request.messages:
             digest.message(message)
@@ -104,18 +105,20 @@ class Recall:
         try:
             data = _encode(_Entry(after, [_kept(part) for part in content] if worth else []))
         except (UnicodeEncodeError, OverflowError):  # half a character, or a number of another kind
-            return
+            return None
         self._keep(key, data)
-        self._roots.put(_root(request), True, _OVERHEAD)
-        if self._shared is not None:
-            self._shared.put(key_of(key), seal(key, data), self._max_age)
+        if self._begun is not None:
+            self._begun.add(request)
+        if self._shared is None:
+            return None
+        return self._shared.put(key_of(key), seal(key, data), self._max_age)
 
     async def restore(self, request: Request, home: str = "anthropic") -> Recalled:
         """`request` with every turn as the model wrote it, as far as it is remembered and still fits.
 
         `home` is the dialect of the server it goes to: only proofs of that dialect are of use there.
         """
-        if self._shared is None and self._roots.get(_root(request)) is None:
+        if self._begun is not None and request not in self._begun:
             unknown = sum(1 for _ in _unproved(request))
             self.misses += unknown
             return Recalled(request, forgotten=unknown > 0)
@@ -134,8 +137,8 @@ class Recall:
         # The first is used last: when room is needed it goes last, for nothing holds without it.
         for index in reversed(whole):
             self._kept.renew(turns[index])
-        if whole:
-            self._roots.renew(_root(request))
+        if whole and self._begun is not None:
+            self._begun.add(request)
         messages = list(request.messages)
         for index in whole:
             message = messages[index]
@@ -235,13 +238,6 @@ def _unproved(request: Request) -> Iterator[int]:
     for index in _answered(request):
         if _may_lack(message := request.messages[index], kept) and not any(map(_is_lost, message.content)):
             yield index
-
-
-def _root(request: Request) -> int:
-    """How a conversation begins.  The same for one that grows, and for few others."""
-    first = request.messages[0].content if request.messages else ()
-    text = next((part.text for part in first if isinstance(part, Text)), "")
-    return hash(text.strip()[:_BEGINNING])
 
 
 def _home(parts: Sequence[Part]) -> str:

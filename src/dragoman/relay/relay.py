@@ -226,8 +226,7 @@ class Relay:
                 usage, failed = got.usage, known_kind(got.fault.kind) if got.fault is not None else ""
                 _leave(server, got.connection)
                 _blame(server, ticket, got.connection, got.fault)
-                if got.fold is not None and got.fold.finish is not None and call.sent.recalls:
-                    self.carrier.remember(call, got.fold.reply.content)
+                got.kept()
         self._learn(call.sent, usage, failed=failed)
 
     def _learn(self, sent: Sent, usage: Usage | None, *, failed: str) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from dragoman.conversation import Event, Fault, Finish, PartStart, Reply, Start, Usage
+from dragoman.conversation import Event, Fault, Finish, Part, PartStart, Reply, Start, Usage
 from dragoman.dialects.contract import StreamDecoder
 from dragoman.errors import TABLE, GatewayError, Kind
 from dragoman.folding import Fold
@@ -20,6 +20,9 @@ from dragoman.relay.upstreams import UpstreamServer
 _LINGER = 1.0
 
 Deliver = Callable[[list[Event]], Awaitable[None] | None]
+
+Keep = Callable[[list[Part]], asyncio.Task[None] | None]
+"""Keeps what was said, as `Recall.remember` does."""
 
 
 class Further(Protocol):
@@ -41,6 +44,7 @@ class Stream:
         self.first: list[Event] = []
         self.restore: RestoreStream | None = None
         self.fold: Fold | None = None
+        self.keep: Keep | None = None
         self.resuming: Further | None = None
         self.check: CheckStream | None = None
         self._words = False
@@ -104,6 +108,14 @@ class Stream:
         if self.check is not None:
             events = self.check.feed(events)
         return events
+
+    def kept(self) -> asyncio.Task[None] | None:
+        """Keep a turn that is complete, once: for whoever tells the client so, before that.  See `Recall.remember`."""
+        keep, fold = self.keep, self.fold
+        if keep is None or fold is None or fold.finish is None:
+            return None
+        self.keep = None
+        return keep(fold.reply.content)
 
     def takes_over(self, more: Stream) -> None:
         """The answer goes on in another stream: its connection is this one's from now on."""

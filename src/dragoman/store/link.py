@@ -1,24 +1,24 @@
 """A shelf in the process above: what several workers of one gateway remember together, without a server for it.
 
 Each worker has a socket to its parent, on which a frame is a length (four bytes, the high one first) and a list in
-MessagePack: `[number, "get", keys]`, answered by `[number, values]`, and `[0, "put", key, value]`.  What is put is
-sealed, as on any shelf (`sealed`).
+MessagePack: `[number, "get", keys]`, answered by `[number, values]`, and `[number, "put", key, value]`, answered by
+`[number, []]` once every worker can get it.  What is put is sealed, as on any shelf (`sealed`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import tempfile
 from collections.abc import Sequence
+from mmap import mmap
 from typing import Any
 
 import msgspec
 
 SCHEME = "link:"
-"""How the address of this shelf begins; the number of a descriptor follows."""
-
-# Seconds.  A turn may be finished in one worker and gone on from in another before the first has put it away.
-_AGAIN = 0.03
+"""How the address of this shelf begins; the number of a descriptor follows, and that of a file in memory."""
 
 _MOST = 64 * 1024 * 1024
 _encode = msgspec.msgpack.Encoder().encode
@@ -29,6 +29,14 @@ def frame(message: list[Any]) -> bytes:
     """A message as it goes over the socket."""
     data = _encode(message)
     return len(data).to_bytes(4) + data
+
+
+def shared_file() -> int:
+    """The descriptor of a file for `room`, which the kernel forgets with the last process that has it."""
+    if (make := getattr(os, "memfd_create", None)) is not None:  # Linux has it
+        return int(make("dragoman"))
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 class Frames:
@@ -56,40 +64,45 @@ class LinkShelf(asyncio.Protocol):
     """The worker's end.  Takes the socket when it is first asked."""
 
     def __init__(self, url: str) -> None:
-        self._socket = socket.socket(fileno=int(url.removeprefix(SCHEME)))
+        link, _, self._file = url.removeprefix(SCHEME).partition(",")
+        self._socket = socket.socket(fileno=int(link))
         self._frames = Frames()
         self._transport: asyncio.Transport | None = None
         self._opening = asyncio.Lock()
         self._asked: dict[int, asyncio.Future[list[bytes | None]]] = {}
         self._number = 0
 
-    async def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        """As `Shelf.get`.  What was said last (the last key) is looked for twice."""
-        found = await self._got(keys)
-        if found and found[-1] is None:
-            await asyncio.sleep(_AGAIN)
-            found[-1] = (await self._got(keys[-1:]))[0]
-        return found
+    def room(self, size: int) -> mmap:
+        """As `Shelf.room`."""
+        file = int(self._file)
+        os.ftruncate(file, size)  # the first one makes it as large, and it is never made smaller
+        return mmap(file, size)
 
-    async def _got(self, keys: Sequence[bytes]) -> list[bytes | None]:
+    async def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """As `Shelf.get`."""
+        return await self._answer("get", list(keys))
+
+    async def put(self, key: bytes, value: bytes, seconds: float) -> None:
+        """As `Shelf.put`."""
+        await self._answer("put", key, value)
+
+    async def _answer(self, *question: Any) -> list[bytes | None]:
         transport = await self._open()
         self._number += 1
         number, answer = self._number, asyncio.get_running_loop().create_future()
         self._asked[number] = answer
         try:
-            transport.write(frame([number, "get", list(keys)]))
+            transport.write(frame([number, *question]))
             found: list[bytes | None] = await answer
             return found
         finally:
             del self._asked[number]
 
-    async def put(self, key: bytes, value: bytes, seconds: float) -> None:
-        """As `Shelf.put`."""
-        (await self._open()).write(frame([0, "put", key, value]))
-
     async def close(self) -> None:
         """As `Shelf.close`."""
-        if self._transport is not None:
+        if self._transport is None:
+            self._socket.close()
+        else:
             self._transport.close()
 
     async def _open(self) -> asyncio.Transport:

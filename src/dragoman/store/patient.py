@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from mmap import mmap
 
 from dragoman.store import Shelf
 
@@ -41,6 +42,10 @@ class Patient:
         """How often it failed."""
         return self._reads.count + self._writes.count
 
+    def room(self, size: int) -> mmap | None:
+        """As `Shelf.room`."""
+        return self._shelf.room(size)
+
     async def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """What is there under `keys`; nothing at all when it cannot be had in time."""
         if self._reads.lasts():
@@ -54,13 +59,14 @@ class Patient:
         self._reads.ends()
         return found
 
-    def put(self, key: bytes, value: bytes, seconds: float) -> None:
-        """Keep `value`, some time soon.  Where too many wait already it is left."""
+    def put(self, key: bytes, value: bytes, seconds: float) -> asyncio.Task[None] | None:
+        """Keep `value`, some time soon: see `soon`.  Where too many wait already it is left, and there is no task."""
         if self._writes.lasts() or len(self._running) >= _MOST_WRITES:
-            return
+            return None
         task = asyncio.get_running_loop().create_task(self._put(key, value, seconds))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return task
 
     async def _put(self, key: bytes, value: bytes, seconds: float) -> None:
         try:
@@ -88,6 +94,11 @@ class Patient:
                 await self._shelf.close()
         except Exception as error:
             log.debug("closing the shared store: %s", type(error).__name__)
+
+
+async def soon(task: asyncio.Task[None]) -> None:
+    """Wait until what is being put is there, but not for long."""
+    await asyncio.wait((task,), timeout=WAIT)
 
 
 class _Outage:

@@ -30,6 +30,9 @@ class RedisShelf:
         )
         self._client = Redis(connection_pool=pool)
 
+    def room(self, size: int) -> None:
+        """None: its users are on several machines."""
+
     async def get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         found = await self._client.mget(list(keys))
         return [value if isinstance(value, bytes) else None for value in found]

@@ -26,6 +26,7 @@ from dragoman.relay.passthrough import Peek, peek, request_headers, with_model
 from dragoman.relay.relay import Relay
 from dragoman.relay.stream import Stream
 from dragoman.relay.strictness import without_successors
+from dragoman.store.patient import soon
 from dragoman.surfaces.account import Account, cost_header
 from dragoman.surfaces.exchange import Exchange, Header, ascii_list, parse_object
 from dragoman.surfaces.passing import pass_on
@@ -278,8 +279,10 @@ async def flow(
             settle_events(events, call.sent)
             account.seen(events)
         data = feed(events)
-        if keeper is not None and events and type(events[-1]) in LAST:
-            return _kept(keeper, encoder, exchange, data)
+        if events and type(events[-1]) in LAST:
+            task = upstream.kept()
+            if task is not None or keeper is not None:
+                return _kept(task, keeper, encoder, exchange, data)
         return write(data) if data else None
 
     if not exchange.started:
@@ -295,8 +298,15 @@ async def flow(
     await exchange.end_stream()
 
 
-async def _kept(keeper: Keeper, encoder: StreamEncoder, exchange: Exchange, data: bytes) -> None:
-    if (rest := exchange.write_now(await keeper.streamed(encoder, data))) is not None:
+async def _kept(
+    task: asyncio.Task[None] | None, keeper: Keeper | None, encoder: StreamEncoder, exchange: Exchange, data: bytes
+) -> None:
+    """Tell the end, after all that must be kept before that."""
+    if task is not None:
+        await soon(task)
+    if keeper is not None:
+        data = await keeper.streamed(encoder, data)
+    if data and (rest := exchange.write_now(data)) is not None:
         await rest
 
 

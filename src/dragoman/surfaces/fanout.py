@@ -15,6 +15,7 @@ from dragoman.models.cost import plain
 from dragoman.relay.call import Call, Plan
 from dragoman.relay.relay import Relay
 from dragoman.relay.stream import Stream
+from dragoman.store.patient import soon
 from dragoman.surfaces.account import accounted
 from dragoman.surfaces.calls import log_untold, prepare
 from dragoman.surfaces.exchange import Exchange
@@ -99,6 +100,9 @@ async def _stream_all(exchange: Exchange, relay: Relay, calls: Sequence[Call], m
     await exchange.end_stream()
 
 
+_Item = tuple[int, list[Event] | Exception | None]
+
+
 async def _interleaved(
     exchange: Exchange, relay: Relay, calls: Sequence[Call], mark: Stamp
 ) -> AsyncIterator[tuple[int, list[Event]]]:
@@ -106,7 +110,7 @@ async def _interleaved(
 
     When the client has heard of another one by then, the failure is told as a Fault.
     """
-    queue: asyncio.Queue[tuple[int, list[Event] | Exception | None]] = asyncio.Queue(maxsize=2 * len(calls))
+    queue: asyncio.Queue[_Item] = asyncio.Queue(maxsize=2 * len(calls))
 
     async def run(index: int, call: Call) -> None:
         try:
@@ -119,7 +123,7 @@ async def _interleaved(
                     def deliver(events: list[Event]) -> Awaitable[None]:
                         settle_events(events, call.sent)
                         account.seen(events)
-                        return queue.put((index, events))
+                        return _queued(queue, (index, events), upstream.kept())
 
                     await deliver(upstream.first)
                     await upstream.pump(deliver)
@@ -147,3 +151,10 @@ async def _interleaved(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _queued(queue: asyncio.Queue[_Item], item: _Item, kept: asyncio.Task[None] | None) -> None:
+    """Hand on what came, after what must be kept before its client hears the end."""
+    if kept is not None:
+        await soon(kept)
+    await queue.put(item)

@@ -19,12 +19,12 @@ class Shelves:
         self._kept: Kept[bytes, bytes] = Kept(clock, max_bytes, MAX_AGE)
 
     def heard(self, message: list[Any]) -> bytes:
-        """What a worker is answered, as a frame; b"" for nothing.  Raises ValueError for what no worker says."""
+        """What a worker is answered, as a frame.  Raises ValueError for what no worker says."""
         match message:
             case [int(number), "get", list(keys)]:
                 return frame([number, [self._kept.get(bytes(key)) for key in keys]])
-            case [_, "put", bytes(key), bytes(value)]:
+            case [int(number), "put", bytes(key), bytes(value)]:
                 self._kept.put(key, value, len(key) + len(value))
-                return b""
+                return frame([number, []])
             case _:
                 raise ValueError("a message of no shape")

@@ -23,7 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from dragoman.config import Secret, Settings
-from dragoman.store.link import SCHEME, Frames, frame
+from dragoman.store.link import SCHEME, Frames, frame, shared_file
 from dragoman.surfaces.listening import bind, url_of
 from dragoman.surfaces.shelves import Shelves
 
@@ -47,11 +47,12 @@ Serve = Callable[[Settings, socket.socket, "Hold"], None]
 
 class Hold(Struct):
     """What a worker has of its parent: `link` is its socket to it, `alive` is at its end when the parent is gone.
-    `number` counts from 0."""
+    `number` counts from 0; `file` is that of `link.shared_file`."""
 
     number: int
     link: socket.socket
     alive: int
+    file: int
 
     def ready(self) -> None:
         """Say that calls are taken."""
@@ -64,7 +65,7 @@ class Hold(Struct):
             replace(each, concurrency=each.concurrency // count + (self.number < each.concurrency % count))
             for each in settings.upstreams
         )
-        store = settings.store or Secret(f"{SCHEME}{self.link.fileno()}")
+        store = settings.store or Secret(f"{SCHEME}{self.link.fileno()},{self.file}")
         return replace(settings, upstreams=upstreams, store=store)
 
 
@@ -74,6 +75,7 @@ class _Worker(Struct, eq=False):
     link: socket.socket | None = None
     frames: Frames | None = None
     out: bytes = b""
+    """What it has not taken yet."""
     ready: bool = False
     began: float = 0.0
     row: int = 0
@@ -98,6 +100,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._alive, self._held = os.pipe()
+        self._file = shared_file()
         self._told = False
         self._failed = False
         self._deadline = 0.0
@@ -127,8 +130,8 @@ class Supervisor:
             self._selector.close()
             for each in (inbox, outbox, *self._listeners):
                 each.close()
-            os.close(self._alive)
-            os.close(self._held)
+            for descriptor in (self._alive, self._held, self._file):
+                os.close(descriptor)
         return int(self._failed)
 
     # --- what happens ----------------------------------------------------------------------------
@@ -216,7 +219,7 @@ class Supervisor:
             for each in (*self._listeners, *(other.link for other in self._workers)):
                 if each is not None and each is not listener:
                     each.close()
-            self._serve(self._settings, listener, Hold(worker.number, link, self._alive))
+            self._serve(self._settings, listener, Hold(worker.number, link, self._alive, self._file))
             code = 0
         except BaseException:
             log.exception("worker %d", worker.number + 1)
@@ -255,9 +258,8 @@ class Supervisor:
     def _linked(self, worker: _Worker, events: int) -> None:
         if worker.link is None or worker.frames is None:
             return
+        waited = bool(worker.out)
         try:
-            if events & selectors.EVENT_WRITE:
-                worker.out = worker.out[worker.link.send(worker.out) :]
             if events & selectors.EVENT_READ:
                 data = worker.link.recv(1 << 20)
                 if not data:
@@ -268,13 +270,16 @@ class Supervisor:
                         self._serves(worker)
                     else:
                         worker.out += self._shelves.heard(message)
+            if worker.out:
+                worker.out = worker.out[worker.link.send(worker.out) :]
         except BlockingIOError:
             pass
         except (OSError, ValueError):
             self._unlink(worker)
             return
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.out else 0)
-        self._selector.modify(worker.link, wanted, worker)
+        if bool(worker.out) != waited:
+            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.out else 0)
+            self._selector.modify(worker.link, wanted, worker)
 
     def _serves(self, worker: _Worker) -> None:
         worker.ready = True
