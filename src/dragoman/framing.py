@@ -8,6 +8,8 @@ from __future__ import annotations
 
 MAX_FRAME = 64 * 1024 * 1024
 
+_NEWLINE = 10
+
 
 class FrameTooLargeError(Exception):
     """A line grew past the bound without ending."""
@@ -35,6 +37,11 @@ class _Lines:
             self._hold(tail)
         return lines
 
+    @property
+    def empty(self) -> bool:
+        """Whether no line has begun."""
+        return not self._pieces
+
     def _hold(self, data: bytes) -> None:
         self._held += len(data)
         if self._held > self._limit:
@@ -56,6 +63,16 @@ class SSE:
         self._size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
+        # One whole event with one line of data, as a token mostly comes.
+        at, end = data.find(b"data:"), len(data) - 2
+        if (
+            data.find(b"\n", at) == end > at >= 0
+            and data.endswith(b"\n")
+            and (not at or data[at - 1] == _NEWLINE)
+            and not self._data
+            and self._lines.empty
+        ):
+            return [data[at + 5 : end].strip()]
         frames: list[bytes] = []
         for line in self._lines.feed(data):
             if line.startswith(b"data:"):

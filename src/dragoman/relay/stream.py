@@ -47,7 +47,7 @@ class Stream:
         self.keep: Keep | None = None
         self.resuming: Further | None = None
         self.check: CheckStream | None = None
-        self._words = False
+        self._words = self._changes = False
         self.usage: Usage | None = None
         self.fault: Fault | None = None
         self._server = server
@@ -82,9 +82,11 @@ class Stream:
         read on: this is how a slow client slows the upstream down.
         """
         self._deliver = deliver
+        changes = (self.restore, self.fold, self.resuming, self.check)
+        self._changes = any(change is not None for change in changes)
         held, self._held = self._held, []
         if held:
-            self._hand_over(held)
+            self._got(held)
         try:
             await self._ended
             await self._brake.released()
@@ -157,31 +159,28 @@ class Stream:
                 self.usage = usage or self.usage
 
     def _got(self, events: list[Event]) -> None:
-        if self._deliver is None:
+        """Hand them over, or keep them for who will take them.  Each token comes through here."""
+        deliver = self._deliver
+        if deliver is None:
             self._held += events
             if not self._begun.done() and not (self._words and all(type(event) is Start for event in events)):
                 self._begun.set_result(None)
-        else:
-            self._hand_over(events)
-
-    def _finish(self) -> None:
-        if not self._ended.done():
-            self._ended.set_result(None)
-
-    def _hand_over(self, events: list[Event]) -> None:
-        if self._deliver is None:
             return
         try:
-            rest = self._deliver(self.seen(events))
+            rest = deliver(self.seen(events) if self._changes else events)
         except Exception as error:
             self._fail(error)
             return
         if rest is not None:
             self._brake.hold(rest)
 
+    def _finish(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
     def _fail(self, error: Exception) -> None:
         """Our own end is broken: nothing more is delivered."""
-        self._deliver = None
+        self._deliver = _deaf
         if not self._ended.done():
             self._ended.set_exception(error)
 

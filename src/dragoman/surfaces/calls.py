@@ -275,14 +275,13 @@ async def flow(
     write, feed = exchange.write_now, encoder.feed
 
     def deliver(events: list[Event]) -> Awaitable[None] | None:
-        if not account.spoke or (events and type(events[-1]) in LAST):  # not at each token
+        ends = bool(events) and type(events[-1]) in LAST
+        if ends or not account.spoke:  # not at each token
             settle_events(events, call.sent)
             account.seen(events)
         data = feed(events)
-        if events and type(events[-1]) in LAST:
-            task = upstream.kept()
-            if task is not None or keeper is not None:
-                return _kept(task, keeper, encoder, exchange, data)
+        if ends and ((task := upstream.kept()) is not None or keeper is not None):
+            return _kept(task, keeper, encoder, exchange, data)
         return write(data) if data else None
 
     if not exchange.started:
