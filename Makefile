@@ -75,7 +75,9 @@ lock: ## Resolve the dependencies again (needs uv)
 	    --no-header --no-annotate --no-emit-index-url -q -o requirements/$$sdk.lock || exit 1; done
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: PYTHON=python3.12 make ...")'
+	@# What is there after a failure (Debian without python3-venv) would be taken for an environment next time.
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.run: requirements/run.lock pyproject.toml | $(BIN)/python
 	$(PIP) install --require-hashes -r requirements/run.lock

@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bench.processes import stop
 from bench.wire import MODELS
 
 PEERS = Path(__file__).parent.parent / ".venv-peers"
@@ -49,6 +49,8 @@ class Gateway(Struct, kw_only=True, frozen=True):
 
 
 class Running(Struct, kw_only=True, frozen=True):
+    """A gateway that answers on `port` of the loopback interface."""
+
     gateway: Gateway
     pid: int
     port: int
@@ -83,16 +85,6 @@ def running(gateway: Gateway, upstream: int, **settings: str) -> Iterator[Runnin
             raise
         finally:
             stop(process)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the process to end, and end its whole session when it does not."""
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(5)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def free_port() -> int:

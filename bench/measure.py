@@ -6,20 +6,14 @@ import contextlib
 import http.client
 import statistics
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import IO
 
 import msgspec
 
 from bench import processes, wire
-from bench.gateways import Pair, Running, stop
+from bench.gateways import Pair, Running
 from bench.load import Job, Outcome
-
-_ROOT = Path(__file__).parent.parent
 
 
 class CouldNotMeasureError(Exception):
@@ -51,10 +45,9 @@ class Stage:
     """The upstream and the load that every gateway of a run stands between."""
 
     def __init__(self, upstream: subprocess.Popen[bytes], load: subprocess.Popen[bytes], events: int) -> None:
-        self._upstream = upstream
         self._load = load
         self._events = events
-        self.port = int(_pipe(upstream.stdout).readline())
+        self.port = int(processes.pipe(upstream.stdout).readline())
 
     def requests(self, running: Running, pair: Pair, count: int) -> Requests:
         """Ask `count` times over eight connections, each as fast as it is answered."""
@@ -100,17 +93,17 @@ class Stage:
         """The outcome, the seconds of CPU it cost the gateway, and the most MB it held meanwhile."""
         self._control("POST", wire.PACE_PATH, str(pace * 1000))
         before = processes.cpu(running.pid)
-        with _watched(running.pid) as watched:
-            _pipe(self._load.stdin).write(msgspec.json.encode(job) + b"\n")
-            _pipe(self._load.stdin).flush()
-            line = _pipe(self._load.stdout).readline()
+        with processes.sampled(0.25, lambda: processes.resident(running.pid)) as resident:
+            processes.pipe(self._load.stdin).write(msgspec.json.encode(job) + b"\n")
+            processes.pipe(self._load.stdin).flush()
+            line = processes.pipe(self._load.stdout).readline()
         cpu = processes.cpu(running.pid) - before
         if not line:
             raise CouldNotMeasureError("the load generator ended")
         outcome = msgspec.json.decode(line, type=Outcome)
         if outcome.failures:
             raise CouldNotMeasureError(f"{running.gateway.name}, {job.path}: " + "\n".join(outcome.failures[:3]))
-        return outcome, cpu, max(watched)
+        return outcome, cpu, max(resident)
 
     def _control(self, method: str, path: str, body: str = "") -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -122,42 +115,11 @@ class Stage:
 @contextlib.contextmanager
 def stage(events: int) -> Iterator[Stage]:
     """Start the upstream and the load; both end with the context."""
-    with _python("bench.upstream", "--events", str(events)) as upstream, _python("bench.load") as load:
+    with (
+        processes.python("bench.upstream", "--events", str(events)) as upstream,
+        processes.python("bench.load") as load,
+    ):
         yield Stage(upstream, load, events)
-
-
-@contextlib.contextmanager
-def _python(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        cwd=_ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        stop(process)
-
-
-@contextlib.contextmanager
-def _watched(pid: int) -> Iterator[list[float]]:
-    """The resident memory of the tree, read now and every quarter of a second until the context ends."""
-    samples = [processes.resident(pid)]
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.25):
-            samples.append(processes.resident(pid))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield samples
-    finally:
-        over.set()
-        thread.join()
 
 
 def idle(running: Running) -> float:
@@ -172,8 +134,3 @@ def _quantiles(values: list[float]) -> tuple[float, float]:
         return values[0], values[0]
     cuts = statistics.quantiles(values, n=100, method="inclusive")
     return cuts[49], cuts[98]
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    assert stream is not None
-    return stream

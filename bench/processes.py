@@ -1,12 +1,73 @@
-"""What a process and its children cost: CPU time and resident memory (Linux only)."""
+"""The processes of a benchmark: started and stopped, and what each with its children costs (Linux only)."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, TypeVar
 
 _PROC = Path("/proc")
+_ROOT = Path(__file__).parent.parent
+_Sample = TypeVar("_Sample")
+
+
+@contextlib.contextmanager
+def python(module: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m module`, with pipes to it and from it; it ends with the context."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    """`stdin` or `stdout` of a process that was started with pipes."""
+    assert stream is not None
+    return stream
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the process to end, and end its whole session when it does not within five seconds."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(5)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextlib.contextmanager
+def sampled(seconds: float, look: Callable[[], _Sample]) -> Iterator[list[_Sample]]:
+    """What `look` returns now, and then every so many seconds in a thread of its own until the context ends."""
+    samples = [look()]
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(seconds):
+            samples.append(look())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        over.set()
+        thread.join()
 
 
 def tree(pid: int) -> list[int]:

@@ -7,17 +7,14 @@ after the warm-up grows by less than 5 %.  Exit code 1 when one is missed.  Linu
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import re
 import statistics
 import sys
-import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,6 @@ import msgspec
 
 from bench import processes
 from bench.gateways import DRAGOMAN, running
-from bench.measure import _pipe, _python
 from bench.soak_ends import Load, Told
 
 _GROWTH = 0.05
@@ -34,7 +30,7 @@ _BASELINE = 15.0
 
 
 class Sample(msgspec.Struct):
-    """The gateway at one moment: seconds since the start, MB, open descriptors."""
+    """The gateway at one moment: when (`time.monotonic()`), MB, open descriptors."""
 
     at: float
     resident: float
@@ -42,6 +38,7 @@ class Sample(msgspec.Struct):
 
 
 def main() -> int:
+    """1 when a bar was missed."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description="Many streams for a long time.")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--streams", type=int, default=1000)
@@ -53,19 +50,23 @@ def main() -> int:
     length, seconds = load.events * load.pace, args.minutes * 60
     rate = load.streams / load.pace
     print(f"{load.streams} streams of {length:g} s, {rate:,.0f} tokens a second, {os.cpu_count()} cores", flush=True)
-    with _python("bench.soak_ends", "server", "--load", msgspec.json.encode(load).decode()) as server:
-        port = int(_pipe(server.stdout).readline())
+    with processes.python("bench.soak_ends", "server", "--load", msgspec.json.encode(load).decode()) as server:
+        port = int(processes.pipe(server.stdout).readline())
         direct = _heard(port, load, _BASELINE + length, ["anthropic"], say=False)
-        workers = str(args.workers)
-        with running(DRAGOMAN, port, DRAGOMAN_WORKERS=workers) as gateway, _sampled(gateway.pid) as samples:
-            before = processes.cpu(gateway.pid)
+        with (
+            running(DRAGOMAN, port, DRAGOMAN_WORKERS=str(args.workers)) as gateway,
+            processes.sampled(1.0, lambda: _looked(gateway.pid)) as samples,
+        ):
+            began, before = time.monotonic(), processes.cpu(gateway.pid)
             told = _heard(gateway.port, load, seconds, ["anthropic", "ollama", "openai"], say=True)
             cpu = processes.cpu(gateway.pid) - before
             own: dict[str, Any] = {"own lag of the gateway's event loop, p50, p99, p99.9, ms": _lag(gateway.port)}
     own["CPU of the gateway, of one core"] = f"{cpu / seconds:.0%}"
     own["CPU of the gateway, us a token"] = round(cpu / max(sum(_all(told).values()), 1) * 1e6, 1)
     own["load of the machine"] = f"{os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"
-    return _judged(load, direct, told, samples, own=own, warm=max(length + 5, seconds * 0.2), seconds=seconds)
+    warm = max(length + 5, seconds * 0.2)
+    steady = [sample for sample in samples if warm <= sample.at - began <= seconds]
+    return _judged(load, direct, told, steady, own)
 
 
 _BUCKET = re.compile(r'^dragoman_event_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)', re.M)
@@ -87,8 +88,10 @@ def _heard(port: int, load: Load, seconds: float, dialects: list[str], *, say: b
     """What the clients tell while they ask the server at `port`."""
     arguments = ["--port", str(port), "--seconds", str(seconds), "--dialects", ",".join(dialects)]
     told: list[Told] = []
-    with _python("bench.soak_ends", "clients", "--load", msgspec.json.encode(load).decode(), *arguments) as clients:
-        for line in _pipe(clients.stdout):
+    with processes.python(
+        "bench.soak_ends", "clients", "--load", msgspec.json.encode(load).decode(), *arguments
+    ) as clients:
+        for line in processes.pipe(clients.stdout):
             told.append(msgspec.json.decode(line, type=Told))
             if say:
                 each = told[-1]
@@ -100,24 +103,10 @@ def _heard(port: int, load: Load, seconds: float, dialects: list[str], *, say: b
     return told
 
 
-@contextlib.contextmanager
-def _sampled(pid: int) -> Iterator[list[Sample]]:
-    """The gateway, looked at every second."""
-    samples: list[Sample] = []
-    over, began = threading.Event(), time.monotonic()
-
-    def watch() -> None:
-        while not over.wait(1.0):
-            descriptors = sum(len(list(Path(f"/proc/{each}/fd").iterdir())) for each in processes.tree(pid))
-            samples.append(Sample(time.monotonic() - began, processes.resident(pid), descriptors))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield samples
-    finally:
-        over.set()
-        thread.join()
+def _looked(pid: int) -> Sample:
+    """The gateway as it is now."""
+    descriptors = sum(len(list(Path(f"/proc/{each}/fd").iterdir())) for each in processes.tree(pid))
+    return Sample(time.monotonic(), processes.resident(pid), descriptors)
 
 
 def _quantile(delays: dict[int, int], share: float) -> int:
@@ -137,17 +126,8 @@ def _all(told: list[Told]) -> dict[int, int]:
     return total
 
 
-def _judged(
-    load: Load,
-    direct: list[Told],
-    told: list[Told],
-    samples: list[Sample],
-    *,
-    own: dict[str, Any],
-    warm: float,
-    seconds: float,
-) -> int:
-    steady = [sample for sample in samples if warm <= sample.at <= seconds]
+def _judged(load: Load, direct: list[Told], told: list[Told], steady: list[Sample], own: dict[str, Any]) -> int:
+    """The figures and the bars that were missed, printed; 1 when there is one.  `steady`: after the warm-up."""
     tenth = max(len(steady) // 10, 1)
     first = statistics.mean(sample.resident for sample in steady[:tenth])
     last = statistics.mean(sample.resident for sample in steady[-tenth:])

@@ -185,7 +185,8 @@ class Hunt:
                     asked = {"model": f"the-{dialect}/{MODEL}", "stream": stream, **body}
                     self._ask(f"{dialect} {failure} {path} {stream}", "POST", path, json=asked)
             self._ask(f"{dialect} {failure} models", "GET", "/v1/models")
-            self._ask(f"{dialect} {failure} files", "GET", "/v1/files")
+            headers = self._headers | {"anthropic-version": "2026-10-21"}
+            self._ask(f"{dialect} {failure} files", "GET", "/v1/files", headers=headers)
 
     def _knock(self) -> None:
         """Requests that are refused here, with keys where they do not belong."""

@@ -21,6 +21,7 @@ Object = dict[str, JSON]
 
 Role = Literal["system", "developer", "user", "assistant"]
 Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+ChoiceMode = Literal["auto", "none", "any", "tool"]
 Reason = Literal["stop", "length", "context", "tool_calls", "stop_sequence", "refusal", "pause", "other"]
 MediaKind = Literal["image", "audio", "document"]
 MediaSource = Literal["base64", "url", "file", "text"]
@@ -157,7 +158,7 @@ class Tool(Struct, kw_only=True, omit_defaults=True):
 class ToolChoice(Struct, kw_only=True, omit_defaults=True):
     """`allowed` narrows the tools by name (empty: all of them); `parallel` is None when nobody said."""
 
-    mode: Literal["auto", "none", "any", "tool"] = "auto"
+    mode: ChoiceMode = "auto"
     name: str = ""
     allowed: list[str] = field(default_factory=list)
     parallel: bool | None = None
@@ -319,11 +320,15 @@ class SealDelta(Struct, tag="seal_delta", gc=False):
 
 
 class CitationDelta(Struct, tag="citation_delta"):
+    """A source of the text at `index` as far as it has come."""
+
     index: int
     citation: Citation
 
 
 class PartEnd(Struct, tag="part_end", gc=False):
+    """The part at `index` is complete."""
+
     index: int
 
 

@@ -108,6 +108,7 @@ class GatewayError(Exception):
 
     @property
     def row(self) -> Row:
+        """Each dialect's status and word for it."""
         return TABLE[self.kind]
 
 

@@ -24,6 +24,7 @@ class _Lines:
         self._limit = limit
 
     def feed(self, data: bytes) -> list[bytes]:
+        """The lines that `data` ends, without their ends.  Raises `FrameTooLargeError`."""
         if b"\n" not in data:
             self._hold(data)
             return []
@@ -63,6 +64,7 @@ class SSE:
         self._size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
+        """The data of the events that `data` ends; lines of one are joined.  Raises `FrameTooLargeError`."""
         # One whole event with one line of data, as a token mostly comes.
         at, end = data.find(b"data:"), len(data) - 2
         if (

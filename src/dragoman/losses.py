@@ -23,9 +23,11 @@ class Losses:
         self.emulated: dict[str, str] = {}
 
     def drop(self, name: str, why: str) -> None:
+        """`name` is left out of the request.  What is told of it first counts."""
         self.dropped.setdefault(self._named(name), why)
 
     def emulate(self, name: str, how: str) -> None:
+        """`name` is said in other words that mean nearly the same."""
         self.emulated.setdefault(self._named(name), how)
 
     def moved(self, places: Mapping[str, str]) -> None:

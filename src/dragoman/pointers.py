@@ -6,10 +6,13 @@ from urllib.parse import unquote
 
 from dragoman.conversation import JSON
 
+_LONGEST = 16_384
+"""Characters of a reference.  JSON that is read here nests 256 levels; one that is longer is taken to lead nowhere."""
+
 
 def pointed(root: JSON, ref: str) -> JSON:
     """What `ref` (`#/$defs/name`) means in `root`; None when it leads nowhere, or out of the document."""
-    if not ref.startswith("#"):
+    if not ref.startswith("#") or len(ref) > _LONGEST:
         return None
     head, *steps = unquote(ref[1:]).split("/")
     node = None if head else root

@@ -110,7 +110,7 @@ def report_leftovers(
             for each in request.extra[name].keys() - {"type", "ttl"}:
                 losses.drop(f"{name}.{each}", _NO_MEMBER.format(upstream.NAME))
         elif name not in client.HANDLED:
-            for each in _named(name, request.extra.get(name)):
+            for each in (inner for inner in _named(name, request.extra.get(name)) if inner not in said):
                 losses.drop(each, _NO_MEMBER.format(upstream.NAME))
     if plain and not request.tools:
         return

@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,14 +58,6 @@ class Served:
         assert self.process.stdout
         self.process.stdout.close()
         return code
-
-
-def until(true: Callable[[], object], what: str = "") -> None:
-    """Wait for something to be true."""
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
 
 
 @contextmanager

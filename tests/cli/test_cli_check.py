@@ -194,7 +194,14 @@ def test_what_loopback_cannot_show(error: Exception, expected: str) -> None:
         (
             Settings(),
             None,
-            "warning default model claude-sonnet-4.5: claude-sonnet-4-5-20250929 is deprecated and ends on 2026-11-30",
+            "warning default model claude-sonnet-4.5: claude-sonnet-4-5-20250929 is deprecated and ends on 2026-11-30;"
+            " then claude-sonnet-5-5 answers",
+        ),
+        (
+            Settings(retired="refuse"),
+            None,
+            "warning default model claude-sonnet-4.5: claude-sonnet-4-5-20250929 is deprecated and ends on 2026-11-30;"
+            " then it is refused",
         ),
         (
             Settings(default_model="claude-3.5-sonnet"),

@@ -127,7 +127,7 @@ def test_an_ollama_server_without_models(run: Run, serve: Serve, monkeypatch: py
 
 
 HTML = Answer([b"<html>hello</html>"])
-NOT_OLLAMA = 'not as an Ollama server does; is it an OpenAI-compatible one (dialect = "openai_chat")?'
+NOT_OLLAMA = 'not as an Ollama server does; is it an OpenAI-compatible one (dialect = "openai")?'
 NOT_OPENAI = "not as the OpenAI API does: its /v1/models is no list of models"
 
 

@@ -179,11 +179,11 @@ def test_a_configuration_that_lost_its_upstreams_is_not_read_again(
     [
         (
             OSError(errno.EADDRINUSE, "Address already in use"),
-            "port 11434 is already in use (an Ollama server? another dragoman?); --port chooses another",
+            "port 11434 is already in use (an Ollama server? another dragoman?); --port or PORT chooses another",
         ),
         (
             PermissionError(errno.EACCES, "Permission denied"),
-            "cannot listen on 0.0.0.0 port 11434: ports below 1024 are reserved; --port chooses another",
+            "cannot listen on 0.0.0.0 port 11434: ports below 1024 are reserved; --port or PORT chooses another",
         ),
         (
             OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address"),
@@ -240,7 +240,13 @@ def test_what_it_says(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch)
         ),
         (Settings(upstreams=(REAL,), allow_public=True, api_keys=(Secret(KEY),)), [], ["note:", "WARNING"]),
         (Settings(demo=True, host="127.0.0.1", tls_cert="x.pem"), ["https://127.0.0.1:9/v1"], ["http://"]),
-        (Settings(demo=True, default_model="claude-haiku"), ['"model":"claude-haiku"'], []),
+        (Settings(demo=True, default_model="claude-haiku"), ['"model":"claude-haiku"'], ["nobody has"]),
+        (
+            Settings(demo=True, default_model="gpt-9"),
+            ["default gpt-9, which nobody has: unknown names are an error", '"model":"claude-'],
+            ['"model":"gpt-9"'],
+        ),
+        (Settings(upstreams=(OLLAMA,), default_model="gpt-9"), ["default gpt-9\n"], ["nobody has"]),
         (
             Settings(demo=True, default_model=None),
             ["default none; unknown names are an error", '"model":"claude-'],
@@ -386,7 +392,9 @@ def test_a_port_in_use() -> None:
         process = _start("serve", "--demo", "--host", "127.0.0.1", "--port", str(port))
         stdout, stderr = process.communicate(timeout=20)
     assert (process.returncode, stdout) == (1, "")
-    assert stderr == f"port {port} is already in use (an Ollama server? another dragoman?); --port chooses another\n"
+    assert stderr == (
+        f"port {port} is already in use (an Ollama server? another dragoman?); --port or PORT chooses another\n"
+    )
 
 
 def test_refused_in_a_process_of_its_own() -> None:

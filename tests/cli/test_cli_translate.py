@@ -71,6 +71,22 @@ def test_other_servers_have_models_of_their_own() -> None:
     assert dragoman.translate(body, source="openai_chat", target="ollama").body["model"] == "phi4:latest"
 
 
+def test_the_help_names_every_dialect(run: Run) -> None:
+    text = " ".join(run("translate", "--help").stdout.split())
+    assert f"is in: {', '.join(_said('source'))}. " in text
+    assert f"wanted: {', '.join(_said('target'))}. " in text
+
+
+def _said(which: str) -> list[str]:
+    """The dialects that a complaint of `translate` lists, in the order of the help."""
+    with pytest.raises(ValueError, match="there are ") as refused:
+        dragoman.translate(
+            {}, source="gopher" if which == "source" else "ollama", target="gopher" if which == "target" else "ollama"
+        )
+    order = ("anthropic", "openai_chat", "openai_responses", "openai_completions", "ollama", "ollama_generate")
+    return sorted(str(refused.value).partition("there are ")[2].split(", "), key=order.index)
+
+
 def test_what_is_no_dialect() -> None:
     with pytest.raises(ValueError, match="source 'gopher' is not a dialect; there are anthropic, "):
         dragoman.translate({}, source="gopher")
@@ -117,7 +133,7 @@ def test_nothing_lost_is_said_too(run: Run) -> None:
         (["--from", "gopher"], "{}", 2, "source 'gopher' is not a dialect; there are anthropic"),
         (["--from", "ollama"], "{", 2, "standard input is not JSON: "),
         (["--from", "ollama"], "[]", 2, "a request is a JSON object"),
-        (["--from", "ollama", "gone.json"], "", 2, "No such file or directory: 'gone.json'"),
+        (["--from", "ollama", "gone.json"], "", 2, "gone.json cannot be read: No such file or directory\n"),
         (["--from", "openai_chat"], '{"model": "m", "messages": 5}', 1, "messages must be an array"),
     ],
 )

@@ -14,8 +14,9 @@ import pytest
 import requests
 
 from tests.cli.balancing import NGINX, balancer, free_port, nginx
-from tests.cli.serving import PATIENCE, Served, served, until
+from tests.cli.serving import PATIENCE, Served, served
 from tests.relay.scripted import CHUNKED_HEAD, END_CHUNK, chunk, ending, opening, scripted
+from tests.waiting import until
 
 Before = Callable[[list[int], Path], AbstractContextManager[str]]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.serving import PATIENCE, until
+from tests.cli.serving import PATIENCE
+from tests.waiting import until
 
 ASKED = {"model": "claude-sonnet-4.5", "stream": False, "messages": [{"role": "user", "content": "Hi"}]}
 # How a shell would leave its standard streams.

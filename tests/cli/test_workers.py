@@ -17,11 +17,12 @@ import requests
 
 from dragoman.simulator.server import run_in_thread
 from tests.cli.loopback import Run
-from tests.cli.serving import PATIENCE, Served, served, until
+from tests.cli.serving import PATIENCE, Served, served
 from tests.relay.programs import Program
 from tests.relay.scripted import CHUNKED_HEAD, END_CHUNK, chunk, ending, ok_message, opening, scripted
 from tests.relay.test_relay_sealed import CHECKS, sealed
 from tests.running import simulate
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -174,11 +175,13 @@ def test_the_configuration_is_read_again_by_each(tmp_path: Path, monkeypatch: py
         with served("--workers", "2", "--config", str(config)) as gateway:
             config.write_text('default_model = "error"\n' + text)
             gateway.signal(signal.SIGHUP)
-            until(lambda: gateway.said.count("the configuration was read again") == 2, gateway.said)
+            until(lambda: gateway.said.count("the configuration was read again") == 2, lambda: gateway.said)
             unknown = {**BODY, "model": "nobody"}
             for _ in range(6):
                 assert requests.post(gateway.url + "/v1/messages", json=unknown, timeout=PATIENCE).status_code == 404
             assert "needs a restart" not in gateway.said
+            for number in (1, 2):
+                assert gateway.said.count(f"worker {number}: the configuration was read again") == 1
 
 
 # --- refused -----------------------------------------------------------------------------------------

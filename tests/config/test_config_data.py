@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ def test_other_addresses_are_refused_and_not_shown(url: str) -> None:
 
 def test_a_missing_driver_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dragoman.config.kinds.find_spec", lambda _: None)
-    needs = "needs the package psycopg, which is not installed: pip install 'dragoman[postgres]'"
+    needs = f"needs the package psycopg, which is not installed: {sys.executable} -m pip install 'dragoman[postgres]'"
     assert complaints({"DRAGOMAN_DATABASE": "postgresql://ann:hush@db/x"}) == [f"DRAGOMAN_DATABASE {needs}"]
 
 

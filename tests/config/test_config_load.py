@@ -295,8 +295,8 @@ def test_the_whole_file(tmp_path: Path) -> None:
         (
             '[[upstream]]\nname = "a"\ndialect = "gopher"\n',
             [
-                '{file}:3: upstream[0].dialect is "gopher", but must be "anthropic" or "ollama" or "openai_chat"'
-                ' or "openai_responses"'
+                '{file}:3: upstream[0].dialect is "gopher", but must be "anthropic" or "ollama" or "openai"'
+                ' or "responses"'
             ],
         ),
         (

@@ -131,3 +131,9 @@ def test_an_upstream_that_is_the_gateway_itself(environ: dict[str, str], name: s
     )
     assert complaints(environ) == [problem]
     assert loaded(environ, demo=True).demo
+
+
+def test_an_upstream_without_a_name_is_complained_of_once(tmp_path: Path) -> None:
+    file = written(tmp_path, '[[upstream]]\ndialect = "ollama"\n')
+    [problem] = complaints({}, file)
+    assert "upstream[0].name is required" in problem

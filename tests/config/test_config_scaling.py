@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.config.loading import complaints, loaded
@@ -15,5 +17,5 @@ def test_it_is_off_and_can_be_turned_on() -> None:
 def test_a_missing_package_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dragoman.config.kinds.find_spec", lambda _: None)
     assert not loaded({"DRAGOMAN_SCALE_IMAGES": "false"}).scale_images
-    needs = "needs the package Pillow, which is not installed: pip install 'dragoman[images]'"
+    needs = f"needs the package Pillow, which is not installed: {sys.executable} -m pip install 'dragoman[images]'"
     assert complaints({"DRAGOMAN_SCALE_IMAGES": "1"}) == [f"DRAGOMAN_SCALE_IMAGES {needs}"]

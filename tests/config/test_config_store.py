@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,5 +60,5 @@ def test_other_addresses_are_refused_and_not_shown(url: str) -> None:
 def test_a_missing_package_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dragoman.config.kinds.find_spec", lambda _: None)
     found = complaints({"DRAGOMAN_STORE": "redis://:hush@cache"})
-    needs = "needs the package redis, which is not installed: pip install 'dragoman[redis]'"
+    needs = f"needs the package redis, which is not installed: {sys.executable} -m pip install 'dragoman[redis]'"
     assert found == [f"DRAGOMAN_STORE {needs}"]

@@ -189,7 +189,7 @@ def test_a_variable_that_a_table_takes_its_key_from_makes_no_upstream_of_its_own
         ),
         (
             '[[upstream]]\nname = "a"\nflavor = "vllm"\n',
-            ['{file}:3: upstream[0].flavor is "vllm", but only servers of dialect "openai_chat" come in flavors'],
+            ['{file}:3: upstream[0].flavor is "vllm", but only servers of dialect "openai" come in flavors'],
         ),
         (
             '[[upstream]]\nname = "a"\ndialect = "ollama"\nbase_url = "ftp://x"\n',
@@ -222,7 +222,7 @@ def test_a_variable_that_a_table_takes_its_key_from_makes_no_upstream_of_its_own
             '[[upstream]]\nname = "a"\nmodels = "x"\nhide = [""]\n',
             [
                 '{file}:3: upstream[0].models is "x", but must be a list of texts that are not empty',
-                "{file}:4: upstream[0].hide is [''], but must be a list of texts that are not empty",
+                '{file}:4: upstream[0].hide is [""], but must be a list of texts that are not empty',
             ],
         ),
         (
@@ -236,7 +236,7 @@ def test_a_variable_that_a_table_takes_its_key_from_makes_no_upstream_of_its_own
         (
             '[models.x]\ncapabilities = ["tool"]\nnum_ctx = 0\n',
             [
-                "{file}:2: models.x.capabilities is ['tool'], but must be a list of completion, tools, insert, vision,"
+                '{file}:2: models.x.capabilities is ["tool"], but must be a list of completion, tools, insert, vision,'
                 " audio, embedding, thinking",
                 "{file}:3: models.x.num_ctx is 0, but must be a whole number from 1 to 100000000",
             ],
@@ -244,7 +244,7 @@ def test_a_variable_that_a_table_takes_its_key_from_makes_no_upstream_of_its_own
         (
             '[models.x]\nserver_tools = ["bash"]\n',
             [
-                "{file}:2: models.x.server_tools is ['bash'], but must be a list of web_search, web_fetch,"
+                '{file}:2: models.x.server_tools is ["bash"], but must be a list of web_search, web_fetch,'
                 " code_execution"
             ],
         ),

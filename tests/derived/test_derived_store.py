@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,11 @@ import pytest
 from dragoman.cli.gathering import configured, with_kept
 from dragoman.cli.models import listing
 from dragoman.config import Secret, Settings
+from dragoman.models.catalogue import build
+from dragoman.models.derived import Spec
+from dragoman.relay.derivations import Derivations
+from dragoman.relay.directory import Directory
+from dragoman.store.durable import Durable
 from tests.derived.conftest import house
 from tests.running import TODAY
 
@@ -139,6 +146,7 @@ def test_who_makes_none_opens_no_store(tmp_path: Path) -> None:
 
 def test_there_is_an_end_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dragoman.relay.derivations.MOST", 2)
+    monkeypatch.setattr("dragoman.relay.derivations.EACH_TOGETHER", 2000)
     with house() as home:
         for name in ("a", "b", "a"):
             home.client.create(name, from_="claude-haiku")
@@ -148,6 +156,94 @@ def test_there_is_an_end_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
         assert home.post("/api/create", {"model": "a", **long}).status_code == 200
         assert home.post("/api/create", {"model": "a", **long}).status_code == 200
         assert "together" in home.post("/api/create", {"model": "b", **long}).json()["error"]
+
+
+def test_one_client_makes_no_more_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dragoman.relay.derivations.EACH", 2)
+    monkeypatch.setattr("dragoman.relay.derivations.EACH_TOGETHER", 3000)
+    with house(api_keys=(Secret("one"), Secret("other"))) as home:
+
+        def create(key: str, name: str, **more: Any) -> int:
+            body = {"model": name, "from": "claude-haiku", **more}
+            return home.post("/api/create", body, headers={"x-api-key": key}).status_code
+
+        def copy(key: str, source: str, name: str) -> int:
+            body = {"source": source, "destination": name}
+            return home.post("/api/copy", body, headers={"authorization": f"Bearer {key}"}).status_code
+
+        assert [create("one", name) for name in ("a", "b", "c", "a")] == [200, 200, 413, 200]
+        assert [copy("one", "a", "c"), copy("other", "a", "c")] == [413, 200], "a copy is its maker's"
+        assert create("one", "c") == 413, "who replaces one makes one"
+        assert create("other", "a") == 200, "of another's model it makes its own"
+        assert [create("one", "d"), create("other", "e")] == [200, 413]
+        assert create("one", "d", system="x" * 2900) == 413
+        assert create("one", "d", system="x" * 100) == 200
+        headers = {"x-api-key": "other"}
+        assert home.http.request("DELETE", "/api/delete", json={"model": "b"}, headers=headers).status_code == 200
+        assert create("one", "e") == 200, "whoever removed one made room"
+
+
+def test_without_keys_a_made_up_one_is_no_other_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dragoman.relay.derivations.EACH", 1)
+    with house() as home:
+        made = [
+            home.post("/api/create", {"model": name, "from": "claude-haiku"}, headers={"x-api-key": name}).status_code
+            for name in ("a", "b")
+        ]
+        assert made == [200, 413]
+
+
+def test_the_maker_is_told_nobody_and_changes_nothing(tmp_path: Path) -> None:
+    with house(data_dir=str(tmp_path), api_keys=(Secret("one"), Secret("other"))) as home:
+        digests = []
+        for key in ("one", "other"):
+            headers = {"x-api-key": key}
+            home.post("/api/create", {"model": "m", "from": "claude-haiku", "system": "s"}, headers=headers)
+            listed = home.http.get("/api/tags", headers=headers).json()["models"]
+            digests += [model["digest"] for model in listed if model["name"] == "m:latest"]
+            assert "maker" not in home.post("/api/show", {"model": "m"}, headers=headers).text
+        assert len(digests) == 2 and len(set(digests)) == 1
+
+
+async def _reads_of_a_change(url: str) -> list[list[str]]:
+    """Which rows are read, each time one of thirty models is made anew."""
+    durable = Durable(url, time.time, ttl=1.0)
+    made = Derivations(durable, Directory(Settings(), build(), {}), time.monotonic)
+    for number in range(30):
+        await made.put(Spec(name=f"m{number}:latest", base="claude-haiku"))
+    stores = await durable.open()
+    reads: list[list[str]] = []
+    whole, some = stores.derived.all, stores.derived.some
+
+    async def counted(names: Iterable[str]) -> list[Any]:
+        reads.append(sorted(names))
+        return await some(names)
+
+    stores.derived.some = counted  # type: ignore[method-assign]
+    stores.derived.all = None  # type: ignore[assignment, method-assign]
+    await made.put(Spec(name="m7:latest", base="claude-haiku", system="new"))
+    await made.put(Spec(name="new:latest", base="claude-haiku"))
+    await made.remove("m8")
+    await made.recent(0.0)
+    stores.derived.all = whole  # type: ignore[method-assign]
+    await durable.close()
+    return reads
+
+
+def test_a_change_reads_what_changed_and_no_more(tmp_path: Path) -> None:
+    reads = asyncio.run(_reads_of_a_change(f"sqlite:///{tmp_path / 'dragoman.db'}"))
+    assert reads == [["m7"], ["new"]]
+
+
+def test_too_much_is_refused_before_it_is_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[object] = []
+    monkeypatch.setattr("dragoman.dialects.ollama.creation.decode_messages", looked.append)
+    with house() as home:
+        messages = [{"role": "user", "content": "x"}] * 40_000
+        answer = home.post("/api/create", {"model": "m", "from": "claude-haiku", "messages": messages})
+        assert answer.status_code == 413
+        assert "1048576 bytes" in answer.json()["error"]
+        assert not looked
 
 
 def test_with_keys_only_who_has_one_makes_models() -> None:

@@ -94,7 +94,6 @@ def test_requests(client: str, body: Object, expected: Object) -> None:
 @pytest.mark.parametrize(
     ("client", "body", "param"),
     [
-        ("/api/embed", {"model": None, "input": "a"}, "model"),
         ("/api/embed", {"input": 5}, "input"),
         ("/api/embed", {"input": ["a", 5]}, "input[1]"),
         ("/api/embed", {"input": [[1]]}, "input[0]"),
@@ -121,6 +120,12 @@ def test_requests_that_are_wrong(client: str, body: Object, param: str) -> None:
     with pytest.raises(GatewayError) as caught:
         decoded(client, **body)
     assert (caught.value.kind, caught.value.param) == ("invalid_request", param)
+
+
+def test_who_names_no_model_is_told_as_ollama_tells() -> None:
+    with pytest.raises(GatewayError) as caught:
+        decoded("/api/embed", model="", input="a")
+    assert (caught.value.kind, caught.value.message) == ("model_not_found", "model '' not found")
 
 
 ENCODED: list[tuple[str, Object, str, Object, list[str]]] = [

@@ -69,6 +69,8 @@ def _said(gateway: Callable[..., str], addresses: Addresses) -> Iterator[str]:
         ask(f"{locked}/api/chat", {"model": "claude-haiku", "messages": _HI}),
         ask(f"{locked}/api/chat", {"model": "claude-haiku", "messages": _HI}, authorization="Bearer wrong"),
         ask(f"{open_door}/api/chat", {}, origin="https://elsewhere.example"),
+        ask(f"{open_door}/api/chat", {}, host="gw.example.org"),
+        ask(f"{open_door}/api/chat", {}, **{"x-forwarded-for": "203.0.113.9"}),
         *(ask(f"{strict}/api/chat", {"model": name, "messages": _HI}) for name in ("llama3", "nobody")),
         ask(f"{open_door}/api/embed", {"model": "claude-haiku", "input": "Hi"}),
         ask(f"{strict}/api/chat", {"model": "claude-haiku", "messages": _HI, "options": {"seed": 7}}),

@@ -43,6 +43,10 @@ def probe(dialect: str, member: Member) -> Probe:
     return Probe(body, build.body(1)[0], at, build.value)
 
 
+_RARE = frozenset({"ultrafast"})
+"""Words that one wire alone has for a member of several: what becomes of the member is told by the others."""
+
+
 def word(pattern: str, seed: int = 0) -> str:
     """The string that stands at `pattern`."""
     return f"zq{crc32(pattern.encode()) % 10**8:08d}{seed}z"
@@ -90,7 +94,7 @@ def _scalar(leaf: Leaf, pattern: str, seed: int) -> Any:
         case "str":
             return word(pattern, seed)
         case "word":
-            others = [choice for choice in leaf.choices if choice]
+            others = [choice for choice in leaf.choices if choice and choice not in _RARE]
             return others[-1 - seed] if seed < len(others) else others[-1] if others else leaf.choices[0]
         case "int":
             return 1100 + number % 6000 + 7 * seed

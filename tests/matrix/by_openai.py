@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import openai
-
 from dragoman.conversation import Media, Message, Part, Text
-from tests.matrix.neutral import Answer, Ask, Call, Failure, Object, Results, Turn, decoded, words
+from tests.matrix.neutral import Answer, Ask, Call, Object, Results, Turn, decoded, words
+from tests.matrix.openai_sdk import CHOICES, EFFORTS, OpenAISDK
 from tests.sdks import asking_openai
 from tests.sdks.asking_openai import fold, read
 
-_PATIENCE = 20.0
-_EFFORTS = {True: "medium", False: "none"}
-_CHOICES = {"any": "required", "auto": "auto", "none": "none"}
 
-
-class Chat:
+class Chat(OpenAISDK):
     """`client.chat.completions`."""
 
     name = "openai chat"
@@ -28,7 +22,6 @@ class Chat:
             *("schema", "json", "parse", "stop", "stop_sequence", "refusal"),
         }
     )
-    errors: tuple[type[Exception], ...] = (openai.OpenAIError,)
     finishes: Mapping[str, str] = {
         "stop": "stop",
         "length": "length",
@@ -38,23 +31,11 @@ class Chat:
         "refusal": "content_filter",
     }
 
-    def __init__(self, url: str, key: str = "any") -> None:
-        self._headers: Mapping[str, str] = {}
-        http = openai.DefaultHttpxClient(verify=False, event_hooks={"response": [self._note]})
-        options: Any = {"base_url": f"{url}/v1", "api_key": key, "max_retries": 0, "timeout": _PATIENCE}
-        self._client = openai.OpenAI(**options, http_client=http)
-
-    def _note(self, response: Any) -> None:
-        self._headers = response.headers
-
-    def close(self) -> None:
-        self._client.close()
-
     # --- asking ------------------------------------------------------------------------------------
 
     def ask(self, model: str, ask: Ask, *, streamed: bool) -> Answer:
         body = _body(model, ask)
-        completions: Any = self._client.chat.completions
+        completions = self.client.chat.completions
         if ask.parse is not None:
             return self._parsed(body, streamed=streamed)
         if not streamed:
@@ -65,7 +46,7 @@ class Chat:
 
     def _parsed(self, body: Object, *, streamed: bool) -> Answer:
         """The SDK's own way to have an answer in the shape of a class."""
-        completions: Any = self._client.chat.completions
+        completions = self.client.chat.completions
         if not streamed:
             completion = completions.parse(**body)
         else:
@@ -75,13 +56,8 @@ class Chat:
         answer.parsed = completion.choices[0].message.parsed
         return answer
 
-    def leave(self, model: str, ask: Ask, *, streamed: bool, seconds: float) -> None:
-        body = _body(model, ask)
-        client: Any = self._client.with_options(timeout=_PATIENCE if streamed else seconds)
-        with contextlib.suppress(openai.APITimeoutError):
-            answer = client.chat.completions.create(**body, stream=streamed)
-            next(iter(answer))
-            answer.close()
+    def begun(self, client: Any, model: str, ask: Ask, *, streamed: bool) -> Any:
+        return client.chat.completions.create(**_body(model, ask), stream=streamed)
 
     # --- reading -----------------------------------------------------------------------------------
 
@@ -99,16 +75,8 @@ class Chat:
             output=found.spent.completion_tokens,
             turn=found.message(),
             pieces=pieces,
-            headers=self._headers,
+            headers=self.headers,
         )
-
-    def knows(self, name: str) -> bool:
-        return hasattr(openai, name)
-
-    def failure(self, error: Exception) -> Failure:
-        status = error.status_code if isinstance(error, openai.APIStatusError) else None
-        wait = self._headers.get("retry-after")
-        return Failure(type(error).__name__, status, getattr(error, "message", str(error)), wait, self._headers)
 
 
 def _body(model: str, ask: Ask) -> Object:
@@ -121,13 +89,13 @@ def _body(model: str, ask: Ask) -> Object:
         ]
     if ask.choice:
         named = {"type": "function", "function": {"name": ask.choice}}
-        body["tool_choice"] = _CHOICES.get(ask.choice, named)
+        body["tool_choice"] = CHOICES.get(ask.choice, named)
     if ask.single:
         body["parallel_tool_calls"] = False
     if ask.stop:
         body["stop"] = list(ask.stop)
     if ask.think is not None:
-        body["reasoning_effort"] = ask.think if isinstance(ask.think, str) else _EFFORTS[ask.think]
+        body["reasoning_effort"] = ask.think if isinstance(ask.think, str) else EFFORTS[ask.think]
     if ask.schema is not None:
         body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": ask.schema}}
     if ask.json:

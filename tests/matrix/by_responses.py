@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,15 +9,13 @@ import openai
 from openai.types.responses import Response
 
 from dragoman.conversation import Media, Message, Part, Text
-from tests.matrix.neutral import Answer, Ask, Call, Failure, Object, Results, Turn, decoded
+from tests.matrix.neutral import Answer, Ask, Call, Object, Results, Turn, decoded
+from tests.matrix.openai_sdk import CHOICES, EFFORTS, OpenAISDK
 
-_PATIENCE = 20.0
-_EFFORTS = {True: "medium", False: "none"}
-_CHOICES = {"any": "required", "auto": "auto", "none": "none"}
 _LAST = ("response.completed", "response.incomplete", "response.failed")
 
 
-class Responses:
+class Responses(OpenAISDK):
     """`client.responses`."""
 
     name = "openai responses"
@@ -28,7 +25,6 @@ class Responses:
             *("levels", "thoughts", "schema", "json", "parse", "refusal"),
         }
     )
-    errors: tuple[type[Exception], ...] = (openai.OpenAIError,)
     finishes: Mapping[str, str] = {
         "stop": "completed",
         "length": "max_output_tokens",
@@ -38,23 +34,11 @@ class Responses:
         "refusal": "completed",
     }
 
-    def __init__(self, url: str, key: str = "any") -> None:
-        self._headers: Mapping[str, str] = {}
-        http = openai.DefaultHttpxClient(verify=False, event_hooks={"response": [self._note]})
-        options: Any = {"base_url": f"{url}/v1", "api_key": key, "max_retries": 0, "timeout": _PATIENCE}
-        self._client = openai.OpenAI(**options, http_client=http)
-
-    def _note(self, response: Any) -> None:
-        self._headers = response.headers
-
-    def close(self) -> None:
-        self._client.close()
-
     # --- asking ------------------------------------------------------------------------------------
 
     def ask(self, model: str, ask: Ask, *, streamed: bool) -> Answer:
         body = _body(model, ask)
-        responses: Any = self._client.responses
+        responses = self.client.responses
         if ask.parse is not None:
             return self._parsed(body, ask.parse, streamed=streamed)
         if not streamed:
@@ -65,7 +49,7 @@ class Responses:
 
     def _parsed(self, body: Object, kind: type[Any], *, streamed: bool) -> Answer:
         """The SDK's own way to have an answer in the shape of a class."""
-        responses: Any = self._client.responses
+        responses = self.client.responses
         if not streamed:
             response = responses.parse(**body, text_format=kind)
         else:
@@ -75,13 +59,8 @@ class Responses:
         answer.parsed = response.output_parsed
         return answer
 
-    def leave(self, model: str, ask: Ask, *, streamed: bool, seconds: float) -> None:
-        body = _body(model, ask)
-        client: Any = self._client.with_options(timeout=_PATIENCE if streamed else seconds)
-        with contextlib.suppress(openai.APITimeoutError):
-            answer = client.responses.create(**body, stream=streamed)
-            next(iter(answer))
-            answer.close()
+    def begun(self, client: Any, model: str, ask: Ask, *, streamed: bool) -> Any:
+        return client.responses.create(**_body(model, ask), stream=streamed)
 
     # --- reading -----------------------------------------------------------------------------------
 
@@ -89,7 +68,7 @@ class Responses:
         if response.error is not None:
             raise openai.OpenAIError(response.error.message)
         assert response.usage is not None
-        answer = Answer(pieces=pieces, headers=self._headers, turn=_sent_back(response))
+        answer = Answer(pieces=pieces, headers=self.headers, turn=_sent_back(response))
         answer.finish = (response.incomplete_details and response.incomplete_details.reason) or response.status or ""
         assert (response.status == "incomplete") == (response.incomplete_details is not None)
         answer.prompt, answer.output = response.usage.input_tokens, response.usage.output_tokens
@@ -107,14 +86,6 @@ class Responses:
                 case kind:
                     raise AssertionError(kind)
         return answer
-
-    def knows(self, name: str) -> bool:
-        return hasattr(openai, name)
-
-    def failure(self, error: Exception) -> Failure:
-        status = error.status_code if isinstance(error, openai.APIStatusError) else None
-        wait = self._headers.get("retry-after")
-        return Failure(type(error).__name__, status, getattr(error, "message", str(error)), wait, self._headers)
 
 
 def _summed(events: list[Any]) -> Response:
@@ -149,11 +120,11 @@ def _body(model: str, ask: Ask) -> Object:
             for t in ask.tools
         ]
     if ask.choice:
-        body["tool_choice"] = _CHOICES.get(ask.choice, {"type": "function", "name": ask.choice})
+        body["tool_choice"] = CHOICES.get(ask.choice, {"type": "function", "name": ask.choice})
     if ask.single:
         body["parallel_tool_calls"] = False
     if ask.think is not None:
-        effort = ask.think if isinstance(ask.think, str) else _EFFORTS[ask.think]
+        effort = ask.think if isinstance(ask.think, str) else EFFORTS[ask.think]
         body["reasoning"] = {"effort": effort} | ({"summary": "auto"} if ask.think else {})
         body["include"] = ["reasoning.encrypted_content"]
     if ask.schema is not None:

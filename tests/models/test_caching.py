@@ -19,7 +19,6 @@ from tests.models.building import assistant, call, card_with, fitted, request, r
 CARD = card_with(status="active", sampling="omit")
 LONG = "word " * 4000
 SEARCH = Tool(name="search", schema={"type": "object"})
-LOOK = Tool(name="look", schema={"type": "object"})
 
 
 def marks(body: Object) -> list[tuple[str, str]]:

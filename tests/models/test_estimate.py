@@ -25,6 +25,7 @@ from dragoman.conversation import (
 )
 from dragoman.models.estimate import Calibration, attachments, estimate, estimate_text, picture_tokens
 from dragoman.models.pictures import pixel_size
+from dragoman.models.textcount import TextCounts, text_tokens
 from tests.models.building import assistant, call, request, result, user
 
 # Texts, with the fewest and the most tokens that the tokenizers of Qwen 3, Gemma 3, DeepSeek V3, Llama 3, GPT-4o and
@@ -412,3 +413,31 @@ def test_most_of_what_was_seen_lies_below_the_correction(ratios: list[float]) ->
     recent = [round(ratio * 1000) for ratio in ratios][-32:]
     corrected = calibration.corrected("m", 1000)
     assert sum(real <= corrected for real in recent) >= 0.9 * len(recent)
+
+
+def test_texts_that_come_again_count_the_same() -> None:
+    counts = TextCounts(most=2)
+    texts = [
+        "",
+        "short",
+        "a text that is longer than what is looked up " * 3,
+        "日本語のテキスト " * 20,
+        "def f(x): return x\n" * 9,
+    ]
+    for text in texts + texts:
+        assert counts(text) == text_tokens(text)
+
+
+def test_a_conversation_that_grows_is_counted_where_it_grew(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+
+    def count(text: str) -> tuple[float, float]:
+        counted.append(text)
+        return text_tokens(text)
+
+    monkeypatch.setattr("dragoman.models.textcount.text_tokens", count)
+    counts = TextCounts()
+    old, new = "what was said before, and is sent again " * 9, "what is said now, for the first time " * 9
+    for text in (old, old, new, old):
+        counts(text)
+    assert counted == [old, new]

@@ -42,6 +42,8 @@ SAMPLING: list[tuple[Card, dict[str, Any], Object, list[str]]] = [
     (ONE_SAMPLING, {"top_p": 0.5}, {"top_p": 0.5}, []),
     (ONE_SAMPLING, {"temperature": 0.0}, {"temperature": 0.0}, []),
     (ONE_SAMPLING, {"temperature": 1.7}, {"temperature": 1.0}, []),
+    (ONE_SAMPLING, {"top_p": 2.0}, {"top_p": 1.0}, []),
+    (ONE_SAMPLING, {"top_p": -1.0}, {"top_p": 0.0}, []),
     (
         ONE_SAMPLING,
         {"temperature": 0.2, "reasoning": Reasoning(enabled=True)},

@@ -51,6 +51,7 @@ _LIMITS = [
         emulated="messages[1].tool_calls[0]",
     ),
     row("warmer than Claude gets", CHAT, asked(temperature=1.7), PLAIN, emulated="temperature"),
+    row("a larger part of all tokens than all", OLLAMA, asked(options={"top_p": 1.7}), PLAIN, emulated="top_p"),
     row("sampling that a model refuses", CHAT, asked(temperature=0.3, top_k=5), CHOOSES, dropped="temperature top_k"),
     row("a stop of blanks", CHAT, asked(stop=[" ", "."]), PLAIN, dropped="stop"),
     row(

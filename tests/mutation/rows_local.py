@@ -281,6 +281,13 @@ _TURNS = [
 
 _OWN = [
     row(
+        "the prompt, and no answer",
+        "ollama",
+        {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "_debug_render_only": True},
+        OLLAMA,
+        dropped="_debug_render_only",
+    ),
+    row(
         "what only generate knows",
         "ollama_generate",
         {"model": "x", "prompt": "Hi", "template": "{{ .Prompt }}"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from copy import deepcopy
 from unittest.mock import Mock
 
@@ -15,9 +16,12 @@ from dragoman.errors import GatewayError
 from dragoman.losses import Losses
 from dragoman.models.catalogue import Entry, Resolution
 from dragoman.models.derived import Derived, Spec
+from dragoman.models.refusal import Refusals
 from dragoman.relay.call import Call, Plan, Way
 from dragoman.relay.carrying import Carrier
+from dragoman.relay.defaults import put_vector_options
 from dragoman.surfaces.management import spec_of
+from dragoman.surfaces.replaying import Replayed
 from tests.mutation.answers import answered, sse
 from tests.mutation.rows import Object, Row, claude, local, mended, row
 from tests.mutation.said import CITY, asked, call, function, result, said, schema
@@ -36,6 +40,9 @@ SEALED = {
 LOOP = said("Hi", {**call("c"), **SEALED}, result("c"), tools=[function()], reasoning_effort="high")
 PLAIN_LOOP = said("Hi", call("c"), result("c"), tools=[function()], reasoning_effort="high")
 LEFT_OUT = [{"type": "thinking_dropped", "path": "messages.1.content.0", "reason": "bound"}]
+READS = local("openai_chat")
+THOUGHT = said("Hi", {"role": "assistant", "content": "Ho", "reasoning_content": "Hm."})
+NOT_READ = b"""{"error": {"message": "Unknown parameter: 'messages[1].reasoning_content'."}}"""
 MESSAGE: Object = {
     "id": "msg_1",
     "type": "message",
@@ -133,12 +140,40 @@ def _derived() -> Losses:
     return asyncio.run(once())
 
 
+def _embedded() -> Losses:
+    """A call for vectors of one, on another kind of server."""
+    losses = Losses()
+    given = decode_given(MARIO.parameters, MARIO.messages)
+    put_vector_options({}, Derived(spec=MARIO, given=given, created=0.0, modified=0.0), "openai_chat", losses)
+    return losses
+
+
 def _created() -> Losses:
     """A derived model as it is made."""
     losses = Losses()
     body = {"model": "mario", "from": "x", "template": "t", "parser": "p", "requires": "0.1", "info": {"a": 1}}
     spec_of("mario:latest", decode_create(body), Entry("x", BLIND), losses)
     return losses
+
+
+def _passed_less() -> Losses:
+    """What a server refused of a body that was passed through, and another try went without."""
+
+    async def once() -> Losses:
+        body = json.dumps(THOUGHT).encode()
+        replayed = Replayed.of(body, Refusals())
+        assert replayed is not None
+        way = replayed.way(Way(dialect="openai_chat", path="/", headers={}, body=lambda _: body), strict=False)
+        passing = Call(openai_chat, Plan(()), Mock(), way=way)
+        passing.sent = await Carrier(Settings(), lambda: 0.0).made(passing, Resolution("asked", READS))
+        assert way.instead is not None
+        way.instead(READS, NOT_READ)
+        exchange = Mock()
+        replayed.tell(exchange, passing)
+        exchange.report()
+        return passing.losses
+
+    return asyncio.run(once())
 
 
 def _told_of_a_reply() -> Losses:
@@ -200,10 +235,20 @@ ROWS: list[Row] = [
         local("ollama"),
         emulated="response_format.json_schema.schema response_format",
     ),
+    mended(
+        "earlier reasoning that a server refuses",
+        "openai_chat",
+        THOUGHT,
+        READS,
+        openai_chat.decode_error(400, NOT_READ, None),
+        dropped="thinking",
+    ),
+    Row("earlier reasoning that a server refuses, passed through", _passed_less, frozenset({"thinking"}), frozenset()),
     Row("what no server of its own dialect takes", _passed, frozenset({"messages[1].content[0]"}), frozenset()),
     Row(
         "what a derived model has in vain", _derived, frozenset({"template", "renderer", "repeat_penalty"}), frozenset()
     ),
+    Row("what a derived model gives to vectors in vain", _embedded, frozenset({"repeat_penalty"}), frozenset()),
     Row("a derived model that is made", _created, frozenset({"info", "template", "parser"}), frozenset()),
     Row("a member of an answer", _told_of_a_reply, frozenset({"reply.container"}), frozenset()),
     Row("a member of an answer in words", _reworded, frozenset(), frozenset({"reply.content[0].citations"})),

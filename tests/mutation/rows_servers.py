@@ -7,7 +7,7 @@ from dragoman.models.servers import Server
 from tests.mutation.rows import Row, dressed, local, mended, row
 from tests.mutation.said import CITY, CUSTOM, MARK, allowed, asked, function, said, schema, text, tool
 
-CHAT, MESSAGES, LINES = "openai_chat", "anthropic", "ollama"
+CHAT, MESSAGES, LINES, RESPONSES = "openai_chat", "anthropic", "ollama", "openai_responses"
 BARE = Server(name="bare", reasoning="none")
 OPENROUTER = local("openai_chat", "openrouter")
 CLOSED = {**CITY, "additionalProperties": False}
@@ -20,6 +20,27 @@ ROWS: list[Row] = [
     row("a member that a server refuses", CHAT, asked(top_k=4), OPENAI, dropped="top_k"),
     row("an effort that a server refuses", CHAT, asked(reasoning_effort="low"), MISTRAL, dropped="reasoning_effort"),
     row("a member that a server does not know", LINES, asked(options={"min_p": 0.1}), DEEPSEEK, dropped="min_p"),
+    row(
+        "what only a Responses request can say",
+        RESPONSES,
+        {"model": "m", "input": "Hi", "service_tier": "ultrafast"},
+        OPENAI,
+        dropped="service_tier",
+    ),
+    row(
+        "a Responses client's members that a server does not know",
+        RESPONSES,
+        {"model": "m", "input": "Hi", "text": {"verbosity": "low"}},
+        VLLM,
+        dropped="text.verbosity",
+    ),
+    row(
+        "what a Responses client says of caching",
+        RESPONSES,
+        {"model": "m", "input": "Hi", "prompt_cache_key": "k"},
+        VLLM,
+        emulated="prompt_cache_key",
+    ),
     row("five stops", MESSAGES, asked(stop_sequences=list("abcde")), VLLM, dropped="stop_sequences"),
     row(
         "cache marks as one",

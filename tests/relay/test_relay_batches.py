@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import anthropic
 import httpx2
+import openai
 import pytest
 
 from dragoman.config import Secret, Settings, Upstream
@@ -102,6 +103,23 @@ def test_files_of_any_kind_come_as_they_are() -> None:
             there.answers[path] = [response(data, kind="application/octet-stream", length=2 * len(data)), Act.CLOSE]
             with pytest.raises(anthropic.APIConnectionError):
                 await (await client.with_options(max_retries=0).beta.files.download("file_01")).read()
+
+    asyncio.run(run())
+
+
+def test_files_of_openais_clients_are_not_for_anthropic() -> None:
+    """They ask at the same address, without the header that all of Anthropic's clients send."""
+
+    async def run() -> None:
+        async with site({"/v1/files": [response(b"{}")]}) as there, before(there) as url:
+            http = httpx2.AsyncClient(trust_env=False)
+            openais = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, http_client=http)
+            with pytest.raises(openai.NotFoundError, match="there is nothing at GET /v1/files"):
+                await openais.files.list()
+            with pytest.raises(openai.NotFoundError, match="there is nothing at POST /v1/files"):
+                await openais.files.create(file=("a.txt", b"private"), purpose="assistants")
+            await openais.close()
+        assert "/v1/files" not in there.paths
 
     asyncio.run(run())
 

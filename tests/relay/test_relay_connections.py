@@ -29,6 +29,7 @@ from tests.relay.scripted import (
 )
 from tests.relay.setting import MODES, Mode, Setting, judge, setting
 from tests.surfaces.speaking import SURFACES, Surface
+from tests.waiting import PATIENCE
 
 each_surface = pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.name)
 each_mode = pytest.mark.parametrize("mode", MODES)
@@ -45,7 +46,7 @@ each_mode = pytest.mark.parametrize("mode", MODES)
 def test_silence_instead_of_headers_is_a_gateway_timeout(impatient: Setting, surface: Surface, mode: Mode) -> None:
     impatient.upstream.play([Act.HOLD])
     assert "silent" in judge(surface, impatient.ask(surface, mode), (504,))
-    assert impatient.upstream.departed.wait(2)
+    assert impatient.upstream.departed.wait(PATIENCE)
     assert len(impatient.upstream.requests) == 1
 
 
@@ -61,7 +62,7 @@ def test_silence_after_headers_is_a_gateway_timeout(impatient: Setting, surface:
 def test_silence_in_mid_answer_is_an_error(impatient: Setting, surface: Surface, mode: Mode) -> None:
     impatient.upstream.play([SAID, Act.HOLD])
     assert "silent" in judge(surface, impatient.ask(surface, mode), (200,) if mode == "streamed" else (504,))
-    assert impatient.upstream.departed.wait(2), "the upstream call was left running"
+    assert impatient.upstream.departed.wait(PATIENCE), "the upstream call was left running"
 
 
 def test_silence_in_mid_answer_has_a_limit_of_its_own() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -30,6 +29,7 @@ from tests.relay.scripted import (
     scripted,
 )
 from tests.relay.setting import client
+from tests.waiting import until
 
 CODE = "code-1-end"
 GOOD_STREAM, GOOD = ok_stream("Hel", f"lo {CODE}"), ok_message(f"Hello {CODE}")
@@ -299,13 +299,6 @@ def test_a_full_server_is_waited_for_when_nobody_else_can_serve(monkeypatch: pyt
             waiting = pool.submit(it.answers, WHOLE)
             gate = it.gateway.relay.servers["first"].gate
             # It has asked the second one in vain, and waits once more.
-            wait_for(lambda: len(it.second.requests) == 1 and gate.waiting == 1)
+            until(lambda: len(it.second.requests) == 1 and gate.waiting == 1)
             assert not waiting.done()
         assert waiting.result(20) == "first"
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)

@@ -301,3 +301,14 @@ def test_what_a_tool_is_called_with_is_no_end(steady: Setting) -> None:
     said = line({"model": "m", "done": False, "message": {"role": "assistant", "content": "", "tool_calls": [call]}})
     steady.upstream.play([wire.head() + chunk(said) + END_CHUNK])
     assert "before it was complete" in judged(wire.client, wire.asked(steady))
+
+
+@each_wire
+def test_a_refused_key_is_said_to_be_the_gateways(steady: Setting, wire: Wire) -> None:
+    """Its client has another one, and would look there."""
+    refused = json.dumps({"error": {"type": "authentication_error", "message": "Incorrect API key provided"}}).encode()
+    steady.upstream.play([response(refused, status="401 Unauthorized")])
+    answer = wire.asked(steady)
+    assert answer.status_code == 401
+    assert "refused the key this gateway is configured with" in answer.text
+    assert judged(wire.client, answer)

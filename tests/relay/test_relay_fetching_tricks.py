@@ -12,7 +12,7 @@ import pytest
 
 from dragoman.relay.fetching import Fetcher, Resolver
 from dragoman.telemetry.trail import CURRENT, Trail
-from tests.relay.fetchers import Names, fetched, outside, refusal, with_site
+from tests.relay.fetchers import Names, fetched, judge_loopback, outside, refusal, with_site
 from tests.relay.looping import run
 from tests.relay.scripted import Act, chunk
 from tests.relay.site import PNG, Site, image, redirect, site
@@ -243,3 +243,29 @@ def test_who_names_sites_that_never_end_holds_up_nobody_else() -> None:
         await asyncio.gather(*hogs, return_exceptions=True)
 
     with_site(work, x_png=image(), **{f"slow?{n}": [Act.HOLD] for n in range(20)})
+
+
+def test_the_system_is_asked_once_for_each_hop_and_never_for_what_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real resolver over a name server that answers otherwise each time: who connects does not ask it again."""
+    asked: list[str] = []
+    plain = socket.getaddrinfo
+
+    def rebinding(host: Any, port: Any, *args: Any, **named: Any) -> Any:
+        asked.append(str(host))
+        if host != "www.test":
+            return plain(host, port, *args, **named)
+        address = "127.0.0.1" if asked.count("www.test") <= 2 else "127.0.0.2"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+
+    async def work() -> None:
+        async with site({"/a": redirect("/b"), "/b": image()}, host="0.0.0.0") as it:  # noqa: S104
+            asked.clear()
+            fetcher = Fetcher(judge_address=judge_loopback)
+            assert (await fetched(fetcher, it.url("/a", "www.test")))[0] == PNG
+            assert asked == ["www.test"] * 2
+            await refusal(fetcher, it.url("/b", "www.test"))
+            assert (asked, it.reached) == (["www.test"] * 3, ["127.0.0.1"] * 2)
+
+    run(work)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.request import urlopen
 
@@ -16,6 +15,7 @@ from dragoman.simulator.listing import list_models
 from tests.conftest import GatewayMaker
 from tests.relay.scripted import PATIENCE, Act, Answer, Scripted, gateway_before, ok_stream, response, scripted
 from tests.running import Gateway
+from tests.waiting import until
 
 OFTEN = 0.05
 
@@ -30,16 +30,6 @@ def upstream() -> Iterator[Scripted]:
 def names(gateway: Gateway) -> set[str]:
     with urlopen(f"{gateway.url}/v1/models", timeout=PATIENCE) as answer:  # noqa: S310  loopback
         return {model["id"] for model in json.load(answer)["data"]}
-
-
-def until(condition: Callable[[], bool]) -> bool:
-    """Whether it comes true in reasonable time."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def listing(*models: Any, **more: Any) -> Answer:
@@ -65,21 +55,21 @@ def test_the_list_adds_and_removes_models(upstream: Scripted) -> None:
     new = model("claude-sonnet-9", max_input_tokens=123_456, max_tokens=9_999)
     upstream.listing = listing(model("claude-opus-4-5-20251101"), new)
     with gateway_before(upstream, refresh=OFTEN) as gateway:
-        assert until(lambda: "claude-sonnet-9" in names(gateway))
+        until(lambda: "claude-sonnet-9" in names(gateway))
         listed = names(gateway)
         assert "claude-opus-4-5-20251101" in listed and "claude-opus" in listed
         assert "claude-haiku-4-5-20251001" not in listed and "claude-haiku" not in listed
         shown = httpx.post(f"{gateway.url}/api/show", json={"model": "claude-sonnet-9"}, trust_env=False).json()
         assert shown["model_info"]["claude.context_length"] == 123_456
         upstream.listing = listing(model("claude-haiku-4-5-20251001"))
-        assert until(lambda: "claude-haiku" in names(gateway))
+        until(lambda: "claude-haiku" in names(gateway))
         assert "claude-sonnet-9" not in names(gateway)
 
 
 def test_a_model_that_left_the_list_is_replaced_in_calls(upstream: Scripted) -> None:
     upstream.listing = listing(model("claude-sonnet-5"))
     with gateway_before(upstream, refresh=OFTEN) as gateway:
-        assert until(lambda: "claude-sonnet-4-5-20250929" not in names(gateway))
+        until(lambda: "claude-sonnet-4-5-20250929" not in names(gateway))
         body = {"model": "claude-sonnet-4-5-20250929", "prompt": "Hi"}
         answer = httpx.post(f"{gateway.url}/api/generate", json=body, trust_env=False)
     assert answer.headers["x-dragoman-model"] == "claude-sonnet-5"
@@ -105,12 +95,12 @@ BROKEN: dict[str, Answer] = {
 def test_a_list_that_cannot_be_had_changes_nothing(upstream: Scripted, answer: Answer) -> None:
     upstream.listing = listing(model("claude-sonnet-9"))
     with gateway_before(upstream, refresh=OFTEN) as gateway:
-        assert until(lambda: names(gateway) == {"claude-sonnet-9", "claude-sonnet-latest"})
+        until(lambda: names(gateway) == {"claude-sonnet-9", "claude-sonnet-latest"})
         asked = counted(upstream, answer)
-        assert until(lambda: len(asked) >= 3), "it is not asked for again"
+        until(lambda: len(asked) >= 3, "it is not asked for again")
         assert names(gateway) == {"claude-sonnet-9", "claude-sonnet-latest"}
         upstream.listing = listing(model("claude-opus-9"))
-        assert until(lambda: "claude-opus-9" in names(gateway)), "it is not asked for after a failure"
+        until(lambda: "claude-opus-9" in names(gateway), "it is not asked for after a failure")
 
 
 HOSTILE: tuple[dict[str, Any], ...] = (
@@ -131,7 +121,7 @@ HOSTILE: tuple[dict[str, Any], ...] = (
 def test_strange_members_of_a_model_do_not_end_the_refreshing(upstream: Scripted, members: dict[str, Any]) -> None:
     upstream.listing = listing(model("claude-sonnet-9") | members, model("claude-opus-9"))
     with gateway_before(upstream, refresh=OFTEN) as gateway:
-        assert until(lambda: "claude-opus-9" in names(gateway))
+        until(lambda: "claude-opus-9" in names(gateway))
         assert "claude-sonnet-9" in names(gateway)
         for path in ("/api/tags", "/v1/models"):
             assert httpx.get(gateway.url + path, trust_env=False).status_code == 200
@@ -140,7 +130,7 @@ def test_strange_members_of_a_model_do_not_end_the_refreshing(upstream: Scripted
         )
         assert answer.status_code == 200, answer.text
         upstream.listing = listing(model("claude-haiku-9"))
-        assert until(lambda: "claude-haiku-9" in names(gateway))
+        until(lambda: "claude-haiku-9" in names(gateway))
 
 
 def test_a_slow_list_holds_up_nobody(upstream: Scripted) -> None:
@@ -166,5 +156,5 @@ def test_the_simulators_list_changes_nothing_bundled(make_gateway: GatewayMaker)
     online = make_gateway(refresh=OFTEN)
     today = online.simulator.today
     listed = {row["id"] for row in list_models(bundled().cards.values(), today, "limit=1000")["data"]}
-    assert until(lambda: names(online) == offline)
+    until(lambda: names(online) == offline)
     assert listed <= offline

@@ -19,6 +19,7 @@ from dragoman.simulator import OllamaSimulator
 from dragoman.simulator.ollama_models import DEFAULT_MODELS, Model
 from dragoman.simulator.openai_flavors import Model as OpenAIModel
 from tests.relay.herd import PATIENT, Dialect, Kind, Moody, herd, moody
+from tests.waiting import until
 
 TALK = Kind("/v1/messages", stream=True)
 MODELS = {model.name: model for model in DEFAULT_MODELS}
@@ -148,13 +149,8 @@ def test_a_server_that_comes_later(monkeypatch: pytest.MonkeyPatch, dialect: Dia
             assert answer.status_code == 502 and "late could not be asked" in answer.text
             assert who(http, "any")[0] == "there"
             late.start()
-            assert until(lambda: who(http, "any")[0], "late")
+            until(lambda: who(http, "any")[0] == "late")
             assert who(http, targets[0])[0] == "late"
-
-
-def until(value: Any, wanted: str) -> bool:
-    """Asked again and again, it is what is wanted at last."""
-    return any(value() == wanted for _ in range(500))
 
 
 def test_a_server_that_hangs_slows_no_other_names_down(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dragoman.relay.passthrough import Peek, adding, peek, reply_headers, request_headers, with_model
+from dragoman.relay.passthrough import Peek, adding, peek, reply_headers, request_headers, with_model, with_name
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -88,6 +88,22 @@ SPLICES = {
 @pytest.mark.parametrize(("body", "patched"), SPLICES.items())
 def test_nothing_but_the_model_is_touched(body: bytes, patched: bytes) -> None:
     assert with_model(body, "other") == patched
+
+
+@pytest.mark.parametrize(
+    ("asked", "model", "sent"),
+    [
+        ("m", "m:latest", "m"),
+        ("m:latest", "m:latest", "m:latest"),
+        ("M", "m:latest", "m:latest"),
+        ("m", "m:7b", "m:7b"),
+        ("box/m", "m:latest", "m:latest"),
+    ],
+)
+def test_an_ollama_server_gets_a_name_as_its_client_spelled_it(asked: str, model: str, sent: str) -> None:
+    body = b'{"x": 1, "model": "%b"}' % asked.encode()
+    wanted = b'{"x": 1, "model": "%b"}' % sent.encode()
+    assert with_name(body, model) == with_name(body, model, asked) == wanted
 
 
 def test_members_are_added_in_front() -> None:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
 from dragoman.config import Secret, Settings, Upstream
+from dragoman.dialects import openai_chat, openai_responses
+from dragoman.dialects.contract import ClientDialect
+from dragoman.errors import GatewayError, invalid
+from dragoman.models.catalogue import Resolution
+from dragoman.models.open.card import generic
+from dragoman.relay.call import Call, Plan
+from dragoman.relay.carrying import Carrier
 from dragoman.simulator import OpenAISimulator
 from dragoman.simulator.server import Serving, run_in_thread
 from tests.running import run_gateway
 
+HI = [{"role": "user", "content": "Hi"}]
 ASKED = {"model": "gpt-5.6", "max_tokens": 100, "temperature": 0.3, "top_k": 5}
 ASKED |= {"messages": [{"role": "user", "content": "Hi"}]}
 
@@ -63,3 +74,27 @@ def test_strict_mode_gives_nothing_up(client: httpx.Client) -> None:
     answer = client.post("/v1/messages", json=ASKED | {"model": "gpt-4.1-mini"}, headers={"x-dragoman-strict": "1"})
     assert answer.status_code == 400
     assert "top_k" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(("client", "wrote"), [(openai_responses, False), (openai_chat, True)])
+def test_only_who_wrote_for_such_a_server_is_told_that_it_refuses(client: ClientDialect, *, wrote: bool) -> None:
+    """A Responses client cannot know what chat completions of a model take: what they refuse is left out."""
+    words = {"verbosity": "low", "messages": HI} if wrote else {"text": {"verbosity": "low"}, "input": "Hi"}
+    asyncio.run(_refused(client, {"model": "m", "service_tier": "flex", **words}, wrote=wrote))
+
+
+async def _refused(client: ClientDialect, body: dict[str, Any], *, wrote: bool) -> None:
+    call = Call(client, Plan(()), lambda: client.decode_request(body))
+    card = generic("some-model", "openai_chat", "there", flavor="openai")
+    carrier = Carrier(Settings(fetch=False), lambda: 0.0)
+    call.sent = await carrier.made(call, Resolution("m", card))
+    for name, theirs in (("verbosity", "text.verbosity"), ("service_tier", "service_tier")):
+        assert name in json.loads(call.sent.body)
+        refused = invalid(f"Unsupported parameter: '{name}'", name)
+        if wrote:
+            with pytest.raises(GatewayError, match=name):
+                await carrier.mended(call, refused)
+            continue
+        call.sent = await carrier.mended(call, refused)
+        assert name not in json.loads(call.sent.body)
+        assert theirs in call.sent.losses.dropped

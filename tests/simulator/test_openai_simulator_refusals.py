@@ -174,6 +174,7 @@ TAKEN: list[dict[str, Any]] = [
     said({"role": "developer", "content": "x"}, USER, {"role": "assistant", "content": "y"}, USER),
     said({"role": "user", "content": "x", "name": "ann"}),
     said(USER, CALLED, RESULT, {"role": "system", "content": "late"}),
+    said(USER, CALLED | {"refusal": None, "annotations": []}, RESULT | {"name": "get_weather"}),  # as SDKs send it back
     said({"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}, USER),
     asked(temperature=None, stop=None, tools=None, n=None, stream_options=None),
     asked(tools=[WEATHER], tool_choice="none", parallel_tool_calls=False, reasoning_effort="low", verbosity="low"),

@@ -199,7 +199,7 @@ HOSTILE: list[dict[str, Any]] = [
 def test_hostile_bodies_are_answered_soon(body: dict[str, Any]) -> None:
     begun = time.monotonic()
     well_formed(*post(msgspec.json.encode(body), HEADERS))
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 20, "what takes longer never ends"
 
 
 @pytest.mark.parametrize("where", ["const", "minimum", "multipleOf"])

@@ -34,6 +34,8 @@ def test_made_copied_listed_removed(store: Store) -> None:
         assert copied is not None and copied.spec == made.spec, "a copy is no link"
         assert [await kept.delete(name) for name in ("b:latest", "b:latest", "\0")] == [True, False, False]
         assert [model.name for model in await kept.all()] == ["a:latest"]
+        assert await kept.some(["a:latest", "b:latest"]) == await kept.all()
+        assert await kept.changed() == {"a:latest": start + 10}
         assert await kept.get("b:latest") is None and await kept.get("\0") is None
 
     store.run(act)

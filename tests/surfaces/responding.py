@@ -14,7 +14,8 @@ from dragoman.simulator import OllamaSimulator, OpenAISimulator
 from dragoman.simulator.openai_flavors import Model
 from dragoman.simulator.server import run_in_thread
 from tests.dialects.openai_responses.streams import parse
-from tests.running import run_gateway, simulate
+from tests.running import Gateway, run_gateway, simulate
+from tests.waiting import until
 
 Object = dict[str, Any]
 
@@ -92,3 +93,47 @@ def events(answer: httpx.Response) -> list[Any]:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/event-stream")
     return parse(answer.content)
+
+
+# --- a gateway before Claude alone ------------------------------------------------------------------
+
+HAIKU = MODELS["anthropic"]
+
+
+def asked(gateway: Gateway) -> list[tuple[str, str]]:
+    """The conversation that reached the model."""
+    messages = gateway.simulator.requests[-1].body["messages"]
+    return [(message["role"], "".join(part["text"] for part in message["content"])) for message in messages]
+
+
+def create(url: str, key: str = "sk-client", **body: Any) -> Object:
+    """The response of a gateway at `url` to `body`, by the smallest Claude."""
+    answer = post(url, {"model": HAIKU, **body}, key=key)
+    assert answer.status_code == 200, answer.text
+    response: Object = answer.json()
+    return response
+
+
+def get(url: str, path: str, key: str = "sk-client", method: str = "GET") -> httpx.Response:
+    headers = {"authorization": f"Bearer {key}"}
+    return httpx.request(method, f"{url}/v1{path}", headers=headers, timeout=30, trust_env=False)
+
+
+def code(answer: httpx.Response) -> Any:
+    """Status and code of an error."""
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def polled(
+    url: str, id: str, *, states: tuple[str, ...] = ("completed", "failed", "cancelled", "incomplete")
+) -> Object:
+    """The response once it is in one of these states."""
+    response: Object = {}
+
+    def there() -> bool:
+        nonlocal response
+        response = get(url, f"/responses/{id}").json()
+        return response["status"] in states
+
+    until(there, lambda: response)
+    return response

@@ -32,6 +32,7 @@ from tests.relay.scripted import (
 from tests.running import Gateway, run_with_simulator
 from tests.surfaces.plain import PATHS, PATIENCE, Answer, answer_of, connected, ended, head, request, sent
 from tests.surfaces.speaking import MODEL
+from tests.waiting import until
 
 HI = {"model": MODEL, "stream": False, "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
 QUICK = Limits(head=0.4, stall=0.4, rate=100)
@@ -186,10 +187,10 @@ def test_who_reads_slowly_but_reads_gets_it_all(upstream: Scripted) -> None:
     upstream.play([response(b'{"type": "message", "x": "' + b"y" * 9_000_000 + b'"}')])
     with gateway_before(upstream, limits=QUICK) as gateway, connected(gateway.url, buffer=4096) as it:
         it.sendall(request("/v1/messages", {**HI}, "connection: close"))
-        read, until = 0, time.monotonic() + 4 * QUICK.stall
-        while more := it.recv(65536 if time.monotonic() > until else 20_000):
+        read, fast = 0, time.monotonic() + 4 * QUICK.stall
+        while more := it.recv(65536 if time.monotonic() > fast else 20_000):
             read += len(more)
-            if time.monotonic() < until:
+            if time.monotonic() < fast:
                 time.sleep(0.01)
         assert read > 9_000_000
 
@@ -221,9 +222,7 @@ def held_call(stack: ExitStack, gateway: Gateway) -> socket.socket:
 
 def asked_until(gateway: Gateway, path: str, good: Callable[[int], bool]) -> None:
     """Ask until it is taken: what was freed is known a moment later."""
-    until = time.monotonic() + PATIENCE
-    while not good(sent(gateway.url, request(path, HI)).status):
-        assert time.monotonic() < until
+    until(lambda: good(sent(gateway.url, request(path, HI)).status))
 
 
 FULL = {"anthropic": 529, "openai": 503, "responses": 503, "ollama": 503}

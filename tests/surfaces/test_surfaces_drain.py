@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 
 import httpx
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from dragoman.config import Override, Secret
 from tests.relay.scripted import CHUNKED_HEAD, END_CHUNK, Act, Answer, chunk, ending, opening, scripted
 from tests.surfaces.leaving import CLIENTS, MODEL, PATIENCE, Client, Leaving, leaving
+from tests.waiting import until
 
 each_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 
@@ -147,9 +147,8 @@ def test_while_it_says_so_new_calls_are_taken() -> None:
     with scripted() as upstream, leaving(upstream.url, drain=PATIENCE, drain_delay=long) as gateway, http() as it:
         assert it.get(gateway.url + "/ready").json() == {"status": "ready"}
         gateway.leave()
-        until = time.monotonic() + PATIENCE
-        while (answer := it.get(gateway.url + "/ready")).status_code == 200:
-            assert time.monotonic() < until
+        until(lambda: it.get(gateway.url + "/ready").status_code != 200)
+        answer = it.get(gateway.url + "/ready")
         assert answer.status_code == 503
         assert answer.json() == {"status": "not ready", "reasons": ["shutting down"]}
         upstream.play([SAID, chunk(ending()), END_CHUNK])
@@ -192,8 +191,7 @@ def test_nobody_who_is_connected_is_cut_off() -> None:
         threads = [threading.Thread(target=call) for _ in range(8)]
         for thread in threads:
             thread.start()
-        while len(answered) < 200:
-            time.sleep(0.01)
+        until(lambda: len(answered) >= 200, lambda: failed)
         gateway.leave()
         assert gateway.gone()
         stop.set()

@@ -201,3 +201,14 @@ def test_cookies_are_never_asked_for() -> None:
             let = knock(Settings(origins=origins), "/", ("origin", origin), method="GET")
             assert "access-control-allow-credentials" not in let.headers
             assert let.headers.get("access-control-allow-origin", origin) in (origin, "*")
+
+
+@pytest.mark.parametrize("settings", [LOOPBACK, Settings(api_keys=(Secret("k"),))], ids=["open", "locked"])
+@pytest.mark.parametrize(("origin", "may"), [("http://localhost:3000", True), ("https://evil.example", False)])
+def test_a_browser_asks_whether_a_page_may_call_a_private_network(settings: Settings, origin: str, may: bool) -> None:
+    asking = (("access-control-request-method", "POST"), ("access-control-request-private-network", "true"))
+    let = knock(settings, "/api/chat", ("origin", origin), *asking, method="OPTIONS")
+    assert let.status == (200 if may else 403)
+    assert let.headers.get("access-control-allow-private-network") == ("true" if may else None)
+    plain = knock(settings, "/api/chat", ("origin", origin), asking[0], method="OPTIONS")
+    assert "access-control-allow-private-network" not in plain.headers

@@ -19,6 +19,7 @@ import pytest
 from dragoman import translate
 from dragoman.config import Settings
 from dragoman.models.cards import bundled
+from dragoman.pointers import pointed
 from dragoman.surfaces.ollama import Loaded
 from dragoman.telemetry.logs import set_up_logging
 from tests.relay.scripted import gateway_before, response, scripted
@@ -122,6 +123,80 @@ def test_references_do_not_multiply() -> None:
     assert "too large" in translation.emulated["format"]
 
 
+@pytest.mark.parametrize(
+    "ref", ["a/" * 3_000_000, "~1" * 3_000_000, "%41" * 2_000_000], ids=["long", "tildes", "percent"]
+)
+@pytest.mark.parametrize("target", ["anthropic", "ollama", "openai_chat"])
+def test_a_reference_of_megabytes_leads_nowhere(ref: str, target: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/" + ref}}, "$defs": {}}
+    tool = {"type": "function", "function": {"name": "f", "strict": True, "parameters": schema}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    body = {"model": MODEL, "messages": HI, "tools": [tool], "response_format": wanted}
+    begun = time.process_time()
+    translate(body, source="openai_chat", target=target)
+    assert time.process_time() - begun < 2
+    assert pointed({"a": {"b": 1}}, "#/a/b") == 1
+
+
+MANY = 30_000
+MEMBERS = {f"p{n}": {"type": "string"} for n in range(MANY)}
+MERGED: dict[str, Any] = {
+    "branches": {"allOf": [{"type": "object", "properties": {n: s}, "required": [n]} for n, s in MEMBERS.items()]},
+    "required": {"type": "object", "properties": MEMBERS, "required": [*MEMBERS], "additionalProperties": False},
+    "both": {"required": [*MEMBERS], "properties": MEMBERS, "allOf": [{"required": [*MEMBERS], "properties": MEMBERS}]},
+    "alike": {
+        "type": "object",
+        "properties": {"a": {"allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}] * 15_000}},
+        "$defs": {name: {"enum": [*range(MANY)]} for name in "ab"},
+    },
+}
+
+
+@pytest.mark.parametrize("name", MERGED)
+@pytest.mark.parametrize("target", ["anthropic", "ollama", "openai_responses"])
+def test_schemas_are_merged_in_good_time(name: str, target: str) -> None:
+    schema = MERGED[name]
+    tool = {"type": "function", "function": {"name": "f", "strict": True, "parameters": schema}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    body = {"model": MODEL, "messages": HI, "tools": [tool], "response_format": wanted}
+    begun = time.process_time()
+    translate(body, source="openai_chat", target=target)
+    assert time.process_time() - begun < 6
+
+
+# --- what is passed on -------------------------------------------------------------------------------
+
+PASSED, DEEPER = 400, 100_000  # levels: of which more than are read here, and more than anybody goes into
+
+
+def nested(depth: int) -> bytes:
+    return b'{"a":' * depth + b"1" + b"}" * depth
+
+
+@pytest.mark.parametrize("where", [b'"zz":%b', b'"metadata":%b', b'"tools":[{"name":"f","input_schema":%b}]'])
+def test_what_is_passed_on_is_not_gone_into(where: bytes) -> None:
+    """How deep it nests is its server's business: on the way nobody falls over it, there or back."""
+    head = b'{"model":"%b","max_tokens":9,"messages":[{"role":"user","content":"Hi"}],' % MODEL.encode()
+    told = b'{"id":"m","type":"message","role":"assistant","content":[],"zz":%b,"usage":{"input_tokens":3,"x":%b}}'
+    deep, shallow = nested(DEEPER), nested(PASSED)
+    with scripted() as upstream:
+        upstream.play(
+            [response(told % (shallow, shallow))],
+            [response(b'{"error":%b}' % deep, status="400 Bad Request")],
+            [response(told % (deep, deep))],
+        )
+        with gateway_before(upstream) as gateway, httpx.Client(base_url=gateway.url, trust_env=False) as http:
+            body = head + where % shallow + b"}"
+            answers = [http.post("/v1/messages", content=body) for _ in range(3)]
+            assert [answer.status_code for answer in answers] == [200, 400, 500]
+            assert answers[0].content == told % (shallow, shallow)
+            assert "internal error" not in answers[2].text  # it is the server's
+            assert all(request.body.endswith(body[len(head) :]) for request in upstream.requests)
+            refused = http.post("/v1/messages", content=head + where % deep + b"}")
+            assert refused.status_code == 400 and "nests deeper" in refused.text
+            assert len(upstream.requests) == 3
+
+
 # --- floods ------------------------------------------------------------------------------------------
 
 
@@ -155,6 +230,18 @@ def test_many_results_find_their_calls_in_good_time(source: str, named: bool) ->
     asked, answered = (turn["content"] for turn in body["messages"][1:])
     assert [part["tool_use_id"] for part in answered] == [part["id"] for part in asked]
     assert [part["content"][0]["text"] for part in answered] == [f"r{n}" for n in range(count)]
+
+
+@pytest.mark.parametrize("target", ["ollama", "openai_responses"])
+def test_many_texts_are_joined_in_good_time(target: str) -> None:
+    """Results without their calls become text: each was once copied as often as others followed."""
+    count = 16_000
+    results = [{"role": "tool", "tool_call_id": f"c{n}", "content": f"r{n}." + "x" * 400} for n in range(count)]
+    begun = time.process_time()
+    body = translate({"model": MODEL, "messages": [*HI, *results]}, source="openai_chat", target=target).body
+    assert time.process_time() - begun < 6
+    told = json.dumps(body)
+    assert all(f"r{n}." in told for n in (0, 1, count // 2, count - 1))
 
 
 def test_only_so_many_names_are_kept_as_loaded() -> None:
@@ -239,6 +326,8 @@ def test_nobody_writes_lines_into_the_log(capsys: pytest.CaptureFixture[str]) ->
 
 # --- paths that are passed on ------------------------------------------------------------------------
 
+VERSION = {"anthropic-version": "2026-10-21"}
+
 
 @pytest.mark.parametrize(
     ("asked", "sent"),
@@ -255,7 +344,7 @@ def test_a_path_goes_on_as_one_path(asked: str, sent: str) -> None:
     with scripted() as upstream:
         upstream.play([response(b"{}")])
         with gateway_before(upstream) as gateway:
-            assert httpx.post(gateway.url + asked, trust_env=False).status_code == 200
+            assert httpx.post(gateway.url + asked, headers=VERSION, trust_env=False).status_code == 200
         (request,) = upstream.requests
     assert request.target == sent
     assert "evil" not in request.headers
@@ -266,5 +355,5 @@ def test_no_path_leads_out_of_what_is_passed_on(path: str) -> None:
     with scripted() as upstream:
         upstream.play([response(b"{}")])
         with gateway_before(upstream) as gateway:
-            assert httpx.post(gateway.url + path, trust_env=False).status_code == 404
+            assert httpx.post(gateway.url + path, headers=VERSION, trust_env=False).status_code == 404
         assert not upstream.requests

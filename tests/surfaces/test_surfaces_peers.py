@@ -112,6 +112,12 @@ NAMES_A_STRANGER = (
     ("Forwarded", f"for=10.0.0.1;proto=http, by=10.0.0.2; FOR = {PUBLIC}"),
     ("Forwarded", "for=_hidden"),
     ("Forwarded", "for=unknown;by=127.0.0.1"),
+    ("X-Forwarded-For", ""),
+    ("X-Forwarded-For", " , ,"),
+    ("X-Real-IP", '""'),
+    ("Forwarded", ""),
+    ("Forwarded", "for="),
+    ("Forwarded", "proto=https;host=127.0.0.1;by=127.0.0.1"),
 )
 
 
@@ -126,15 +132,22 @@ def test_a_proxy_nearby_does_not_make_a_stranger_a_neighbour(header: tuple[str, 
     [
         ("X-Forwarded-For", "192.168.1.20"),
         ("X-Forwarded-For", "10.0.0.1, [::1]:80 , fd00::1,"),
-        ("X-Forwarded-For", ""),
         ("Forwarded", 'for="[fd00::1]:80";proto=https'),
-        ("Forwarded", f"proto=https;host={PUBLIC}"),
+        ("Forwarded", f"for=10.0.0.1;proto=https;host={PUBLIC}"),
         ("X-Real-IP", "127.0.0.1"),
     ],
     ids=str,
 )
 def test_a_neighbour_behind_a_proxy_is_served(header: tuple[str, str]) -> None:
     assert knock(OPEN, "/api/chat", header, peer="10.0.0.9").inside
+
+
+def test_who_forwards_for_nobody_in_particular_is_told_so() -> None:
+    let = knock(OPEN, "/api/chat", ("x-forwarded-for", ""), ("x-real-ip", "10.0.0.1"), peer="10.0.0.9")
+    assert let.status == 403
+    assert "the proxy does not name" in let.document["error"]
+    locked = Settings(api_keys=(Secret("right"),))
+    assert knock(locked, "/api/chat", ("x-forwarded-for", ""), ("x-api-key", "right")).inside
 
 
 def test_two_headers_count_both() -> None:

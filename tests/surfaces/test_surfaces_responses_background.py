@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import httpx
@@ -11,21 +10,8 @@ import pytest
 
 from tests.conftest import GatewayMaker
 from tests.dialects.openai_responses.streams import check_stream, parse
-from tests.surfaces.responding import Object, before_all, events, named, post
-from tests.surfaces.test_surfaces_responses_state import HAIKU, create, get
-
-_PATIENCE = 30.0
-
-
-def polled(url: str, id: str, *, until: tuple[str, ...] = ("completed", "failed", "cancelled", "incomplete")) -> Object:
-    """The response once it is in one of these states."""
-    end = time.monotonic() + _PATIENCE
-    while True:
-        response: Object = get(url, f"/responses/{id}").json()
-        if response["status"] in until:
-            return response
-        assert time.monotonic() < end, response
-        time.sleep(0.02)
+from tests.surfaces.responding import HAIKU, before_all, create, events, get, named, polled, post
+from tests.waiting import until
 
 
 def frames(url: str, id: str, query: str = "") -> list[Any]:
@@ -88,7 +74,7 @@ def test_the_client_may_leave(make_gateway: GatewayMaker) -> None:
     ) as answer:
         first = next(answer.iter_bytes())
     id = parse(first[: first.index(b"\n\n") + 2])[0]["response"]["id"]
-    assert polled(url, id, until=("in_progress", "completed"))["id"] == id
+    assert polled(url, id, states=("in_progress", "completed"))["id"] == id
     assert polled(url, id)["status"] == "completed"
     check_stream(frames(url, id))
 
@@ -101,10 +87,7 @@ def test_who_leaves_another_one_has_it_cancelled(make_gateway: GatewayMaker) -> 
     with httpx.stream("POST", f"{gateway.url}/v1/responses", json=body, headers=headers) as answer:
         first = next(answer.iter_bytes())
     id = parse(first[: first.index(b"\n\n") + 2])[0]["response"]["id"]
-    end = time.monotonic() + _PATIENCE
-    while not gateway.simulator.departures:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until(lambda: gateway.simulator.departures)
     assert get(gateway.url, f"/responses/{id}").status_code == 404
 
 

@@ -19,9 +19,20 @@ from dragoman.store.leases import LEASE
 from dragoman.surfaces import background
 from tests.conftest import GatewayMaker
 from tests.surfaces.leaving import CLIENTS
-from tests.surfaces.responding import Behind, Object, before_all, events, named, post
-from tests.surfaces.test_surfaces_responses_background import polled
-from tests.surfaces.test_surfaces_responses_state import HAIKU, code, create, get
+from tests.surfaces.responding import (
+    HAIKU,
+    Behind,
+    Object,
+    before_all,
+    code,
+    create,
+    events,
+    get,
+    named,
+    polled,
+    post,
+)
+from tests.waiting import until
 
 SERVERS = ("anthropic", "ollama", "vllm", "openai", "responses")
 
@@ -164,12 +175,9 @@ def test_what_is_done_is_kept_when_it_can_be(
     monkeypatch.setattr(background, "_RENEWAL", 0.02)
     url = make_gateway().url
     queued = create(url, input="[[simulate: text tokens=20 pace=50]]", background=True)
-    polled(url, queued["id"], until=("in_progress",))
+    polled(url, queued["id"], states=("in_progress",))
     disk.full = True
-    end = time.monotonic() + 30
-    while "is not kept" not in caplog.text:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until(lambda: "is not kept" in caplog.text)
     assert get(url, f"/responses/{queued['id']}").json()["status"] == "in_progress"
     disk.full = False
     done = polled(url, queued["id"])
@@ -184,7 +192,7 @@ def test_one_whose_gateway_died_has_failed(
     first, second = make_gateway(data_dir=str(tmp_path)), make_gateway(data_dir=str(tmp_path))
     monkeypatch.setattr(background.Background, "close", _no_end)
     slow = create(first.url, input="[[simulate: text delay=60]]", background=True)
-    polled(second.url, slow["id"], until=("in_progress",))
+    polled(second.url, slow["id"], states=("in_progress",))
     asked, later = Durable.open, LEASE + 1
 
     async def open_later(self: Durable) -> Any:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import openai
@@ -19,33 +18,8 @@ import pytest
 from dragoman.config import Secret
 from dragoman.simulator.server import run_in_thread
 from tests.conftest import GatewayMaker
-from tests.running import Gateway, simulate
-from tests.surfaces.responding import Object, before_all, events, named, post
-
-HAIKU = "claude-haiku-4-5-20251001"
-
-
-def asked(gateway: Gateway) -> list[tuple[str, str]]:
-    """The conversation that reached the model."""
-    messages = gateway.simulator.requests[-1].body["messages"]
-    return [(message["role"], "".join(part["text"] for part in message["content"])) for message in messages]
-
-
-def create(url: str, key: str = "sk-client", **body: Any) -> Object:
-    answer = post(url, {"model": HAIKU, **body}, key=key)
-    assert answer.status_code == 200, answer.text
-    response: Object = answer.json()
-    return response
-
-
-def get(url: str, path: str, key: str = "sk-client", method: str = "GET") -> httpx.Response:
-    headers = {"authorization": f"Bearer {key}"}
-    return httpx.request(method, f"{url}/v1{path}", headers=headers, timeout=30, trust_env=False)
-
-
-def code(answer: httpx.Response) -> Any:
-    return answer.status_code, answer.json()["error"]["code"]
-
+from tests.running import simulate
+from tests.surfaces.responding import HAIKU, Object, asked, before_all, code, create, events, get, named, post
 
 # --- chains ----------------------------------------------------------------------------------------------
 

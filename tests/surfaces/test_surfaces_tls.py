@@ -16,7 +16,7 @@ import ollama
 import openai
 import pytest
 
-from dragoman.config import ConfigError, Secret, Settings, load
+from dragoman.config import ConfigError, Limits, Secret, Settings, load
 from dragoman.config.tls import TLSError, server_context, show
 from tests.running import Gateway, run_with_simulator
 
@@ -109,6 +109,12 @@ def test_what_is_wrong_with_the_files_is_said_at_the_start(tmp_path: Path) -> No
     assert judged({cert: str(broken)}).startswith(f"{cert} cannot be used: ")
     both = {cert: str(CERT), "DRAGOMAN_TLS_KEY": str(BOTH)}
     assert judged(both) == f"DRAGOMAN_TLS_KEY is {BOTH}, which is not the key of the certificate"
+    other_kind = tmp_path / "ed25519.key"
+    ed25519 = "MC4CAQAwBQYDK2VwBCIEIIS4+R9Gol6aWhgaofQqCdajT210KWD7cH/Nb4KcordG"
+    other_kind.write_text(f"-----BEGIN PRIVATE KEY-----\n{ed25519}\n-----END PRIVATE KEY-----\n")
+    other_kind.chmod(0o600)
+    told = judged(both | {"DRAGOMAN_TLS_KEY": str(other_kind)})
+    assert told == f"DRAGOMAN_TLS_KEY is {other_kind}, which is not the key of the certificate"
     assert judged({"DRAGOMAN_TLS_KEY": "x"}).startswith("DRAGOMAN_TLS_KEY is set, but not tls_cert")
 
 
@@ -163,3 +169,21 @@ def test_a_renewed_certificate_is_shown_and_a_broken_one_is_not() -> None:
     assert shown(context) == before
     show(context, other)
     assert shown(context) == ssl.PEM_cert_to_DER_cert(CERT.read_text()) != before
+
+
+def test_who_begins_tls_and_does_not_go_on_is_left() -> None:
+    """No connection has been made yet, so no other bound counts it."""
+    with run_with_simulator(tls_cert=str(BOTH), limits=Limits(head=0.5), refresh=0) as it:
+        port = httpx.URL(it.url).port or 0
+        hello = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = ssl.create_default_context(cafile=BOTH).wrap_bio(*hello, server_hostname="localhost")
+        with suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+        for said in (b"", hello[1].read(), b"\x16\x03\x01\x40\x00"):
+            with socket.create_connection(("127.0.0.1", port), 20) as wire:
+                wire.sendall(said)
+                with suppress(ConnectionError):
+                    while wire.recv(4096):
+                        pass
+        with httpx.Client(verify=ssl.create_default_context(cafile=BOTH), trust_env=False) as http:
+            assert http.get(f"https://localhost:{port}/health").status_code == 200

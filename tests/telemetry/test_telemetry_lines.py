@@ -7,7 +7,6 @@ import json
 import logging
 import re
 import shlex
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +21,8 @@ from dragoman.telemetry.logs import set_up_logging
 from dragoman.telemetry.metrics import Metrics
 from dragoman.telemetry.visit import Visit
 from tests.running import Gateway, run_gateway, run_with_simulator
-from tests.telemetry.test_telemetry_metrics import CLAUDE, chat
+from tests.telemetry.scraping import CLAUDE, chat
+from tests.waiting import until
 
 _PATIENCE = 20.0
 
@@ -35,14 +35,12 @@ class Log:
 
     def line(self, **members: Any) -> Object:
         """The line that has these members, waited for: a client has its answer before the call is over."""
-        end = time.monotonic() + _PATIENCE
-        while time.monotonic() < end:
-            for text in self.stream.getvalue().splitlines():
-                told: Object = json.loads(text)
-                if members.items() <= told.items():
-                    return told
-            time.sleep(0.005)
-        raise AssertionError(self.stream.getvalue())
+
+        def found() -> Object | None:
+            told: Iterator[Object] = map(json.loads, self.stream.getvalue().splitlines())
+            return next((each for each in told if members.items() <= each.items()), None)
+
+        return until(found, self.stream.getvalue) or {}
 
 
 @pytest.fixture

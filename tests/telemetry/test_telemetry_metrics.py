@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
-from prometheus_client.parser import text_string_to_metric_families as plain
 
 from dragoman.config import Secret, Settings, Upstream
 from dragoman.conversation import Object
 from dragoman.telemetry.metrics import GAPS, MOST, Metrics, member_of
 from dragoman.telemetry.visit import Visit
 from tests.running import Gateway, run_gateway, run_with_simulator, simulate
+from tests.telemetry.scraping import CLAUDE, Scrape, chat, scraped
 
-CLAUDE = "claude-haiku-4-5-20251001"
-_PATIENCE = 20.0
 WHO = {"upstream": "anthropic", "model": CLAUDE}
 
 
@@ -36,50 +33,11 @@ def paced() -> Iterator[Gateway]:
         yield gateway
 
 
-def chat(text: str = "Hello", *, stream: bool = False, model: str = CLAUDE, **more: Any) -> Object:
-    return {"model": model, "stream": stream, "messages": [{"role": "user", "content": text}], **more}
-
-
-class Scrape:
-    """One answer of `/metrics`."""
-
-    def __init__(self, url: str, **headers: str) -> None:
-        answer = httpx.get(f"{url}/metrics", headers=headers)
-        assert answer.status_code == 200, answer.text
-        self.text = answer.text
-        self.type = answer.headers["content-type"]
-        parse = openmetrics if "openmetrics" in self.type else plain
-        self.families = {family.name: family for family in parse(answer.text)}
-
-    def value(self, name: str, **labels: str) -> float:
-        """The sum of the samples that have these labels among theirs."""
-        return sum(
-            sample.value
-            for family in self.families.values()
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
-
-    def labels(self, label: str) -> set[str]:
-        """Every value that a label has anywhere."""
-        samples = (sample for family in self.families.values() for sample in family.samples)
-        return {sample.labels[label] for sample in samples if label in sample.labels}
-
-
-def until(url: str, good: Callable[[Scrape], bool]) -> Scrape:
-    """A scrape that is `good`: a client has its answer before the call is over."""
-    end = time.monotonic() + _PATIENCE
-    while not good(found := Scrape(url)):
-        assert time.monotonic() < end, found.text
-        time.sleep(0.01)
-    return found
-
-
 def test_a_call_is_counted_everywhere(gateway: Gateway) -> None:
     answer = httpx.post(f"{gateway.url}/api/chat", json=chat(), headers={"x-request-id": "mine"})
     usage = answer.json()
     here = {"dialect": "ollama", "endpoint": "/api/chat"}
-    found = until(gateway.url, lambda s: s.value("dragoman_requests_total", **here) == 1)
+    found = scraped(gateway.url, lambda s: s.value("dragoman_requests_total", **here) == 1)
     assert found.value("dragoman_requests_total", **here, **WHO, status="2xx") == 1
     assert found.value("dragoman_request_duration_seconds_count", **here) == 1
     assert found.value("dragoman_calls_total", dialect="ollama", **WHO, outcome="ok") == 1
@@ -105,7 +63,7 @@ def test_a_stream_is_measured(path: str, paced: Gateway) -> None:
         body = {"model": CLAUDE, "stream": True, "input": "Tell me"}
     answer = httpx.post(gateway.url + path, json=body, headers={"x-api-key": "any"})
     assert answer.status_code == 200, answer.text
-    found = until(gateway.url, lambda s: s.value("dragoman_token_gap_seconds_count") > 0)
+    found = scraped(gateway.url, lambda s: s.value("dragoman_token_gap_seconds_count") > 0)
     assert found.value("dragoman_time_to_first_token_seconds_count", **WHO) == 1
     assert found.value("dragoman_token_gap_seconds_count", **WHO) >= 1
     assert 0 < found.value("dragoman_token_gap_seconds_sum", **WHO) < found.value("dragoman_call_duration_seconds_sum")
@@ -121,14 +79,14 @@ def test_a_running_stream_is_seen(gateway: Gateway) -> None:
         assert found.value("dragoman_streams_running") == 1
         assert found.value("dragoman_requests_running") == 2
         assert found.value("dragoman_upstream_running", upstream="anthropic") == 1
-    found = until(gateway.url, lambda s: s.value("dragoman_calls_total", outcome="left") == 1)
+    found = scraped(gateway.url, lambda s: s.value("dragoman_calls_total", outcome="left") == 1)
     assert found.value("dragoman_streams_running") == 0
 
 
 def test_failures_are_counted_by_their_kind(gateway: Gateway) -> None:
     answer = httpx.post(f"{gateway.url}/api/chat", json=chat("[[simulate: error status=529]]"))
     assert answer.status_code == 503
-    found = until(gateway.url, lambda s: s.value("dragoman_requests_total", status="5xx") == 1)
+    found = scraped(gateway.url, lambda s: s.value("dragoman_requests_total", status="5xx") == 1)
     assert found.value("dragoman_upstream_errors_total", upstream="anthropic", kind="overloaded") == 1
     assert found.value("dragoman_errors_total", dialect="ollama", kind="overloaded") == 1
     assert found.value("dragoman_calls_total", **WHO, outcome="overloaded") == 1
@@ -137,7 +95,7 @@ def test_failures_are_counted_by_their_kind(gateway: Gateway) -> None:
 def test_tries_are_counted() -> None:
     with run_with_simulator(retries=1) as gateway:
         httpx.post(f"{gateway.url}/api/chat", json=chat("[[simulate: error status=500]]"))
-        found = until(gateway.url, lambda s: s.value("dragoman_requests_total", status="5xx") == 1)
+        found = scraped(gateway.url, lambda s: s.value("dragoman_requests_total", status="5xx") == 1)
     assert found.value("dragoman_retries_total", kind="upstream") == 1
     assert found.value("dragoman_upstream_errors_total") == 2
 
@@ -145,7 +103,7 @@ def test_tries_are_counted() -> None:
 def test_losses_are_counted_by_the_members_name(gateway: Gateway) -> None:
     body = chat(seed=7, my_secret_word=1, logit_bias={"1": 2})
     httpx.post(f"{gateway.url}/v1/chat/completions", json=body)
-    found = until(gateway.url, lambda s: s.value("dragoman_losses_total", member="seed", kind="dropped") == 1)
+    found = scraped(gateway.url, lambda s: s.value("dragoman_losses_total", member="seed", kind="dropped") == 1)
     assert found.value("dragoman_losses_total", member="logit_bias") == 1
     assert found.value("dragoman_losses_total", member="other") == 1
     assert "my_secret_word" not in found.text
@@ -177,7 +135,7 @@ def test_clients_words_make_no_labels() -> None:
             httpx.post(f"{gateway.url}/api/chat", json=chat(model=f"made-up-{number}"))
             httpx.get(f"{gateway.url}/made-up-{number}")
             httpx.get(f"{gateway.url}/v1/models/made-up-{number}")
-        found = until(gateway.url, lambda s: s.value("dragoman_requests_total") >= 12)
+        found = scraped(gateway.url, lambda s: s.value("dragoman_requests_total") >= 12)
     assert "made-up" not in found.text
     assert found.value("dragoman_calls_total", upstream="local", model="other", outcome="unreachable") == 4
     assert "/v1/models/{id}" in found.labels("endpoint")

@@ -8,7 +8,6 @@ import queue
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -25,7 +24,8 @@ from dragoman.config import Secret
 from dragoman.surfaces import metrics as surface
 from dragoman.telemetry import tracing
 from tests.running import Gateway, run_with_simulator
-from tests.telemetry.test_telemetry_metrics import CLAUDE, chat
+from tests.telemetry.scraping import CLAUDE, chat
+from tests.waiting import until
 
 _PATIENCE = 20.0
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -41,10 +41,9 @@ class Spans:
 
     def take(self, count: int) -> Sequence[ReadableSpan]:
         """So many spans, parents first."""
-        end = time.monotonic() + _PATIENCE
-        while len(found := self._exporter.get_finished_spans()) < count:
-            assert time.monotonic() < end, [span.name for span in found]
-            time.sleep(0.005)
+        spans = self._exporter.get_finished_spans
+        until(lambda: len(spans()) >= count, lambda: [span.name for span in spans()])
+        found = spans()
         self._exporter.clear()
         return sorted(found, key=lambda span: span.start_time or 0)
 

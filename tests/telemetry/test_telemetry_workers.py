@@ -14,7 +14,7 @@ from dragoman.config import Secret, Settings, Upstream
 from dragoman.simulator.server import run_in_thread
 from dragoman.surfaces.server import make_server
 from tests.running import TODAY, simulate
-from tests.telemetry.test_telemetry_metrics import chat, until
+from tests.telemetry.scraping import chat, scraped
 
 _PATIENCE = 20.0
 
@@ -55,8 +55,8 @@ def test_either_answers_for_both(tmp_path: Path) -> None:
             for url in (one, two, two):
                 assert httpx.post(f"{url}/api/chat", json=chat()).status_code == 200
             for url in (one, two):
-                found = until(url, lambda s: s.value("dragoman_calls_total") == 3)
+                found = scraped(url, lambda s: s.value("dragoman_calls_total") == 3)
                 assert found.value("dragoman_workers") == 2
                 assert found.value("dragoman_breaker_state", state="closed") == 2
-        found = until(one, lambda s: s.value("dragoman_workers") == 1)
+        found = scraped(one, lambda s: s.value("dragoman_workers") == 1)
         assert found.value("dragoman_calls_total") == 3, "what it counted outlives it"

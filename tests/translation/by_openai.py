@@ -102,79 +102,78 @@ custom = st.builds(
 )
 
 
+MEMBERS: dict[str, st.SearchStrategy[Any]] = {
+    "stream": st.booleans(),
+    "stream_options": one_of({"include_usage": True}),
+    "max_tokens": one_of(1, 1234),
+    "max_completion_tokens": one_of(1, 1235, 30_000),
+    "temperature": one_of(0.71, 1.7),
+    "top_p": one_of(0.93),
+    "top_k": one_of(37),
+    "min_p": one_of(0.051),
+    "seed": one_of(7001),
+    "frequency_penalty": one_of(0.31),
+    "presence_penalty": one_of(0.41),
+    "logprobs": one_of(True),
+    "top_logprobs": one_of(7),
+    "stop": one_of(WORD, [WORD], [WORD] * 4),
+    "reasoning_effort": one_of("none", "minimal", "low", "high", "max"),
+    "reasoning": one_of({"max_tokens": 5120}, {"enabled": True, "exclude": True}, {"of_tomorrow": WORD}),
+    "thinking": one_of({"type": "enabled", "budget_tokens": 5120, "of_tomorrow": WORD}),
+    "cache_control": one_of({"type": "ephemeral"}, {"type": "ephemeral", "scope": WORD}),
+    "response_format": one_of({"type": "text"}, {"type": "json_object"})
+    | one_of({"type": "json_schema", "json_schema": {"name": WORD, "description": WORD}})
+    | st.builds(
+        lambda schema, more: {"type": "json_schema", "json_schema": {"name": "n", "schema": schema} | more},
+        SCHEMAS,
+        one_of({}, {"strict": True}, {"description": WORD}),
+    ),
+    "user": one_of(WORD, WORD + "u" * 70),
+    "parallel_tool_calls": st.booleans(),
+    "n": one_of(1),
+    "metadata": one_of({"a": WORD}),
+    "store": st.booleans(),
+    "verbosity": one_of("low"),
+    "logit_bias": one_of({"50256": -100}),
+    "prediction": one_of({"type": "content", "content": WORD}),
+    "prompt_cache_key": one_of(WORD),
+    "service_tier": one_of("flex", "auto"),
+    "web_search_options": one_of(
+        {"user_location": {"type": "approximate", "approximate": {"city": WORD, "of_tomorrow": WORD}}},
+        {"search_context_size": "high", "of_tomorrow": WORD},
+    ),
+    "chat_template_kwargs": one_of({"k": WORD}),
+    "of_tomorrow": one_of(WORD),
+}
+
+
+def _choices(tools: list[Object]) -> st.SearchStrategy[Object]:
+    """A choice among them, or none."""
+    first, last = _name(tools[0]), _name(tools[-1])
+    allowed = [_named(tools[-1])]
+    return one_of(
+        {},
+        {},
+        {"tool_choice": "auto"},
+        {"tool_choice": "none"},
+        {"tool_choice": "required"},
+        {"tool_choice": _named(tools[0])},
+        {"tool_choice": {"type": "tool", "name": first}},
+        {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": allowed}}},
+        {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": allowed}}},
+        {"tool_choice": {"type": "function", "name": last}},
+    )
+
+
 @st.composite
 def bodies(draw: st.DrawFn) -> Object:
     tools = draw(
         st.lists(st.one_of(function, function, function, custom), max_size=3, unique_by=lambda tool: str(_name(tool)))
     )
     lead = draw(one_of([], [], [{"role": "system", "content": WORD}], [{"role": "developer", "content": WORD}] * 2))
-    body: Object = draw(
-        st.fixed_dictionaries(
-            {"model": st.just("m"), "messages": turns().map(lambda said: lead + said)},
-            optional={
-                "stream": st.booleans(),
-                "stream_options": one_of({"include_usage": True}),
-                "max_tokens": one_of(1, 1234),
-                "max_completion_tokens": one_of(1, 1235, 30_000),
-                "temperature": one_of(0.71, 1.7),
-                "top_p": one_of(0.93),
-                "top_k": one_of(37),
-                "min_p": one_of(0.051),
-                "seed": one_of(7001),
-                "frequency_penalty": one_of(0.31),
-                "presence_penalty": one_of(0.41),
-                "logprobs": one_of(True),
-                "top_logprobs": one_of(7),
-                "stop": one_of(WORD, [WORD], [WORD] * 4),
-                "reasoning_effort": one_of("none", "minimal", "low", "high", "max"),
-                "reasoning": one_of({"max_tokens": 5120}, {"enabled": True, "exclude": True}, {"of_tomorrow": WORD}),
-                "thinking": one_of({"type": "enabled", "budget_tokens": 5120, "of_tomorrow": WORD}),
-                "cache_control": one_of({"type": "ephemeral"}, {"type": "ephemeral", "scope": WORD}),
-                "response_format": one_of({"type": "text"}, {"type": "json_object"})
-                | one_of({"type": "json_schema", "json_schema": {"name": WORD, "description": WORD}})
-                | st.builds(
-                    lambda schema, more: {"type": "json_schema", "json_schema": {"name": "n", "schema": schema} | more},
-                    SCHEMAS,
-                    one_of({}, {"strict": True}, {"description": WORD}),
-                ),
-                "user": one_of(WORD, WORD + "u" * 70),
-                "parallel_tool_calls": st.booleans(),
-                "n": one_of(1),
-                "metadata": one_of({"a": WORD}),
-                "store": st.booleans(),
-                "verbosity": one_of("low"),
-                "logit_bias": one_of({"50256": -100}),
-                "prediction": one_of({"type": "content", "content": WORD}),
-                "prompt_cache_key": one_of(WORD),
-                "service_tier": one_of("flex", "auto"),
-                "web_search_options": one_of(
-                    {"user_location": {"type": "approximate", "approximate": {"city": WORD, "of_tomorrow": WORD}}},
-                    {"search_context_size": "high", "of_tomorrow": WORD},
-                ),
-                "chat_template_kwargs": one_of({"k": WORD}),
-                "of_tomorrow": one_of(WORD),
-            },
-        )
-    )
-    if tools:
-        body["tools"] = tools
-        first, last = _name(tools[0]), _name(tools[-1])
-        allowed = [_named(tools[-1])]
-        body |= draw(
-            one_of(
-                {},
-                {},
-                {"tool_choice": "auto"},
-                {"tool_choice": "none"},
-                {"tool_choice": "required"},
-                {"tool_choice": _named(tools[0])},
-                {"tool_choice": {"type": "tool", "name": first}},
-                {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": allowed}}},
-                {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": allowed}}},
-                {"tool_choice": {"type": "function", "name": last}},
-            )
-        )
-    return body
+    messages = turns().map(lambda said: lead + said)
+    body: Object = draw(st.fixed_dictionaries({"model": st.just("m"), "messages": messages}, optional=MEMBERS))
+    return body | {"tools": tools} | draw(_choices(tools)) if tools else body
 
 
 def _name(tool: Object) -> str:

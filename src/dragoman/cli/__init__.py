@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+_SOURCES = "anthropic, openai_chat, openai_responses, openai_completions, ollama, ollama_generate"
+_TARGETS = "anthropic, openai_chat, openai_responses, ollama"
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -31,7 +33,28 @@ def _version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
         context.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+class _AsWritten(click.Group):
+    """Its commands are listed as they stand below: what comes first comes first."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+_FIRST = """\b
+Begin with one of these, and call what it prints:
+  dragoman serve --demo                         nothing real, no key
+  ANTHROPIC_API_KEY=sk-ant-… dragoman serve     Claude
+  dragoman serve --preset local                 the Ollama of this machine, on port 8000
+`dragoman check` says what is wrong with a configuration."""
+
+_OTHERWISE = """\b
+Each of these is a variable and a line of dragoman.toml, too (--port: PORT, port), and there are more:
+README.md, "Settings".  A flag wins over a variable, a variable over the file."""
+
+
+@click.group(
+    cls=_AsWritten, epilog=_FIRST, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
 )
@@ -42,7 +65,7 @@ def app() -> None:
     hide_everywhere()
 
 
-@app.command()
+@app.command(epilog=_OTHERWISE)
 @click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: every address]")
 @click.option("--port", type=int, metavar="PORT", help="Port to listen on; 0: any that is free.  [default: 11434]")
 @click.option("--workers", type=int, metavar="N", help="Processes that serve.  [default: 1]")
@@ -62,7 +85,7 @@ def serve(config: Path | None, demo: bool, demo_without_key: bool, **flags: str 
     sys.exit(run(config, demo=demo, demo_without_key=demo_without_key, flags=flags))
 
 
-@app.command()
+@app.command(short_help="Say what is wrong with the configuration and the servers.")
 @_config
 def check(config: Path | None) -> None:
     """Judge the configuration, reach each upstream, and say what is wrong."""
@@ -82,9 +105,9 @@ def models(config: Path | None, as_json: bool, everything: bool) -> None:
     sys.exit(run(config, as_json=as_json, everything=everything))
 
 
-@app.command()
-@click.option("--from", "source", required=True, metavar="DIALECT", help="The dialect the request is in.")
-@click.option("--to", "target", default="anthropic", metavar="DIALECT", help="The dialect wanted.")
+@app.command(short_help="Show a request in another dialect, and what it lost.")
+@click.option("--from", "source", required=True, metavar="DIALECT", help=f"The dialect the request is in: {_SOURCES}.")
+@click.option("--to", "target", default="anthropic", metavar="DIALECT", help=f"The dialect wanted: {_TARGETS}.")
 @click.option("--model", metavar="NAME", help="Model to use instead of the request's.")
 @click.option("--json", "as_json", is_flag=True, help="Print request and report as one JSON object.")
 @click.argument("file", type=_FILE, default="-")
@@ -95,7 +118,7 @@ def translate(source: str, target: str, model: str | None, as_json: bool, file: 
     sys.exit(run(file, source=source, target=target, model=model, as_json=as_json))
 
 
-@app.command()
+@app.command(short_help="Serve an API without the service behind it.")
 @click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8484, metavar="PORT", help="Port to listen on.")
 @click.option(
@@ -117,7 +140,7 @@ def simulate(*, host: str, port: int, dialect: str, key: tuple[str, ...], **aske
     sys.exit(run(dialect, host, port, Asked(**asked, keys=key)))
 
 
-@app.command()
+@app.command(short_help="Make a key for a client.")
 @click.argument("name")
 @click.option("--file", type=_FILE, metavar="FILE", help="File of keys to add it to; otherwise the line is printed.")
 def key(name: str, file: Path | None) -> None:
@@ -127,7 +150,7 @@ def key(name: str, file: Path | None) -> None:
     sys.exit(run(name, file))
 
 
-@app.command()
+@app.command(short_help="Call a running gateway as programs do.")
 @click.argument("url", default="http://localhost:11434")
 @click.option(
     "--key", metavar="KEY", help="Key of the gateway, if it asks for one; others see it in the list of processes."
@@ -142,7 +165,7 @@ def smoke(url: str, key: str | None, key_file: Path | None, model: str | None, t
     sys.exit(run(url.rstrip("/"), key=key, key_file=key_file, model=model, patience=timeout))
 
 
-@app.command()
+@app.command(short_help="Ask a running gateway how it is.")
 @click.argument("url", required=False)
 @click.option("--ready", is_flag=True, help="Ask whether it can serve, not only whether it is alive.")
 def health(url: str | None, ready: bool) -> None:

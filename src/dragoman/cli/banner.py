@@ -64,7 +64,17 @@ def _models(chosen: Settings, catalogue: Catalogue) -> str:
     known = f"{count} name{'s' * (count != 1)}" if count or not asked else ""
     listed = f"what {', '.join(asked)} list{'s' * (len(asked) == 1)}" if asked else ""
     names = ", and ".join(filter(None, (known, listed)))
-    return f"{names}; default {chosen.default_model or 'none; unknown names are an error'}"
+    return f"{names}; default {_default(chosen, catalogue, complete=not asked)}"
+
+
+def _default(chosen: Settings, catalogue: Catalogue, *, complete: bool) -> str:
+    """The model for unknown names.  That nobody has it is known only where no list is still to come."""
+    name = chosen.default_model
+    if not name:
+        return "none; unknown names are an error"
+    if complete and catalogue.find(name, datetime.now(UTC).date()) is None:
+        return f"{name}, which nobody has: unknown names are an error (`dragoman models` lists what there is)"
+    return name
 
 
 def _who_may_call(chosen: Settings) -> str:

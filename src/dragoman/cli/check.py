@@ -14,6 +14,7 @@ from dragoman.cli.probe import Probe, probe
 from dragoman.cli.settings import NO_UPSTREAM, settings
 from dragoman.config import ConfigError, Settings
 from dragoman.errors import GatewayError
+from dragoman.models.cards import Card
 from dragoman.models.catalogue import Catalogue
 
 
@@ -131,5 +132,17 @@ def _name(what: str, name: str, catalogue: Catalogue, today: date) -> Finding:
     if not any(other.id == card.id for other in catalogue.callable_cards(today)):
         return Finding("error", f"{what}: {card.id} is retired, and nothing takes its place")
     if card.status != "active":
-        return Finding("warning", f"{what}: {card.id} is deprecated and ends on {card.retires_at}")
+        ends = f"{what}: {card.id} is deprecated and ends on {card.retires_at}"
+        return Finding("warning", ends + _then(name, card, catalogue))
     return Finding("ok", f"{what} is {card.id}")
+
+
+def _then(name: str, card: Card, catalogue: Catalogue) -> str:
+    """What becomes of calls for a name when the model behind it has ended."""
+    if not card.retires_at:
+        return ""
+    try:
+        successor = catalogue.resolve(name, date.fromisoformat(card.retires_at)).card
+    except GatewayError:
+        return "; then it is refused"
+    return f"; then {successor.id} answers" if successor.id != card.id else ""

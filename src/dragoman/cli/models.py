@@ -65,6 +65,8 @@ def run(config: Path | None, *, as_json: bool, everything: bool) -> int:
     except ConfigError as error:
         complain(str(error))
         return 2
+    if not chosen.upstreams and watched(sys.stdout):
+        complain("note: no server is configured; these are Claude's models, which a key would reach", "faint")
     lines = list(listing(with_kept(gathered(chosen), chosen), chosen, datetime.now(UTC).date(), everything=everything))
     if as_json:
         say(msgspec.json.format(msgspec.json.encode(lines), indent=2).decode())

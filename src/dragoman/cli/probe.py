@@ -158,7 +158,7 @@ def _not_as_it_should(upstream: Upstream) -> str:
         case "anthropic":
             return f"{where}the Anthropic API does: its /v1/models is no list of models"
         case "ollama":
-            return f'{where}an Ollama server does; is it an OpenAI-compatible one (dialect = "openai_chat")?'
+            return f'{where}an Ollama server does; is it an OpenAI-compatible one (dialect = "openai")?'
         case _:
             return f"{where}the OpenAI API does: its /v1/models is no list of models"
 

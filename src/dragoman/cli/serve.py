@@ -40,7 +40,7 @@ def run(config: Path | None, *, demo: bool, demo_without_key: bool, flags: Mappi
     try:
         server.run(chosen, started=lambda address: _announce(chosen, address), reload=read)
     except OSError as error:
-        complain(not_listening(chosen.host, chosen.port, error))
+        complain(not_listening(chosen.host, chosen.port, error, "--port or PORT"))
         return 1
     except KeyboardInterrupt:  # how a person stops it; all calls have ended by now
         pass

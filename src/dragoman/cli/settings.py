@@ -48,15 +48,15 @@ def settings(config: Path | None, *, demo: bool = False, flags: Mapping[str, Fla
     return chosen
 
 
-def not_listening(host: str, port: int, error: OSError) -> str:
-    """Why an address could not be had, in one line."""
+def not_listening(host: str, port: int, error: OSError, way: str = "--port") -> str:
+    """Why an address could not be had, in one line.  `way` is how another port is chosen."""
     where = f"cannot listen on {host} port {port}"
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return f"{where}: {host} is not an address of this machine"
     match error.errno:
         case errno.EADDRINUSE:
-            return f"port {port} is already in use (an Ollama server? another dragoman?); --port chooses another"
+            return f"port {port} is already in use (an Ollama server? another dragoman?); {way} chooses another"
         case errno.EACCES:
-            return f"{where}: ports below 1024 are reserved; --port chooses another"
+            return f"{where}: ports below 1024 are reserved; {way} chooses another"
         case _:
             return f"{where}: {error.strerror or error}"

@@ -20,7 +20,10 @@ def run(file: Path, *, source: str, target: str, model: str | None, as_json: boo
     except GatewayError as error:
         complain(error.message)
         return 1
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        complain(f"{file} cannot be read: {error.strerror or error}")
+        return 2
+    except ValueError as error:
         complain(str(error))
         return 2
     if as_json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from ipaddress import ip_network
@@ -32,6 +33,14 @@ class UnprintableError(ValueError):
     """The value must not be shown, whatever its kind: it holds something secret."""
 
 
+class MissingError(UnprintableError):
+    """The value would be good if an extra of ours were installed, into the environment of this Python and no other."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        pip = f"{sys.executable} -m pip install"
+        super().__init__(f"needs the package {package}, which is not installed: {pip} 'dragoman[{extra}]'")
+
+
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 _SPANS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -53,7 +62,7 @@ def _flag(value: Any) -> bool:
 
 def _scaling(value: Any) -> bool:
     if _flag(value) and find_spec("PIL") is None:
-        raise UnprintableError("needs the package Pillow, which is not installed: pip install 'dragoman[images]'")
+        raise MissingError("Pillow", "images")
     return bool(value)
 
 
@@ -112,7 +121,7 @@ def _store(value: Any) -> Secret:
     if any(c.isspace() for c in text) or not re.fullmatch(r"/?|/\d+", parts.path):
         raise ValueError
     if find_spec("redis") is None:
-        raise UnprintableError("needs the package redis, which is not installed: pip install 'dragoman[redis]'")
+        raise MissingError("redis", "redis")
     return Secret(text)
 
 
@@ -126,7 +135,7 @@ def _database(value: Any) -> Secret:
     if any(c.isspace() for c in text) or not re.fullmatch(r"/[^/]+", parts.path):
         raise ValueError
     if find_spec("psycopg") is None:
-        raise UnprintableError("needs the package psycopg, which is not installed: pip install 'dragoman[postgres]'")
+        raise MissingError("psycopg", "postgres")
     return Secret(text)
 
 
@@ -220,7 +229,7 @@ def number(low: float, high: float) -> Kind:
 
 
 def one_of(*words: str, **synonyms: str) -> Kind:
-    """One of `words`, or a synonym of one, which is taken for it."""
+    """One of `words`, or a synonym of one, which is taken for it, and is what a complaint names."""
 
     def check(value: Any) -> str:
         word = synonyms.get(value, value) if isinstance(value, str) else ""
@@ -228,7 +237,8 @@ def one_of(*words: str, **synonyms: str) -> Kind:
             raise ValueError
         return word
 
-    return Kind(" or ".join(f'"{word}"' for word in words), check)
+    short = {word: name for name, word in synonyms.items()}
+    return Kind(" or ".join(f'"{short.get(word, word)}"' for word in words), check)
 
 
 def words(*known: str) -> Kind:
@@ -306,5 +316,17 @@ def _complaint(kind: Kind, value: Any, where: str, error: Exception) -> str:
         return f"{where} {error}"
     if kind.secret:
         return f"{where} must be {kind.allowed}"
-    shown = f'"{value}"' if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else repr(value)
-    return f"{where} is {shown}, but must be {kind.allowed}"
+    return f"{where} is {_shown(value)}, but must be {kind.allowed}"
+
+
+def _shown(value: Any) -> str:
+    """A value as TOML has it."""
+    match value:
+        case str():
+            return f'"{value}"'
+        case bool():
+            return str(value).lower()
+        case list():
+            return f"[{', '.join(map(_shown, value))}]"
+        case _:
+            return repr(value)

@@ -36,6 +36,7 @@ class Section:
         return Path(self._document.name).parent / name
 
     def complain(self, key: str, what: str) -> None:
+        """Note that the member at `key` is wrong: all that is wrong with a file is told at once."""
         self._problems.append(f"{self.where(key)} {what}")
 
     def take(self, key: str, kind: Kind) -> Any:

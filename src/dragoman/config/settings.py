@@ -138,7 +138,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     header_bytes: int = 64 * 1024
     url: int = 8 * 1024
     inflation: int = 100
-    values: int = 2_000_000
+    values: int = 500_000
     calls: int = 4096
     calls_per_peer: int = 0
     connections: int = 16_384

@@ -141,7 +141,8 @@ def _together(settings: dict[str, Any], servers: tuple[Upstream, ...], problems:
         chosen = replace(chosen, num_ctx=chosen.max_num_ctx)
     if demo:  # nothing real is called, and the routes lead to what is real
         return replace(chosen, demo=True, routes=())
-    problems += [_itself(server) for server in servers if calls_itself(server.base_url, chosen.host, chosen.port)]
+    named = [server for server in servers if server.name]  # one without a name is complained of already
+    problems += [_itself(server) for server in named if calls_itself(server.base_url, chosen.host, chosen.port)]
     problems += _apart(chosen, servers)
     if servers and "default_model" not in settings and not any(server.dialect == "anthropic" for server in servers):
         chosen = replace(chosen, default_model=None)  # the one that nobody chose is a Claude

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from dragoman.config.settings import Settings
 
+_MISMATCH = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""What OpenSSL says of the key of another pair: of the same kind, of another, of one that no certificate is for."""
+
 
 class TLSError(Exception):
     """The files cannot be used.  `setting` is the one that is wrong."""
@@ -53,7 +56,7 @@ def show(context: ssl.SSLContext, settings: Settings) -> None:
 
 def _told(error: OSError, where: str, key: str, *, asked: bool, password: str) -> TLSError:
     reason = getattr(error, "reason", None) or ""
-    if reason == "KEY_VALUES_MISMATCH":
+    if reason in _MISMATCH:
         return TLSError(where, f"is {key}, which is not the key of the certificate")
     if asked and not password:
         return TLSError(where, f"is {key}, which wants a password: set tls_key_password_file")

@@ -116,7 +116,7 @@ def _written(section: Section, sources: Sources, times: Timeouts, flavors: Colle
             section.complain("headers", f'has "{header}", which is not a header name')
     flavor = members.get("flavor", "")
     if flavor and not dialect.startswith("openai"):
-        section.complain("flavor", f'is "{flavor}", but only servers of dialect "openai_chat" come in flavors')
+        section.complain("flavor", f'is "{flavor}", but only servers of dialect "openai" come in flavors')
     elif flavors and flavor not in {"", *flavors}:
         section.complain("flavor", f'is "{flavor}", and no flavor is called that; {suggest(flavor, flavors)}')
     own = {key.removeprefix("timeouts."): members.pop(key) for key in [*members] if key.startswith("timeouts.")}

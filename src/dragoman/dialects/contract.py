@@ -74,9 +74,14 @@ class ClientDialect(Protocol):
     SAYS: Says
     """What of an answer this wire has words for."""
 
-    def encode_reply(self, reply: Reply, request: Request, stamp: Stamp) -> Object: ...
-    def encode_error(self, error: GatewayError) -> Object: ...
-    def Encoder(self, request: Request, stamp: Stamp) -> StreamEncoder: ...
+    def encode_reply(self, reply: Reply, request: Request, stamp: Stamp) -> Object:
+        """The body of a whole answer to `request`; `stamp` has the id and the times, which must not be invented."""
+
+    def encode_error(self, error: GatewayError) -> Object:
+        """The body of an error; its status and headers are the surface's business."""
+
+    def Encoder(self, request: Request, stamp: Stamp) -> StreamEncoder:
+        """What writes the stream that answers `request`."""
 
 
 class UpstreamDialect(Protocol):
@@ -84,9 +89,15 @@ class UpstreamDialect(Protocol):
 
     NAME: str
 
-    def encode_request(self, request: Request, losses: Losses) -> Object: ...
-    def decode_reply(self, body: Object) -> Reply: ...
-    def decode_error(self, status: int, body: bytes, retry_after: float | None) -> GatewayError: ...
+    def encode_request(self, request: Request, losses: Losses) -> Object:
+        """The body for the upstream.  `losses` is told what this wire cannot say; the model's limits are `fit`'s."""
+
+    def decode_reply(self, body: Object) -> Reply:
+        """Takes `body` apart.  Raises `GatewayError`: the error that it is, or "upstream" where it is no answer."""
+
+    def decode_error(self, status: int, body: bytes, retry_after: float | None) -> GatewayError:
+        """What an answer that is an error means, whatever is in it; `retry_after` is in seconds.  Never raises."""
+
     def Decoder(self, limit: int = MAX_FRAME) -> StreamDecoder:
         """`limit`: the largest frame of the stream, in bytes.  A larger one is a `Fault`."""
 

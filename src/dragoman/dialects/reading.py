@@ -11,6 +11,7 @@ from dragoman.conversation import JSON, Object
 from dragoman.errors import invalid
 
 T = TypeVar("T", str, int, float, bool, dict[str, Any], list[Any])
+Word = TypeVar("Word", bound=str)
 
 _WORDS: dict[Any, str] = {
     str: "a string",
@@ -61,7 +62,7 @@ def need(body: Object, key: str, kind: type[T], at: str = "") -> T:
     return value
 
 
-def choose(body: Object, key: str, allowed: tuple[str, ...], at: str = "") -> str | None:
+def choose(body: Object, key: str, allowed: tuple[Word, ...], at: str = "") -> Word | None:
     """Pop `key`: one of `allowed`, or None when absent or null."""
     value = take(body, key, str, at)
     if value is not None and value not in allowed:

@@ -38,8 +38,10 @@ INNER = frozenset({"choice", "message", "usage", "stop_details"})
 _HOLDERS = frozenset({"item"})
 """The same of the `extra` of a part."""
 
-MEASURED = frozenset({"timings"})
-"""Members that only time what the gateway times itself, as llama.cpp does."""
+MEASURED = frozenset(
+    {"timings", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration"}  # llama.cpp's, and Ollama's
+)
+"""Members that only time what the gateway times itself."""
 
 CONTENT = "content"
 """The place of what the parts have of their own."""

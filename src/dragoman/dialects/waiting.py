@@ -24,6 +24,7 @@ class Waiting:
         self._all: deque[_Entry] = deque()
 
     def clear(self) -> None:
+        """Another turn begins: who still waits is forgotten."""
         if self._all or self._by_name:
             self._by_id, self._by_name, self._all = {}, {}, deque()
 
@@ -36,12 +37,15 @@ class Waiting:
             self._by_id.setdefault(id, deque()).append(entry)
 
     def with_id(self, id: str) -> ToolCall | None:
+        """The first call with this id that waits; None where there is none."""
         return _first(self._by_id.get(id))
 
     def with_name(self, name: str) -> ToolCall | None:
+        """The first call of this tool that waits."""
         return _first(self._by_name.get(name))
 
     def next(self) -> ToolCall | None:
+        """The first call that waits."""
         return _first(self._all)
 
     def all_answered(self, id: str) -> bool:

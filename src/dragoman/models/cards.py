@@ -12,10 +12,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
-from dragoman.conversation import Object
+from dragoman.conversation import Effort, Object
 from dragoman.models.bounds import Bounds
 
 Status = Literal["active", "deprecated", "retired"]
+
+_LEVELS: tuple[Effort, ...] = ("low", "medium", "high", "xhigh", "max")
 
 
 class ThinkingCard(Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,14 +27,14 @@ class ThinkingCard(Struct, frozen=True, forbid_unknown_fields=True):
     default_on: bool
     default_display: str = "summarized"
     interleaved: str = "never"
-    max_effort_when_off: str | None = None
+    max_effort_when_off: Effort | None = None
 
 
 class EffortCard(Struct, frozen=True, forbid_unknown_fields=True):
     """`levels`: accepted values of `output_config.effort`, weakest first; empty when the member is refused."""
 
-    levels: list[str] = field(default_factory=list)
-    default: str | None = None
+    levels: list[Effort] = field(default_factory=list)
+    default: Effort | None = None
 
 
 class Prices(Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +94,6 @@ class Card(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     overflow: str = "stop_reason"
     thinking_prefix_check: bool = False
     tokenizer: str = "new"
-    refusal_classifiers: bool = False
     prices: Prices | None = None
     native: Object = field(default_factory=dict)
 
@@ -192,7 +193,7 @@ def _capabilities(card: Card, told: Object) -> Object:
         if isinstance(value := _supported(told.get(name)), bool):
             changes[name] = value
     if isinstance(effort := told.get("effort"), dict):
-        levels = [level for level in ("low", "medium", "high", "xhigh", "max") if _supported(effort.get(level))]
+        levels = [level for level in _LEVELS if _supported(effort.get(level))]
         changes["effort"] = EffortCard(levels=levels, default=card.effort.default)
     if isinstance(thinking := told.get("thinking"), dict) and isinstance(types := thinking.get("types"), dict):
         accepted = [kind for kind, value in types.items() if _supported(value)]

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dragoman.conversation import JSON, Object, Request
 from dragoman.models.sources import normal
@@ -24,7 +25,8 @@ class Spec(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `name` is as it was spelled, with its tag; `base` the name of the model that answers; `parent` that of the one it
     was made from.  `parameters` and `messages` are in Ollama's words.  `template` and `kept` (renderer, parser,
-    requires) are about how an Ollama server writes a prompt: shown, and not used.
+    requires) are about how an Ollama server writes a prompt: shown, and not used.  `maker` stands for the client that
+    made it, and is told nobody; "" where nobody knows.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Spec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     messages: list[Object] = field(default_factory=list)
     license: list[str] = field(default_factory=list)
     kept: Object = field(default_factory=dict)
+    maker: str = ""
 
     @property
     def unused(self) -> list[str]:
@@ -69,8 +72,8 @@ class Derived(Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """64 hex characters that stand for it."""
-        return hashlib.sha256(_encode(self.spec)).hexdigest()
+        """64 hex characters that stand for it, whoever made it."""
+        return hashlib.sha256(_encode(replace(self.spec, maker=""))).hexdigest()
 
 
 def derive(spec: Spec, parent: Spec | None) -> Spec:
@@ -87,6 +90,7 @@ def derive(spec: Spec, parent: Spec | None) -> Spec:
         messages=spec.messages or parent.messages,
         license=[*parent.license, *(text for text in spec.license if text not in parent.license)],
         kept={**parent.kept, **spec.kept},
+        maker=spec.maker,
     )
 
 

@@ -27,7 +27,16 @@ _OPTIONAL: tuple[tuple[str, str], ...] = (
     ("top_logprobs", "top_logprobs"),
     ("parallel_tool_calls", "tool_choice.parallel"),
     ("user", "user"),
+    ("safety_identifier", "safety_identifier"),
+    ("service_tier", "service_tier"),
+    ("verbosity", "verbosity"),
+    ("moderation", "moderation"),
+    ("prompt_cache_key", "prompt_cache_key"),
+    ("prompt_cache_options", "prompt_cache_options"),
+    ("prompt_cache_retention", "prompt_cache_retention"),
 )
+# How a server caches prompts: one that takes none of these caches by itself.
+_CACHING = frozenset({"prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"})
 _NAMES = dict(_OPTIONAL)
 
 
@@ -72,8 +81,12 @@ def _drop_members(body: Object, server: Server, losses: Losses, own: bool) -> No
         del body["web_search_options"]
         losses.drop("web_search", f"{model} does not search the web")
     for key, name in _OPTIONAL:
-        if key in body and key not in server.takes:
-            del body[key]
+        if key not in body or key in server.takes:
+            continue
+        del body[key]
+        if key in _CACHING:
+            losses.emulate(name, "the server keeps prompts by rules of its own")
+        else:
             losses.drop(name, f"{server.name} does not know it")
 
 

@@ -1,12 +1,4 @@
-"""How many tokens a prompt is, without the model's tokenizer: an estimate that errs high, and learns.
-
-Text is counted by what tokenizers split at.  Every character becomes one letter for its class (a small letter, a
-digit, a Greek letter, ...), and the classes and the places where they change are counted, each with a weight.  The
-weights were fitted to the tokenizers of Qwen 3, Gemma 3, DeepSeek V3, Llama 3, GPT-4o and Mistral (Tekken) on prose in
-41 languages, code, JSON, listings, identifiers and base64, so that 97 of 100 counts stay below the estimate.  English
-is then about a quarter above, code and JSON up to a half; vocabularies of 32,000 (Llama 2, Mistral 7B) need more in
-other scripts, which `Calibration` learns.  All of it is `bytes.translate` and `bytes.count`: 30 ms a megabyte.
-"""
+"""How many tokens a prompt is, without the model's tokenizer: an estimate that errs high, and learns."""
 
 from __future__ import annotations
 
@@ -15,7 +7,7 @@ import binascii
 import math
 import re
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
@@ -33,102 +25,7 @@ from dragoman.conversation import (
     ToolResult,
 )
 from dragoman.models.pictures import pixel_size
-
-# --- text ---------------------------------------------------------------------------------------
-
-_CONTINUATION = bytes(range(0x80, 0xC0))
-
-# The class of a character by the first byte of its UTF-8.  Upper bounds, ascending.
-_LEADS: tuple[tuple[int, bytes], ...] = (
-    (0xBF, b"-"),  # continuation: taken out before
-    (0xCD, b"l"),  # accented Latin
-    (0xCF, b"g"),  # Greek
-    (0xD3, b"c"),  # Cyrillic
-    (0xD5, b"y"),  # Armenian
-    (0xD7, b"h"),  # Hebrew
-    (0xDB, b"r"),  # Arabic
-    (0xDF, b"o"),  # Syriac and others
-    (0xE0, b"i"),  # India, Thailand
-    (0xE1, b"o"),  # Georgia, Ethiopia, Burma, Cambodia; Vietnamese vowels
-    (0xE2, b"s"),  # signs, arrows, boxes
-    (0xE9, b"j"),  # kana and Han
-    (0xED, b"k"),  # Hangul
-    (0xEE, b"s"),
-    (0xEF, b"f"),  # full width
-    (0xFF, b"e"),  # emoji
-)
-
-
-def _class(byte: int) -> int:
-    character = chr(byte)
-    if byte >= 0x80:
-        return next(kind[0] for most, kind in _LEADS if byte <= most)
-    if character.isalpha():
-        return ord("a" if character.islower() else "A")
-    if character.isdigit():
-        return ord("0")
-    if character in "\r\n":
-        return ord("n")
-    return ord(" " if character in " \t" else ".")
-
-
-_CLASSES = bytes(map(_class, range(256)))
-
-# Tokens for each occurrence in the string of classes.
-_WEIGHTS: tuple[tuple[bytes, float], ...] = (
-    (b"a", 0.14),
-    (b"A", 0.45),
-    (b"0", 1.25),
-    (b".", 0.6),
-    (b"n", 0.68),
-    (b"n ", 0.64),  # an indent
-    (b"    ", 0.5),
-    (b"aA", 1.2),  # camelCase
-    (b"Aa", 0.5),
-    (b"AA", -0.1),
-    (b"0a", 0.3),
-    (b"0A", 0.3),
-    (b"a0", 0.3),
-    (b"A0", 0.3),
-    (b"..", 0.25),
-    (b"....", -1.0),
-    (b".a", 0.9),
-    (b".A", 0.9),
-    (b"na", 0.5),
-    (b"nA", 0.5),
-)
-_FOREIGN: tuple[tuple[bytes, float], ...] = (
-    (b"l", 1.6),
-    (b"g", 1.04),
-    (b"c", 0.64),
-    (b"y", 2.09),
-    (b"h", 1.14),
-    (b"r", 0.67),
-    (b"o", 2.11),
-    (b"i", 2.0),
-    (b"s", 1.0),
-    (b"j", 1.05),
-    (b"k", 1.06),
-    (b"f", 1.3),
-    (b"e", 3.8),
-)
-# By the first two bytes: Thai, Devanagari and Vietnamese are known better than their neighbours.
-_BETTER: tuple[tuple[bytes, float], ...] = (
-    (b"\xe0\xb8", -1.34),
-    (b"\xe0\xb9", -1.34),
-    (b"\xe0\xa4", -0.74),
-    (b"\xe0\xa5", -0.74),
-    (b"\xe1\xba", -1.5),
-    (b"\xe1\xbb", -1.5),
-)
-# English words are whole tokens, those of other languages written in ASCII are not.  Text is as English as it has of
-# these: about every eighth word of it.
-_ENGLISH = (b" the ", b" of ", b" and ", b" to ", b" is ", b" for ")
-_ENGLISH_WORDS = 8
-_KNOWN_WORD, _OTHER_WORD = 0.58, 1.17
-
-# No tokenizer was seen to need less on real text: characters a token, ASCII and other.
-_LEAST_ASCII, _LEAST_OTHER = 8, 4
+from dragoman.models.textcount import text_tokens
 
 
 class Estimate(Struct, frozen=True):
@@ -138,33 +35,14 @@ class Estimate(Struct, frozen=True):
     least: int
 
 
+Count = Callable[[str], tuple[float, float]]
+"""Counts a text: see `text_tokens`."""
+
+
 def estimate_text(text: str) -> Estimate:
     """The tokens of a text on its own."""
-    high, least = _text(text)
+    high, least = text_tokens(text)
     return Estimate(math.ceil(high), int(least))
-
-
-def _text(text: str) -> tuple[float, float]:
-    if not text:
-        return 0.0, 0.0
-    raw = text.encode("utf-8", "surrogatepass")
-    ascii_only = text.isascii()
-    classes = raw.translate(_CLASSES, b"" if ascii_only else _CONTINUATION)
-    count = classes.count
-    high = sum(weight * count(pattern) for pattern, weight in _WEIGHTS)
-    words = count(b" a") + count(b" A")
-    known = min(words, _ENGLISH_WORDS * sum(map(raw.count, _ENGLISH))) if words else 0
-    high += known * _KNOWN_WORD + (words - known) * _OTHER_WORD
-    other = 0
-    if not ascii_only:
-        for pattern, weight in _FOREIGN:
-            if number := count(pattern):
-                other += number
-                high += weight * number
-        high += sum(weight * raw.count(pattern) for pattern, weight in _BETTER)
-    plain = len(classes) - other
-    least = plain / _LEAST_ASCII + other / _LEAST_OTHER
-    return max(high, 1.15 * least, 1.0), least
 
 
 # --- a whole request ----------------------------------------------------------------------------
@@ -192,26 +70,32 @@ _PAGE_MARK = re.compile(rb"/Type\s*/Page(?![s\w])")
 class _Sum:
     """The two sums of an estimate as they grow."""
 
-    def __init__(self, base: int = _BASE) -> None:
+    def __init__(self, base: int = _BASE, count: Count = text_tokens) -> None:
         self.high = float(base)
         self.least = 0.0
+        self._count = count
 
     def text(self, text: str, spread: float = 1.0) -> None:
-        high, least = _text(text)
+        high, least = self._count(text)
         self.high += high * spread
         self.least += least
+
+    def maybe(self, text: str) -> None:
+        """A text that only some servers put into the prompt."""
+        self.high += self._count(text)[0]
 
     def add(self, high: float, least: float = 0.0) -> None:
         self.high += high
         self.least += least
 
 
-def estimate(request: Request) -> Estimate:
+def estimate(request: Request, count: Count = text_tokens) -> Estimate:
     """The tokens of the whole prompt of `request`: messages, tools and schema, and what templates put around them.
 
-    Earlier reasoning counts in `tokens` and not in `least`: half of the templates leave it out.
+    Earlier reasoning counts in `tokens` and not in `least`: half of the templates leave it out.  `count` counts a text:
+    a `TextCounts` knows those it has seen.
     """
-    total = _Sum()
+    total = _Sum(count=count)
     for message in request.messages:
         total.add(_MESSAGE, 2)
         total.text(message.name)
@@ -221,7 +105,7 @@ def estimate(request: Request) -> Estimate:
         for tool in request.tools:
             _tool(tool, total)
     if request.format is not None and request.format.schema:
-        total.add(_text(json_text(request.format.schema))[0])  # some servers put it into the prompt
+        total.maybe(json_text(request.format.schema))
     return Estimate(math.ceil(total.high), int(total.least))
 
 
@@ -231,7 +115,7 @@ def _content(parts: Sequence[Part], total: _Sum) -> None:
             case Text(text=text) | Refusal(text=text):
                 total.text(text)
             case Thinking(text=text):
-                total.add(_text(text)[0])
+                total.maybe(text)
             case ToolCall(name=name, arguments=arguments):
                 total.add(_CALL, 4)
                 total.text(name)
@@ -243,7 +127,7 @@ def _content(parts: Sequence[Part], total: _Sum) -> None:
             case Media():
                 _media(part, total)
             case Foreign(extra=extra):
-                total.add(_text(json_text(extra))[0])
+                total.maybe(json_text(extra))
 
 
 def _tool(tool: Tool, total: _Sum) -> None:

@@ -82,6 +82,7 @@ class OneValue:
         return self._inside(text[place:], self._value)
 
     def close(self) -> str:
+        """What is left at the end: the text as it came, where no value ever began."""
         return "" if self._value is not None else _bare("".join([*self._before, self._pending]))
 
     def _string(self, text: str) -> str | None:

@@ -37,6 +37,9 @@ def fit_sampling(request: Request, card: Card, losses: Losses) -> Request:
     if (value := keep["temperature"]) is not None and not 0 <= value <= 1:
         keep["temperature"] = min(max(value, 0.0), 1.0)
         losses.emulate("temperature", "Claude's scale ends at 1")
+    if (value := keep["top_p"]) is not None and not 0 <= value <= 1:
+        keep["top_p"] = min(max(value, 0.0), 1.0)
+        losses.emulate("top_p", "Claude's scale goes from 0 to 1")
     if keep["temperature"] is temperature and keep["top_p"] is top_p and keep["top_k"] is top_k:
         return request
     return replace(request, **keep)

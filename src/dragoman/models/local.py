@@ -14,13 +14,13 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from dragoman.arguments import json_text
-from dragoman.conversation import Object
+from dragoman.conversation import Effort, Object
 from dragoman.models.cards import Card, EffortCard, ThinkingCard
 from dragoman.models.cost import with_own_prices
 from dragoman.models.open.card import ALWAYS_ON, CONTEXT, NO_THINKING, SWITCHED, generic
 from dragoman.models.servers import Server, facts, server_of
 
-_EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
+_EFFORTS: tuple[Effort, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
 _NUM_CTX = re.compile(r"^num_ctx\s+(\d{1,9})\s*$", re.MULTILINE)
 _SHOWN = ("capabilities", "details", "model_info", "modified_at", "parameters", "projector_info", "template")
 _MOST_SHOWN = 16 * 1024
@@ -98,7 +98,7 @@ def _context(info: Object) -> int:
     return next((size for key in info if str(key).endswith(".context_length") and (size := _size(info, key))), 0)
 
 
-def _ollama_thinking(families: list[str]) -> tuple[ThinkingCard, tuple[str, ...]]:
+def _ollama_thinking(families: list[str]) -> tuple[ThinkingCard, tuple[Effort, ...]]:
     thinkers = facts().thinkers
     kind = next((thinkers[family] for family in families if family in thinkers), None)
     if kind is None:

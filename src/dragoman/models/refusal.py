@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 
-from dragoman.conversation import Object
+from dragoman.conversation import JSON, Object
 from dragoman.errors import GatewayError
 
 # What an answer can do without.  The conversation, the tools and the shape of the answer are not among it.
@@ -55,11 +55,23 @@ _OF_SCHEMA = re.compile(r"(?i)\bschema\b|\bgrammar\b|output_config\.format|respo
 _OF_TOOL = re.compile(r"(?i)\btools?\b|\binput_schema\b|\bfunctions?\b")
 _QUOTED = re.compile(r"""['"`]([a-z_]+(?:\.[a-z_]+)*)['"`]""")
 
+EARLIER = "messages.reasoning"
+"""What is left out where a server takes no reasoning in earlier turns: the members below, of every message."""
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks")
+# "Unknown parameter: 'messages[1].reasoning_content'.", "'messages.1' : for 'role:assistant' the following must be
+# satisfied[('messages.1' : property 'reasoning_content' is unsupported)]"; not what a server says that wants it back.
+_OF_THOUGHTS = re.compile(rf"(?is)\bmessages\b.*\b(?:{'|'.join(_THOUGHTS)})\b")
+# Characters of an error that are looked at: some echo the whole request.
+_LONGEST = 2000
+_NOT_TAKEN = re.compile(r"(?i)\bun(?:known|supported|recognized|expected)\b|\bnot (?:supported|permitted|allowed)\b")
+
 
 def refused_member(body: Object, error: GatewayError) -> str | None:
     """The optional member of `body` that `error` is about; None when it is about something else."""
     if error.kind != "invalid_request":
         return None
+    if _refuses_thoughts(error) and without(body, EARLIER) != body:
+        return EARLIER
     named = [error.param] if error.param else _QUOTED.findall(error.message)
     for name in named:
         top, _, inner = name.partition(".")
@@ -68,6 +80,22 @@ def refused_member(body: Object, error: GatewayError) -> str | None:
         if top in OPTIONAL and top in body:
             return str(top)
     return None
+
+
+def _refuses_thoughts(error: GatewayError) -> bool:
+    said = f"{error.param or ''} {error.message[:_LONGEST]}"
+    return _OF_THOUGHTS.search(said) is not None and _NOT_TAKEN.search(said) is not None
+
+
+def _without_thoughts(body: Object) -> Object:
+    messages = body.get("messages")
+    return body | {"messages": [_silent(each) for each in messages]} if isinstance(messages, list) else body
+
+
+def _silent(message: JSON) -> JSON:
+    if not isinstance(message, dict):
+        return message
+    return {name: value for name, value in message.items() if name not in _THOUGHTS}
 
 
 def refuses_schema(body: Object, error: GatewayError) -> bool:
@@ -84,7 +112,9 @@ def refuses_schema(body: Object, error: GatewayError) -> bool:
 
 def without(body: Object, name: str) -> Object:
     """`body` without the member, which may be one of an object (`text.verbosity`); a limit is said by its other name,
-    where it is not there already.  Of what is to be included the proofs of reasoning go first."""
+    where it is not there already.  Of what is to be included the proofs of reasoning go first.  See also `EARLIER`."""
+    if name == EARLIER:
+        return _without_thoughts(body)
     top, _, inner = name.partition(".")
     if inner and isinstance(body.get(top), dict):
         left = {key: value for key, value in body[top].items() if key != inner}

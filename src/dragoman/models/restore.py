@@ -39,6 +39,7 @@ class Restore(Struct, frozen=True):
     single: bool = False
 
     def stream(self) -> RestoreStream:
+        """The same for one streamed answer."""
         return RestoreStream(self)
 
 
@@ -50,6 +51,8 @@ class Fitted(Struct, frozen=True):
 
 
 class RestoreStream:
+    """What `Restore` undoes, undone in the events of a stream as they come."""
+
     def __init__(self, recipe: Restore) -> None:
         self._recipe = recipe
         self._json: OneValue | Unwrapped | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from dragoman.arguments import json_text
 from dragoman.conversation import JSON, Object
@@ -25,6 +26,8 @@ _SILENT = frozenset(
     {"$schema", "$id", "$comment", "id", "discriminator", "examples", "example", "$defs", "definitions"}
 )
 _WORDS = ("title", "description", "default")
+_LONGEST_NAME = 1000  # characters of a definition's name
+_MAX_VALUES = 20_000  # in a document of which schemas are merged
 # What tells the type by itself.
 _TYPED = ("$ref", "anyOf", "oneOf", "allOf", "enum")
 _REFUSED_REGEX = re.compile(r"\(\?(?!:)|\\[bB1-9]|\{\d{3,}")
@@ -59,6 +62,7 @@ class _Transform:
         self._names: dict[str, str] = {}
         self._open: list[str] = []
         self._nodes = 0
+        self._vast: bool | None = None
         self.optional = 0
         self.unions = 0
 
@@ -105,7 +109,8 @@ class _Transform:
     def _name(self, ref: str) -> str:
         """A name of its own for what `ref` means."""
         if ref not in self._names:
-            name = re.sub(r"[^A-Za-z0-9_.-]", "_", ref.removeprefix("#/$defs/").removeprefix("#/definitions/"))
+            plain = ref.removeprefix("#/$defs/").removeprefix("#/definitions/")[:_LONGEST_NAME]
+            name = re.sub(r"[^A-Za-z0-9_.-]", "_", plain)
             taken = name in self._names.values()
             self._names[ref] = f"{name}_{len(self._names)}" if taken else name
         return self._names[ref]
@@ -124,12 +129,28 @@ class _Transform:
 
     def _all(self, node: Object, branches: list[JSON]) -> Object:
         """`node` and all of `branches`, as one schema."""
+        self._nodes += len(branches)  # each is held against all before it
+        if self._nodes > MAX_NODES or self._is_vast():
+            raise UnfitError("it is too large")
         for branch in branches:
             other = self._resolve(branch)
             if not isinstance(other, dict):
                 raise UnfitError("allOf holds something that is not a schema")
             node = _both(node, other)
         return node
+
+    def _is_vast(self) -> bool:
+        """Whether there are too many values in the document to hold parts of it against each other."""
+        if self._vast is None:
+            count = 0
+            rest: list[Any] = [self._root]
+            while rest and count <= _MAX_VALUES:
+                node = rest.pop()
+                inner = list(node.values()) if isinstance(node, dict) else node
+                count += len(inner)
+                rest += [value for value in inner if isinstance(value, dict | list)]
+            self._vast = count > _MAX_VALUES
+        return self._vast
 
     def _types(self, kinds: list[JSON], node: Object) -> Object:
         """One branch a type; words that are the parent's are said once."""
@@ -287,7 +308,8 @@ def tool_schema(schema: Object | None) -> tuple[Object, list[str]]:
         if key != "allOf":
             common = common.intersection(*(_names(branch.get("required")) for branch in branches))
         own = _names(out.get("required"))
-        out["required"] = [*own, *(n for n in _names(joined.get("required")) if n in common and n not in own)]
+        more = common.difference(own)
+        out["required"] = [*own, *(name for name in _names(joined.get("required")) if name in more)]
         if "$defs" in joined:
             out["$defs"] = {**_table(joined["$defs"]), **_table(out.get("$defs"))}
     if out.get("type") != "object":

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from dragoman.conversation import Object
+from dragoman.conversation import Effort, Object
 from dragoman.models.bounds import Bounds
 
 GENERIC = "generic"
@@ -56,12 +56,13 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     searchers: tuple[str, ...] = ()
     count: Literal["", "vllm", "llamacpp"] = ""
     responses: bool = False
+    reads_thoughts: bool = False
 
 
 class Thinker(Struct, frozen=True, forbid_unknown_fields=True):
     """A kind of model whose thinking has `levels`, and that thinks `always`."""
 
-    levels: tuple[str, ...] = ()
+    levels: tuple[Effort, ...] = ()
     always: bool = False
 
 

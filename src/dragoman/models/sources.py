@@ -101,5 +101,5 @@ def bare(name: str) -> str:
 
 
 def normal(name: str) -> str:
-    """The form under which names are compared."""
-    return bare(name).removeprefix("anthropic/")
+    """The form under which names are compared: without what goes without saying, as Ollama's own registry does."""
+    return bare(name).removeprefix("registry.ollama.ai/").removeprefix("library/").removeprefix("anthropic/")

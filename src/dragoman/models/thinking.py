@@ -129,7 +129,7 @@ def _off(request: Request, asked: Reasoning, card: Card, losses: Losses, *, quie
     if not quiet:
         losses.drop("reasoning", f"{card.id} always thinks; it is asked for the least effort")
     lowest = card.effort.levels[0] if card.effort.levels else None
-    return _with_room(replace(request, reasoning=Reasoning(effort=lowest)), losses)  # type: ignore[arg-type]
+    return _with_room(replace(request, reasoning=Reasoning(effort=lowest)), losses)
 
 
 def _unasked(request: Request, asked: Reasoning, card: Card, losses: Losses) -> Request:
@@ -159,11 +159,11 @@ def nearest_level(effort: Effort | None, card: Card, losses: Losses) -> Effort |
     fitting = [level for level in levels if order.index(level) <= order.index(effort)] or levels[:1]
     if fitting[-1] != effort:
         losses.emulate("reasoning.effort", f"effort {effort} is sent as {fitting[-1]}")
-    return fitting[-1]  # type: ignore[return-value]
+    return fitting[-1]
 
 
-def _at_most(effort: Effort | None, ceiling: str | None, card: Card) -> Effort | None:
+def _at_most(effort: Effort | None, ceiling: Effort | None, card: Card) -> Effort | None:
     levels = card.effort.levels
     if effort is None or ceiling is None or levels.index(effort) <= levels.index(ceiling):
         return effort
-    return ceiling  # type: ignore[return-value]
+    return ceiling

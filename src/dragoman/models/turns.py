@@ -249,7 +249,7 @@ def _unique(id: str, taken: set[str], ids: re.Pattern[str], *place: int) -> str:
     """`id` if the target takes it and it is new; else a readable stand-in, made only from what is known by then."""
     if ids.fullmatch(id) and id not in taken:
         return id
-    stem = re.sub(r"[^a-zA-Z0-9_-]", "_", id)[:40] + "_"
+    stem = re.sub(r"[^a-zA-Z0-9_-]", "_", id[:40]) + "_"
     clean = mint(stem, id, length=8)
     return clean if clean not in taken else mint(stem, id, *place, length=8)
 

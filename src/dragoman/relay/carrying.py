@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dragoman.config import Settings
 from dragoman.conversation import Object, Part, Reasoning, Request
 from dragoman.dialects import registry
-from dragoman.dialects.anthropic import BETA, bind, put_in_words, refuses_binding, unbind
+from dragoman.dialects.anthropic import put_in_words
 from dragoman.dialects.telling import heard
 from dragoman.errors import GatewayError
 from dragoman.losses import Losses
@@ -21,9 +21,10 @@ from dragoman.models.catalogue import Resolution
 from dragoman.models.dress import dress
 from dragoman.models.estimate import Calibration, Estimate, estimate
 from dragoman.models.local import native_num_ctx
-from dragoman.models.refusal import Refusals, refused_member, refuses_schema, without
-from dragoman.models.repair import is_checked, report_unchecked
+from dragoman.models.refusal import Refusals
+from dragoman.models.repair import report_unchecked
 from dragoman.models.servers import server_of
+from dragoman.models.textcount import TextCounts
 from dragoman.models.window import Windows, answer_room, check_room, context_size, put_num_ctx
 from dragoman.relay.call import Call, Sent, Way
 from dragoman.relay.counting import Absent, Count, count, count_there
@@ -38,9 +39,9 @@ from dragoman.relay.defaults import (
 from dragoman.relay.documents import Documents
 from dragoman.relay.fetching import Fetcher
 from dragoman.relay.inlining import inline, needs_inlining, wants_scaling
+from dragoman.relay.mending import Mender
 from dragoman.relay.recall import Recall, Recalled
 from dragoman.relay.scaling import Scaler
-from dragoman.relay.sealing import Unknown, is_sealed, refused_seal, seals, unsealed
 from dragoman.relay.strictness import check_losses, filled_in
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.store import shelf_of
@@ -48,19 +49,9 @@ from dragoman.store.patient import Patient
 from dragoman.translation import Carried, carry
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
-
-# How `refusals` calls what `bind` puts into a body.
-_BINDING = "thinking.block_binding"
 
 # The dialects whose servers sign what a model thought, and want it back with the results of its calls.
 _PROVING = frozenset({"anthropic", "openai_responses"})
-
-# Why a model is not sent a thought with a proof that it refuses.
-_UNKNOWN = "the model does not know it"
-
-# A member that no client of another dialect can have asked for: our own wish for counts at the end of a stream.
-_OURS = "stream_options"
 
 # The output limits (tokens) above which an unstreamed call may run past every idle timeout on its way: it is streamed
 # upstream and folded here.  The official SDKs of Anthropic draw the line at the same place (ten minutes at 128,000
@@ -76,12 +67,13 @@ class Carrier:
         self.apply(settings)
         self.recall = Recall(clock, Patient(shelf_of(settings.store.reveal()), clock) if settings.store else None)
         self.calibration = Calibration()
+        self.texts = TextCounts()
         self.windows = Windows()
         self.documents = Documents(clock=clock)
         self.scaler = Scaler(clock=clock)
         self.absent = Absent(clock)
         self.refusals = Refusals()
-        self.unknown = Unknown()
+        self._mender = Mender(self.refusals, self._translated)
         self._dialects = registry()
 
     def apply(self, settings: Settings) -> None:
@@ -104,7 +96,7 @@ class Carrier:
             recalled = await self.recall.restore(call.request, resolution.card.dialect)
         losses = Losses(call.client.SPELLING)
         wanted = filled(recalled.request, self.settings.overrides, resolution, losses)
-        sent = await self._known(call, wanted, resolution, losses)
+        sent = await self._mender.knowing(call, wanted, resolution, losses)
         if (
             recalled.forgotten
             and sent.recalls
@@ -115,13 +107,6 @@ class Carrier:
             losses.drop("thinking", "the reasoning before these tool calls is not remembered")
         report_unused(resolution.derived, resolution.card.dialect, losses)
         return replace(sent, recalled=recalled.last) if recalled.last else sent
-
-    async def _known(self, call: Call, wanted: Request, resolution: Resolution, losses: Losses) -> Sent:
-        """The call without the signed thinking that this model refused before."""
-        messages = self.unknown.without(resolution.card.key, wanted.messages)
-        if messages is wanted.messages:
-            return await self._translated(call, wanted, resolution, losses)
-        return await self._less(call, replace(wanted, messages=messages), resolution, losses, _UNKNOWN)
 
     def remember(self, call: Call, content: list[Part]) -> asyncio.Task[None] | None:
         """Keep what the model said, as far as its client cannot send it again: see `Recall.remember`."""
@@ -149,7 +134,7 @@ class Carrier:
         """How many tokens the call's prompt is for this model.  Raises `GatewayError` when it cannot be carried."""
         card, losses = resolution.card, Losses(call.client.SPELLING)
         wanted = filled(call.request, self.settings.overrides, resolution, losses)
-        wanted = replace(wanted, messages=self.unknown.without(card.key, wanted.messages))
+        wanted = replace(wanted, messages=self._mender.known(card.key, wanted.messages))
         _, carried, body = await self._carried(call, wanted, card, losses)
         if call.strict:
             check_losses(losses, card.id, ours=filled_in(call.request, wanted, call.client.SPELLING))
@@ -157,7 +142,14 @@ class Carrier:
             return await count_there(server, body)
         flavor = server_of(card.flavor) if card.dialect == "openai_chat" else None
         return await count(
-            server, flavor, body, carried.request, key=card.key, calibration=self.calibration, absent=self.absent
+            server,
+            flavor,
+            body,
+            carried.request,
+            key=card.key,
+            calibration=self.calibration,
+            absent=self.absent,
+            texts=self.texts,
         )
 
     async def _carried(
@@ -184,10 +176,7 @@ class Carrier:
             return wanted, carried, carried.body
         own = call.client.NAME == "openai_chat"
         body = dress(carried.body, server_of(card.flavor), losses, own=own)
-        for name in self.refusals.of(card.key):
-            if name in body:
-                body = _without(body, name, losses)
-        return wanted, carried, body
+        return wanted, carried, self._mender.spared(body, card.key, losses)
 
     async def _translated(self, call: Call, wanted: Request, resolution: Resolution, losses: Losses) -> Sent:
         card = resolution.card
@@ -197,7 +186,7 @@ class Carrier:
             report_unchecked(call.request, card.dialect, losses)
         prompt, tokens, num_ctx = None, 0, 0
         if card.dialect == "ollama" or (card.dialect != "anthropic" and call.client.NAME == "anthropic"):
-            prompt = estimate(carried.request)
+            prompt = estimate(carried.request, self.texts)
             tokens = self.calibration.corrected(card.key, prompt.tokens)
         if card.dialect == "ollama" and prompt is not None:
             num_ctx = self._sized(body, carried.request, resolution, prompt=prompt, tokens=tokens, losses=losses)
@@ -207,7 +196,7 @@ class Carrier:
         reasoning = carried.request.reasoning
         thinks = _thinks(reasoning, card)
         hosted = any(tool.hosted for tool in carried.request.tools)
-        betas = self._betas(call, card, body) if card.dialect == "anthropic" else ""
+        betas = self._mender.betas(call, card, body) if card.dialect == "anthropic" else ""
         written = _encode(body)
         check_body(len(written), call.request, card)
         return Sent(
@@ -280,80 +269,7 @@ class Carrier:
 
     async def mended(self, call: Call, error: GatewayError) -> Sent:
         """The same call without what `error` refuses.  Raises `error` when the call makes no sense without it."""
-        if error.kind == "unverified_thinking":
-            return await self._unsealed(call, error)
-        sent = call.sent
-        if BETA in sent.betas and error.kind == "invalid_request" and refuses_binding(error.message):
-            return self._unbound(call, error)
-        body: Object = _decode(sent.body)
-        if sent.wanted is not None and is_checked(call.request, sent.card.dialect) and refuses_schema(body, error):
-            return await self._unheld(call, sent.wanted)
-        if sent.card.dialect != "openai_chat":
-            raise error
-        name = refused_member(body, error)
-        if name is None or (call.strict and name != _OURS) or name in call.request.extra:
-            raise error
-        self.refusals.add(sent.key, name)
-        return replace(sent, body=_encode(_without(body, name, sent.losses)))
-
-    async def _unheld(self, call: Call, wanted: Request) -> Sent:
-        """The same call with the schema in words: the server cannot make a constraint of it."""
-        resolution = call.sent.resolution
-        asked = replace(resolution, card=replace(resolution.card, structured_outputs=False))
-        return await self._translated(call, wanted, asked, call.sent.losses)
-
-    def _betas(self, call: Call, card: Card, body: Object) -> str:
-        """What `body` needs in `anthropic-beta`: what its client sent, and ours where thinking goes back to a model
-        that checks what stands before it.
-
-        We cannot prove that this is as it was: clients have clocks in their system prompts, and forget.  Such thinking
-        is to be left out, and we are told.  In strict mode it is to be an error, where the client itself sent it.
-        """
-        own = _own_betas(call)
-        if not card.thinking_prefix_check or _BINDING in self.refusals.of(card.key):
-            return own
-        if (call.strict and is_sealed(call.request)) or not bind(body) or BETA in own:
-            return own
-        return f"{own}, {BETA}" if own else BETA
-
-    def _unbound(self, call: Call, error: GatewayError) -> Sent:
-        """The same call for a server that does not know how to leave thinking out.  Raises `error` when the client
-        asked for it itself."""
-        sent = call.sent
-        own = _own_betas(call)
-        if own == sent.betas:
-            raise error
-        self.refusals.add(sent.key, _BINDING)
-        return replace(sent, betas=own, body=_encode(unbind(_decode(sent.body))))
-
-    async def _unsealed(self, call: Call, error: GatewayError) -> Sent:
-        """The same call without the thinking that was sent back: the model says it belongs to another conversation.
-
-        It happens when a client rewrites what came before (a clock in the system prompt, another set of tools), and
-        when it brings thinking along from somewhere else; the first time only that goes, where it can be told apart.
-        Strict mode minds only thinking that the client itself sent: what was remembered is no part of its request.
-        Raises `error` when there is no such thinking.
-        """
-        sent = call.sent
-        if sent.wanted is None:
-            raise error
-        only = "" if sent.unproved else refused_seal(sent.body, error)
-        messages = unsealed(sent.wanted.messages, only)
-        if messages == sent.wanted.messages:
-            raise error
-        self.unknown.add(sent.key, [only] if only else seals(sent.wanted.messages))
-        wanted = replace(sent.wanted, messages=messages)
-        why = _UNKNOWN if only else "what came before it has changed since the model signed it"
-        again = await self._less(call, wanted, sent.resolution, sent.losses, why)
-        return replace(again, unproved=True)
-
-    async def _less(self, call: Call, wanted: Request, resolution: Resolution, losses: Losses, why: str) -> Sent:
-        """The call as `wanted`, from which thinking was taken.  In strict mode an error, if its client sent it."""
-        if is_sealed(call.request):
-            losses.drop("thinking", why)
-        sent = await self._translated(call, wanted, resolution, losses)
-        losses.drop("thinking", why)
-        return sent
+        return await self._mender.mended(call, error)
 
 
 def _surely(request: Request, resolution: Resolution) -> bool:
@@ -376,21 +292,8 @@ def _is_shown(call: Call, card: Card) -> bool:
         return False  # its own server says what is wrong
 
 
-def _without(body: Object, name: str, losses: Losses) -> Object:
-    rest = without(body, name)
-    if len(rest) < len(body) and name != _OURS:
-        losses.drop(name, "this model's server refuses it")
-    return rest
-
-
 def _placed(error: GatewayError, losses: Losses) -> GatewayError:
     """`error` about the place where the client wrote what is wrong, which may have moved since."""
     if error.param and (place := losses.place(error.param)) != error.param:
         error.message, error.param = error.message.replace(error.param, place), place
     return error
-
-
-def _own_betas(call: Call) -> str:
-    """What an Anthropic client says in `anthropic-beta`."""
-    way = call.way
-    return way.headers.get("anthropic-beta", "") if way is not None and way.dialect == "anthropic" else ""

@@ -17,6 +17,7 @@ from dragoman.conversation import JSON, Object, Request
 from dragoman.errors import GatewayError
 from dragoman.models.estimate import Calibration, attachments, estimate
 from dragoman.models.servers import Server
+from dragoman.models.textcount import text_tokens
 
 _TIMEOUT = 10.0
 _ABSENT = 600.0
@@ -97,14 +98,16 @@ async def count(
     key: str,
     calibration: Calibration,
     absent: Absent,
+    texts: Callable[[str], tuple[float, float]] = text_tokens,
     limit: float = _TIMEOUT,
 ) -> Count:
     """The tokens of `request`, whose chat completions body for this server is `body`.  Never fails.
 
     `key` is the model in `calibration`, which learns from every exact count.  `limit` is in seconds; a server that has
-    no tokenizer, or does not answer, is not asked again for some time.  Pictures are always estimated.
+    no tokenizer, or does not answer, is not asked again for some time.  Pictures are always estimated.  `texts` counts
+    a text for `estimate`.
     """
-    guess = estimate(request).tokens
+    guess = estimate(request, texts).tokens
     if flavor is not None and flavor.count and server.name not in absent:
         extra = attachments(request)
         counted = await _ask(server, flavor, _text_only(body), absent, limit)

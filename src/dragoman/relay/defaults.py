@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from dragoman.config.settings import Override
 from dragoman.conversation import Message, Object, Reasoning, Request, Text
 from dragoman.dialects.ollama import HANDLED
+from dragoman.dialects.ollama.options import encode_options
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
 from dragoman.models.catalogue import Resolution, normal
@@ -63,6 +64,31 @@ def put_options(body: Object, derived: Derived | None, dialect: str) -> Object:
     if not more or dialect != "ollama":
         return body
     return {**body, "options": {**more, **(body.get("options") or {})}}
+
+
+def put_vector_options(body: Object, derived: Derived | None, dialect: str, losses: Losses) -> Object:
+    """The body of a call for vectors with the parameters of a derived model; the client's own win.
+
+    Another kind of server takes none, and that is reported, except of what tells a local runner how to use its machine.
+    """
+    given = vector_options(derived)
+    if derived is None or not given:
+        return body
+    if dialect == "ollama":
+        own = body.get("options")
+        if own is not None and not isinstance(own, dict):
+            return body  # its server says what is wrong
+        return body | {"options": given | {name: value for name, value in (own or {}).items() if value is not None}}
+    for name in sorted(given.keys() - HANDLED):
+        losses.drop(name, f"{derived.name} sets it, and this server takes no such member with texts to make vectors of")
+    return body
+
+
+def vector_options(derived: Derived | None) -> Object:
+    """The parameters of a derived model, in Ollama's words."""
+    if derived is None or not derived.spec.parameters:
+        return {}
+    return encode_options(derived.given, derived.given.extra.get("options", {}))
 
 
 def report_unused(derived: Derived | None, dialect: str, losses: Losses) -> None:

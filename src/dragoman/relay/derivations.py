@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from dragoman.config import Settings
-from dragoman.dialects.ollama.creation import decode_given
+from dragoman.dialects.ollama.creation import decode_given, json_size
 from dragoman.errors import GatewayError
 from dragoman.models.derived import Derived, Spec
 from dragoman.models.sources import normal
 from dragoman.relay.directory import Directory
 from dragoman.store.durable import Durable, url_of
-
-_encode = msgspec.json.Encoder().encode
 
 log = logging.getLogger("dragoman.derived")
 
@@ -36,6 +34,9 @@ MOST = 1000
 MOST_BYTES = 1024 * 1024
 """How large one may be, as JSON."""
 MOST_TOGETHER = 64 * MOST_BYTES
+EACH = MOST // 4
+"""How many of them one client may have made: a key, or where none is needed a household."""
+EACH_TOGETHER = MOST_TOGETHER // 4
 
 
 class Stored(Protocol):
@@ -51,6 +52,18 @@ class Stored(Protocol):
     def modified_at(self) -> float: ...
 
 
+class _Kept(NamedTuple):
+    """What is known of one: when it was made, how large its JSON is, and what it is, if that makes sense here."""
+
+    modified: float
+    size: int
+    derived: Derived | None
+
+    @property
+    def maker(self) -> str:
+        return self.derived.spec.maker if self.derived is not None else ""
+
+
 class Derivations:
     """Keeps `directory.catalogue` in step with the store.  `clock` gives monotonic seconds.
 
@@ -63,7 +76,7 @@ class Derivations:
         self._clock = clock
         self._read_at = -_EVERY
         self._turn = asyncio.Lock()
-        self._seen: dict[str, float] = {}
+        self._kept: dict[str, _Kept] = {}
         self._reading: asyncio.Task[None] | None = None
 
     async def keep_current(self) -> None:
@@ -86,17 +99,21 @@ class Derivations:
     async def put(self, spec: Spec) -> None:
         """Keep it under its name; one that is there already is replaced.  Raises `GatewayError`."""
         key = normal(spec.name)
-        known = self._directory.catalogue.derived
-        if key not in known and len(known) >= MOST:
-            raise GatewayError("too_large", f"there are {MOST} derived models already; remove one first")
-        size = len(_encode(spec))
-        if size > MOST_BYTES:
-            raise GatewayError("too_large", f"a derived model may be {MOST_BYTES} bytes, and this one is more")
-        if size + sum(len(_encode(each.spec)) for each in known.values() if each.key != key) > MOST_TOGETHER:
-            raise GatewayError("too_large", f"derived models together may be {MOST_TOGETHER} bytes; remove one first")
+        self._check_room(key, spec)
         stores = await self._durable.open()
         await stores.derived.put(key, msgspec.to_builtins(spec))
         await self._read()
+
+    def _check_room(self, key: str, spec: Spec) -> None:
+        size = json_size(msgspec.to_builtins(spec))
+        if size > MOST_BYTES:
+            raise GatewayError("too_large", f"a derived model may be {MOST_BYTES} bytes, and this one is more")
+        others = [each for name, each in self._kept.items() if name != key]
+        _need_room(others, size, "there may be", MOST, MOST_TOGETHER)
+        own = [each for each in others if each.maker == spec.maker] if spec.maker else []
+        before = self._kept.get(key)
+        if before is None or before.maker != spec.maker or size > before.size:
+            _need_room(own, size, "one client may make", EACH, EACH_TOGETHER)
 
     async def remove(self, name: str) -> bool:
         """Whether there was one.  Raises `GatewayError`."""
@@ -116,12 +133,28 @@ class Derivations:
         """What the store has now.  One reads after the other, so that the catalogue never goes back."""
         async with self._turn:
             stores = await self._durable.open()
-            if await stores.derived.changed() != self._seen:
-                rows = await stores.derived.all()
-                derived = {each.key: each for each in read_all(rows)}
+            now = await stores.derived.changed()
+            kept = {name: each for name, each in self._kept.items() if now.get(name) == each.modified}
+            if new := now.keys() - kept.keys():
+                kept |= {row.name: _keep(row) for row in await stores.derived.some(new)}
+            if new or len(kept) < len(self._kept):
+                derived = {each.derived.key: each.derived for each in kept.values() if each.derived is not None}
                 self._directory.catalogue = self._directory.catalogue.with_derived(derived)
-                self._seen = {row.name: row.modified_at for row in rows}
+                self._kept = kept
             self._read_at = self._clock()
+
+
+def _need_room(others: Sequence[_Kept], size: int, who: str, most: int, most_bytes: int) -> None:
+    """For one more beside `others`."""
+    if len(others) >= most:
+        raise GatewayError("too_large", f"{who} {most} derived models; remove one first")
+    if size + sum(each.size for each in others) > most_bytes:
+        raise GatewayError("too_large", f"{who} derived models of {most_bytes} bytes together; remove one first")
+
+
+def _keep(row: Stored) -> _Kept:
+    found = read_all([row])
+    return _Kept(row.modified_at, json_size(row.spec), found[0] if found else None)
 
 
 def durable_of(settings: Settings) -> Durable:

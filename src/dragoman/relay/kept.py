@@ -21,6 +21,7 @@ class Kept(Generic[K, V]):
         self.size = 0
 
     def get(self, key: K) -> V | None:
+        """The value, which is then the last to be pushed out for room; None where it is gone."""
         entry = self._entries.get(key)
         if entry is None:
             return None

@@ -91,6 +91,13 @@ def with_model(body: bytes, model: str, asked: str | None = None) -> bytes:
     return _encode({**members, "model": Raw(new)})
 
 
+def with_name(body: bytes, model: str, asked: str | None = None) -> bytes:
+    """The same for an Ollama server.  To it a name without a tag is that of `model:latest`: left as it is, it is what
+    the client finds again in the answer."""
+    asked = asked or peek(body).model
+    return body if asked and model == f"{asked}:latest" else with_model(body, model, asked)
+
+
 # A member of that name with a text.  The name may be spelled with escapes, as any text.
 _VALUE = rb'[ \t\r\n]*:[ \t\r\n]*("(?:[^"\\]|\\.)*+")'
 _MODEL = re.compile(rb'(?<!\\)"model"' + _VALUE)

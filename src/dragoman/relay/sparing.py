@@ -1,6 +1,6 @@
 """What one model behind a Responses server refuses though others take it: left out, and from then on never sent.
 
-The same as `carrying` does for chat completions.  https://platform.openai.com/docs/api-reference/responses/create
+The same as `mending` does for chat completions.  https://platform.openai.com/docs/api-reference/responses/create
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     simulator = Simulator()          # then serve it: see `dragoman.simulator.server`
 
-Nothing is kept of a call but what is said here: the last thousand requests, the prompt cache, counters.
+Nothing is kept of a call but what is said here: the last thousand requests, threads, the prompt cache, counters.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from dragoman.simulator.listing import list_models, retrieve
 from dragoman.simulator.refused import Refused, bad, envelope
 from dragoman.simulator.rules import NEW_VERSION, OLD_VERSION, Approved, Call, check
 from dragoman.simulator.scenario import AUTO, Scenario, asked_for, failure, parse
+from dragoman.simulator.threads import Threads
 
 _json = msgspec.json.Encoder().encode
 _RETRIED = (408, 409, 429)
@@ -61,6 +62,7 @@ class Simulator(Books):
         self._cards = dict(cards) | {alias: card for card in cards.values() for alias in card.aliases}
         self._listed = tuple(cards.values())
         self._cache = PromptCache()
+        self._threads = Threads()
         self.requests: list[Recorded] = []
 
     @property
@@ -144,6 +146,7 @@ class Simulator(Books):
     async def _messages(
         self, headers: dict[str, str], body: Object, receive: Receive, send: Send, request_id: str
     ) -> None:
+        body = self._threads.opened(body)
         scenario = self.in_force(asked_for(headers.get("x-simulator-scenario", ""), body, self._scenario))
         async with Watch(receive) as watch:
             if delay := delivery.delay(scenario):
@@ -170,13 +173,14 @@ class Simulator(Books):
         answers.seal(answer, approved)
         counts = self._cache.charge(body, approved.card, approved.prompt_tokens, time.monotonic())
         message_id = fresh("msg_01")
+        reply = answers.message(answer, approved, counts, message_id)
+        self._threads.keep(body, reply)
         if body.get("stream"):
             events = answers.events(answer, approved, counts, message_id)
             if scenario.name == "unknown_event":
                 events = script.with_unknowns(events)
             await self._stream(events, scenario, send, request_id)
             return
-        reply = answers.message(answer, approved, counts, message_id)
         if scenario.name == "unknown_event":
             reply = script.with_unknown_block(reply)
         if scenario.name == "error_event":
@@ -204,7 +208,7 @@ class Simulator(Books):
         await connection.write(send, data, more=False)
 
     async def _refuse(self, send: Send, refused: Refused, request_id: str) -> None:
-        data = _json(envelope(refused.kind, refused.message, request_id))
+        data = _json(envelope(refused.kind, refused.message, request_id, refused.code))
         retry = refused.status in _RETRIED or refused.status >= 500
         headers = [
             *_headers(request_id, b"application/json"),

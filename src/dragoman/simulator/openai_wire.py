@@ -79,6 +79,7 @@ _MESSAGE = tagged(
                 "content": _ASSISTANT,
                 "name": _STRING,
                 "refusal": _STRING,
+                "annotations": array(mapping),  # an answer's own member, as clients send the answer back
                 "tool_calls": array(_CALL, low=1),
                 "function_call": _FUNCTION_CALL,
                 "audio": record({"id": _STRING}, "id"),
@@ -86,7 +87,9 @@ _MESSAGE = tagged(
         ),
         "user": record({"role": anything, "content": _USER, "name": _STRING}, "content"),
         "function": record({"role": anything, "content": _STRING, "name": _STRING}, "name"),
-        "tool": record({"role": anything, "content": _TEXTS, "tool_call_id": _STRING}, "content", "tool_call_id"),
+        "tool": record(
+            {"role": anything, "content": _TEXTS, "tool_call_id": _STRING, "name": _STRING}, "content", "tool_call_id"
+        ),
         "developer": _SYSTEM,
     },
 )

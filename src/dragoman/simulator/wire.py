@@ -262,7 +262,7 @@ _INCLUSION = {"response_inclusion": may(literal("full", "excluded"))}
 _USE_CACHE = {"use_cache": may(boolean)}
 _EDITOR = {**_EXAMPLES, "max_characters": null(_COUNT)}
 
-# type: (the only name it may have, its members besides the common ones)
+# By type: (the only name it may have, its members besides the common ones)
 PROVIDED_TOOLS: Mapping[str, tuple[str, Mapping[str, Field]]] = {
     "bash_20250124": ("bash", _EXAMPLES),
     "text_editor_20250124": ("str_replace_editor", _EXAMPLES),
@@ -325,7 +325,7 @@ _COUNTED: Mapping[str, Field] = {
     "speed": null(literal("standard", "fast")),
     "context_management": beta(mapping, "context-management-2025-06-27", "compact-2026-01-12"),
     "mcp_servers": beta(array(mapping), "mcp-client-2025-04-04", "mcp-client-2025-11-20", "mcp-client-2026-09-15"),
-    "output_format": beta(mapping, "structured-outputs-2025-11-13"),
+    "output_format": beta(mapping, "structured-outputs-2025-11-13", "structured-outputs-2025-12-15"),
     "workspace_id": may(_TEXT),
     "user_profile_id": may(_TEXT),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Insert, Row, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dragoman.store.database import Database
-from dragoman.store.items import pack, plain, unpack
+from dragoman.store.items import batches, pack, plain, unpack
 from dragoman.store.schema import DERIVED
 
 
@@ -68,12 +68,19 @@ class DerivedModels:
             lambda connection: [_read(row) for row in connection.execute(select(DERIVED).order_by(DERIVED.c.name))]
         )
 
+    async def some(self, names: Iterable[str]) -> list[Derived]:
+        """Those of these names that are there."""
+
+        def work(connection: Connection) -> list[Derived]:
+            asked = (select(DERIVED).where(DERIVED.c.name.in_(batch)) for batch in batches(sorted(names)))
+            return [_read(row) for each in asked for row in connection.execute(each)]
+
+        return await self._database.read(work)
+
     async def changed(self) -> dict[str, float]:
         """When each was made, or made anew: enough to see whether anything is another than it was."""
         when = select(DERIVED.c.name, DERIVED.c.modified_at)
-        return await self._database.read(
-            lambda connection: {row.name: row.modified_at for row in connection.execute(when)}
-        )
+        return await self._database.read(lambda connection: dict(map(tuple, connection.execute(when))))
 
     async def delete(self, name: str) -> bool:
         """Whether there was one."""

@@ -118,6 +118,12 @@ class AnthropicSurface:
         await self._pass(exchange, "message batches", partial(_with_own_address, _address(exchange)))
 
     async def _files(self, exchange: Exchange) -> None:
+        """OpenAI's clients keep files of theirs at the same address; those are nothing that Anthropic should get."""
+        if not exchange.header(b"anthropic-version"):
+            at = f"{exchange.scope['method']} {exchange.scope['path']}"
+            raise GatewayError(
+                "not_found", f"there is nothing at {at}; for Anthropic's files send the header `anthropic-version`"
+            )
         await self._pass(exchange, "files")
 
     async def _pass(self, exchange: Exchange, what: str, edit: Edit | None = None) -> None:

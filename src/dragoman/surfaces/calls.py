@@ -22,7 +22,7 @@ from dragoman.ids import fresh
 from dragoman.losses import Losses
 from dragoman.models.catalogue import Resolution
 from dragoman.relay.call import Answer, Call, Passage, Plan, Way
-from dragoman.relay.passthrough import Peek, peek, request_headers, with_model
+from dragoman.relay.passthrough import Peek, peek, request_headers, with_model, with_name
 from dragoman.relay.relay import Relay
 from dragoman.relay.stream import Stream
 from dragoman.relay.strictness import without_successors
@@ -108,7 +108,8 @@ def way_through(
         return None
     body, lost = (body, {}) if ours is None else without_ours(body, *ours)
     headers = request_headers(exchange.scope["headers"])
-    return Way(dialect=dialect, path=path, headers=headers, body=partial(with_model, body, asked=asked), lost=lost)
+    patch = with_name if dialect == "ollama" else with_model
+    return Way(dialect=dialect, path=path, headers=headers, body=partial(patch, body, asked=asked), lost=lost)
 
 
 def is_strict(exchange: Exchange, relay: Relay) -> bool:

@@ -1,4 +1,6 @@
-"""File descriptors: as many as the system gives, and no more connections than they are enough for.
+"""What the system lets a process have: file descriptors, and no image of its memory on the disk.
+
+There are as many descriptors as the system gives, and no more connections than they are enough for.
 
 A call takes two, one to the client and one upstream.  Whoever comes beyond the bound is told so (503); a process that
 had none left at all could only hang up.
@@ -7,6 +9,7 @@ had none left at all could only hang up.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from types import ModuleType
 
 from msgspec.structs import replace
@@ -37,6 +40,14 @@ def with_room(settings: Settings) -> Settings:
     level = logging.WARNING if fitting < settings.limits.calls else logging.DEBUG
     log.log(level, "there are %d file descriptors: at most %d connections are taken (ulimit -n)", soft, fitting)
     return replace(settings, limits=replace(settings.limits, connections=fitting))
+
+
+def without_dumps() -> None:
+    """No core file is written if this process, or one that it starts, crashes: keys and conversations are in it."""
+    resource = _resource()
+    if resource is not None:
+        with suppress(OSError, ValueError):  # a sandbox may forbid it, and has its own rule then
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _resource() -> ModuleType | None:

@@ -20,8 +20,10 @@ from dragoman.errors import GatewayError, invalid
 from dragoman.losses import Losses
 from dragoman.models.catalogue import Resolution
 from dragoman.models.cost import cost
+from dragoman.models.derived import Derived
 from dragoman.relay.call import Plan
-from dragoman.relay.passthrough import peek, with_model
+from dragoman.relay.defaults import put_vector_options, vector_options
+from dragoman.relay.passthrough import peek, with_model, with_name
 from dragoman.relay.relay import Relay
 from dragoman.relay.rounds import UnfitError
 from dragoman.relay.strictness import check_losses, without_successors
@@ -66,10 +68,21 @@ async def embed(exchange: Exchange, relay: Relay, wire: Wire) -> None:
     """Answer one request for vectors.  Raises `GatewayError`."""
     body = await exchange.body(relay.settings.max_body)
     name = peek(body).model or wire.decode(parse_object(body)).model
-    plan = await relay.plan(name)
+    plan = await _planned(relay, wire, name)
     if is_strict(exchange, relay):
         plan = without_successors(plan)
     await exchange.watched(_embed(exchange, relay, wire, body, _able(plan, name, relay)))
+
+
+async def _planned(relay: Relay, wire: Wire, name: str) -> Plan:
+    """Who may answer.  Ollama has words of its own here for a model that is not there."""
+    try:
+        return await relay.plan(name)
+    except GatewayError as error:
+        if wire.dialect == "ollama" and error.message == f"model '{name}' not found":
+            words = f'model "{name}" not found, try pulling it first'
+            raise GatewayError("model_not_found", words, param="model") from None
+        raise
 
 
 async def _embed(exchange: Exchange, relay: Relay, wire: Wire, body: bytes, plan: Plan) -> None:
@@ -82,10 +95,12 @@ async def _embed(exchange: Exchange, relay: Relay, wire: Wire, body: bytes, plan
         nonlocal losses
         answered[:], losses = [resolution], Losses()
         if wire.dialect == server.dialect.NAME:
-            return await passed(exchange, server, wire.path, with_model(body, resolution.card.id))
+            whole = await passed(exchange, server, wire.path, _same(body, resolution, wire.dialect, losses))
+            named = wire is OLLAMA and resolution.derived is not None
+            return replace(whole, body=with_model(whole.body, mark.model)) if named else whole
         request = wire.decode(parse_object(body))
         request = replace(request, model=resolution.card.id)
-        return await _translated(server, request, wire, mark, losses, strict=strict)
+        return await _translated(server, request, wire, mark, losses, derived=resolution.derived, strict=strict)
 
     exchange.report = lambda: _report(answered[0], losses) if answered else []
     # Who speaks the server's own dialect has its own way of trying again.
@@ -106,16 +121,32 @@ async def _embed(exchange: Exchange, relay: Relay, wire: Wire, body: bytes, plan
         await exchange.reply(got.document)
 
 
+def _same(body: bytes, resolution: Resolution, dialect: str, losses: Losses) -> bytes:
+    """The client's bytes for the model that answers, with what a derived one gives."""
+    if not vector_options(resolution.derived):
+        return (with_name if dialect == "ollama" else with_model)(body, resolution.card.id)
+    document = parse_object(body) | {"model": resolution.card.id}
+    return _encode(put_vector_options(document, resolution.derived, dialect, losses))
+
+
 async def _translated(
-    server: UpstreamServer, request: EmbedRequest, wire: Wire, mark: Stamp, losses: Losses, *, strict: bool
+    server: UpstreamServer,
+    request: EmbedRequest,
+    wire: Wire,
+    mark: Stamp,
+    losses: Losses,
+    *,
+    derived: Derived | None,
+    strict: bool,
 ) -> _Made:
     if not request.input:  # a client of Ollama's wants the model loaded, and others have no such thing
         return _Made(wire.encode(EmbedReply(vectors=[]), request, mark), Usage())
     theirs, path = _SERVERS[server.dialect.NAME]
     try:
-        body = _encode(theirs.encode_request(request, losses))
+        document = theirs.encode_request(request, losses)
         if strict:
             check_losses(losses, request.model)
+        body = _encode(put_vector_options(document, derived, server.dialect.NAME, losses))
     except GatewayError as error:
         raise UnfitError(error) from None
     connection = await server.forward("POST", path, {}, body)

@@ -45,6 +45,7 @@ async def entry_of(relay: Relay, name: str) -> Entry | None:
 
 
 def created(entry: Entry) -> datetime:
+    """When the model was made or released (UTC); of one that nobody knows a date of, a date that stays the same."""
     if entry.derived is not None:
         return datetime.fromtimestamp(int(entry.derived.created), UTC)
     card = entry.card
@@ -83,6 +84,7 @@ _ARCHITECTURES = {"anthropic": "claude", "openai_chat": "openai", "openai_respon
 
 
 def architecture(card: Card) -> str:
+    """`general.architecture` in Ollama's words."""
     return _ARCHITECTURES.get(card.dialect, card.dialect)
 
 
@@ -121,4 +123,5 @@ def template(card: Card) -> str:
 
 
 def rfc3339(moment: datetime) -> str:
+    """A moment in UTC as Ollama writes it, with a Z.  https://www.rfc-editor.org/rfc/rfc3339"""
     return moment.isoformat().replace("+00:00", "Z")

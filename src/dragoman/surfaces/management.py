@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable
 
 import msgspec
+from msgspec.structs import replace
 from starlette.routing import BaseRoute, Route
 
 from dragoman.conversation import Object
@@ -23,12 +24,16 @@ from dragoman.losses import Losses
 from dragoman.models.catalogue import Entry
 from dragoman.models.derived import Derived, Spec, derive
 from dragoman.models.sources import normal
+from dragoman.relay.derivations import MOST_BYTES
 from dragoman.relay.relay import Relay
 from dragoman.relay.upstreams import UpstreamServer
+from dragoman.store.durable import owner_of
 from dragoman.surfaces.calls import Handler
 from dragoman.surfaces.exchange import JSON_TYPE, Endpoint, Exchange, ascii_list
 from dragoman.surfaces.listing import digest, entry_of, template
 from dragoman.surfaces.managed import Managed
+from dragoman.surfaces.owner import owner_in
+from dragoman.surfaces.peers import PEER, household
 
 _encode = msgspec.json.Encoder().encode
 
@@ -63,7 +68,7 @@ class Management:
 
     async def _create(self, exchange: Exchange) -> None:
         body = await exchange.json(self._relay.settings.max_body)
-        creation = decode_create(dict(body))
+        creation = decode_create(dict(body), MOST_BYTES)
         if parse_name(creation.model) is None:
             raise invalid("invalid model name", "model")
         if not creation.base and not creation.server:
@@ -76,7 +81,7 @@ class Management:
         if base is None:
             raise GatewayError("not_found", f"{_NO_SUCH} ('{creation.base}' is not a model of this gateway)")
         losses = Losses()
-        spec = spec_of(name, creation, base, losses)
+        spec = replace(spec_of(name, creation, base, losses), maker=self._maker(exchange))
         await self._relay.derived.put(spec)
         if losses.dropped:
             exchange.extra.append((b"x-dragoman-dropped", ascii_list(losses.dropped)))
@@ -116,10 +121,10 @@ class Management:
             await self._managed.done(exchange, server, "POST", "/api/copy", there)
             return
         if base.derived is not None:
-            spec = msgspec.structs.replace(base.derived.spec, name=name)
+            spec = replace(base.derived.spec, name=name)
         else:
             spec = Spec(name=name, base=base.name, parent=_spelled(base.name))
-        await self._relay.derived.put(spec)
+        await self._relay.derived.put(replace(spec, maker=self._maker(exchange)))
         await _empty(exchange)
 
     async def _delete(self, exchange: Exchange) -> None:
@@ -154,6 +159,12 @@ class Management:
         if parse_name(name) is None:
             raise invalid(f'name "{name}" is invalid', "model")
         raise GatewayError("model_not_found", f"model '{name}' not found", param="model")
+
+    def _maker(self, exchange: Exchange) -> str:
+        """Whose share of the derived models it is: the key's, or, where nobody needs one, the household's."""
+        if self._relay.settings.api_keys:
+            return owner_in(exchange, self._relay.settings)
+        return owner_of(f"household {household(exchange.scope.get(PEER, ''))}")
 
     def _derived(self, name: str) -> Derived | None:
         """The derived model of this very name, whether its base is there or not."""

@@ -14,6 +14,7 @@ from dragoman.dialects import ollama
 from dragoman.errors import GatewayError
 from dragoman.redaction import Redactor
 from dragoman.relay.relay import Relay
+from dragoman.relay.tally import Count, Tally
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.surfaces.exchange import Endpoint, Exchange
 from dragoman.surfaces.guard import METRICS_PATH
@@ -89,6 +90,19 @@ def request_families(metrics: Metrics) -> Iterator[Family]:
         "max",
     )
     yield gauge("dragoman_workers", "Processes that serve.", (), {(): 1})
+    yield from _exchange_families(metrics)
+    yield from _call_families(metrics)
+    yield _spreads(
+        "dragoman_event_loop_lag_seconds",
+        "How late a timer fired that was set each half second.",
+        (),
+        LAGS,
+        {(): metrics.lag},
+    )
+
+
+def _exchange_families(metrics: Metrics) -> Iterator[Family]:
+    """HTTP requests of clients, whatever they ask for."""
     yield counter(
         "dragoman_requests_total",
         "HTTP requests that ended, by the class of their status; none: the client left before there was one.",
@@ -105,6 +119,10 @@ def request_families(metrics: Metrics) -> Iterator[Family]:
     yield gauge("dragoman_requests_running", "Requests under way.", (), {(): metrics.running})
     yield gauge("dragoman_streams_running", "Streamed answers under way.", (), {(): metrics.streams})
     yield counter("dragoman_errors_total", "Errors that clients were told.", ("dialect", "kind"), metrics.errors)
+
+
+def _call_families(metrics: Metrics) -> Iterator[Family]:
+    """Those of them that ask a model, whoever answered."""
     yield counter(
         "dragoman_calls_total",
         "Calls of models that ended, by what came of them: ok, left (the client), refused (by a server whose answer "
@@ -135,41 +153,30 @@ def request_families(metrics: Metrics) -> Iterator[Family]:
         ("dialect", "kind", "member"),
         metrics.losses,
     )
-    yield _spreads(
-        "dragoman_event_loop_lag_seconds",
-        "How late a timer fired that was set each half second.",
-        (),
-        LAGS,
-        {(): metrics.lag},
-    )
-
-
-def _server_families(servers: Mapping[str, UpstreamServer]) -> Iterator[Family]:
-    """What the servers behind us are like now."""
-    yield gauge(
-        "dragoman_upstream_running",
-        "Calls that have a place at the server.",
-        ("upstream",),
-        {(name,): server.gate.inside for name, server in servers.items()},
-    )
-    yield gauge(
-        "dragoman_upstream_queue",
-        "Calls that wait for one.",
-        ("upstream",),
-        {(name,): server.gate.waiting for name, server in servers.items()},
-    )
-    yield gauge(
-        "dragoman_breaker_state",
-        "How many workers have the server's circuit breaker in this state.",
-        ("upstream", "state"),
-        {(name, state): server.breaker.state == state for name, server in servers.items() for state in _STATES},
-    )
 
 
 def relay_families(relay: Relay) -> Iterator[Family]:
     """What happened between us and the servers behind us, what they are like now, and what is kept."""
-    tally, recall = relay.tally, relay.carrier.recall
-    counts = tally.counts()
+    recall = relay.carrier.recall
+    yield from _model_families(relay.tally.counts())
+    yield from _failure_families(relay.tally)
+    yield from _server_families(relay.servers)
+    yield counter(
+        "dragoman_recall_total",
+        "Turns whose sealed thinking was looked for, because their client could not send it.",
+        ("result",),
+        {("hit",): recall.hits, ("miss",): recall.misses},
+    )
+    yield counter(
+        "dragoman_store_errors_total",
+        "Failures of what is stored: shared between gateways, or durable.",
+        ("store",),
+        {("shared",): recall.failures, ("durable",): relay.durable.failures},
+    )
+
+
+def _model_families(counts: Mapping[tuple[str, str], Count]) -> Iterator[Family]:
+    """What each model did, by the names of its server and its own."""
     yield counter(
         "dragoman_upstream_calls_total",
         "Answers and failed attempts.",
@@ -199,6 +206,10 @@ def relay_families(relay: Relay) -> Iterator[Family]:
         _MODEL,
         {who: c.cost for who, c in counts.items()},
     )
+
+
+def _failure_families(tally: Tally) -> Iterator[Family]:
+    """What failed behind us, and what was done about it."""
     yield counter(
         "dragoman_upstream_errors_total", "Attempts that failed, by kind.", ("upstream", "kind"), tally.failures
     )
@@ -214,18 +225,27 @@ def relay_families(relay: Relay) -> Iterator[Family]:
         ("upstream", "reason"),
         tally.moves,
     )
-    yield from _server_families(relay.servers)
-    yield counter(
-        "dragoman_recall_total",
-        "Turns whose sealed thinking was looked for, because their client could not send it.",
-        ("result",),
-        {("hit",): recall.hits, ("miss",): recall.misses},
+
+
+def _server_families(servers: Mapping[str, UpstreamServer]) -> Iterator[Family]:
+    """What the servers behind us are like now."""
+    yield gauge(
+        "dragoman_upstream_running",
+        "Calls that have a place at the server.",
+        ("upstream",),
+        {(name,): server.gate.inside for name, server in servers.items()},
     )
-    yield counter(
-        "dragoman_store_errors_total",
-        "Failures of what is stored: shared between gateways, or durable.",
-        ("store",),
-        {("shared",): recall.failures, ("durable",): relay.durable.failures},
+    yield gauge(
+        "dragoman_upstream_queue",
+        "Calls that wait for one.",
+        ("upstream",),
+        {(name,): server.gate.waiting for name, server in servers.items()},
+    )
+    yield gauge(
+        "dragoman_breaker_state",
+        "How many workers have the server's circuit breaker in this state.",
+        ("upstream", "state"),
+        {(name, state): server.breaker.state == state for name, server in servers.items() for state in _STATES},
     )
 
 

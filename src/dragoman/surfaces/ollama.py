@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 from starlette.routing import BaseRoute, Route
 
 from dragoman.conversation import Object, Request
@@ -21,7 +22,7 @@ from dragoman.models.cards import Card
 from dragoman.models.catalogue import Entry, Resolution
 from dragoman.models.derived import shown
 from dragoman.relay.call import Plan
-from dragoman.relay.passthrough import with_model
+from dragoman.relay.passthrough import with_model, with_name
 from dragoman.relay.relay import Relay
 from dragoman.relay.upstreams import UpstreamServer
 from dragoman.surfaces.calls import Handler, answer, planned, prepare, received, stamp, way_through
@@ -109,6 +110,7 @@ class OllamaSurface:
             ("/api/embeddings", "POST", self._embeddings),
             ("/api/me", "POST", self._me),
             ("/api/signout", "POST", self._me),
+            ("/api/experimental/model-recommendations", "GET", self._recommendations),
             ("/", "GET", self._root),
         ]
         routes: list[BaseRoute] = [
@@ -160,7 +162,8 @@ class OllamaSurface:
             return
 
         async def once(server: UpstreamServer, resolution: Resolution) -> Whole:
-            return await passed(exchange, server, path, with_model(body, resolution.card.id))
+            whole = await passed(exchange, server, path, with_name(body, resolution.card.id))
+            return replace(whole, body=with_model(whole.body, own["model"]))
 
         got = await self._relay.tried(Plan(there), once, again=False)
         await exchange.relay(200, got.headers, got.body)
@@ -181,6 +184,10 @@ class OllamaSurface:
 
     async def _status(self, exchange: Exchange) -> None:
         await exchange.reply({"cloud": {"disabled": True, "source": "config"}})
+
+    async def _recommendations(self, exchange: Exchange) -> None:
+        """What `ollama` without a command offers besides the models that are there: nothing."""
+        await exchange.reply({"recommendations": []})
 
     async def _me(self, exchange: Exchange) -> None:
         managed = Managed(self._relay)

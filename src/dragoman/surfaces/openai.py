@@ -16,11 +16,12 @@ from dragoman.relay.call import Plan, Way
 from dragoman.relay.passthrough import adding
 from dragoman.relay.relay import Relay
 from dragoman.surfaces.anthropic import model_list, model_object
-from dragoman.surfaces.calls import answer, planned, prepare, received, stamp, way_through
+from dragoman.surfaces.calls import answer, is_strict, planned, prepare, received, stamp, way_through
 from dragoman.surfaces.embeddings import OPENAI, embed
 from dragoman.surfaces.exchange import Endpoint, Exchange, parse_object
 from dragoman.surfaces.fanout import answer_all
 from dragoman.surfaces.listing import created, entry_of, visible
+from dragoman.surfaces.replaying import Replayed
 from dragoman.surfaces.through import OURS
 
 # A request may ask for this many calls at once; each one is billed.
@@ -59,7 +60,12 @@ class OpenAISurface:
         # A `system` at the top is our own extension: no server knows it.
         way = None if seen.system else self._way(exchange, plan, "/v1/chat/completions", body, stream)
         if way is not None or seen.n in (None, 1):
+            replayed = None if way is None else Replayed.of(body, self._relay.carrier.refusals)
+            if way is not None and replayed is not None:
+                way = replayed.way(way, strict=is_strict(exchange, self._relay))
             call = await prepare(exchange, self._relay, plan, decode, way)
+            if replayed is not None:
+                replayed.tell(exchange, call)
             if call.sent.way is not None or (call.request.extra.get("n") or 1) == 1:
                 await answer(exchange, self._relay, call, mark)
                 return

@@ -60,12 +60,14 @@ class Origins:
 
     def cors(self, app: ASGIApp) -> CORSMiddleware:
         """`app`, with what a browser wants to be told.  Every request header is allowed, `x-api-key`, `anthropic-*` and
-        `x-stainless-*` among them; credentials (cookies) never are."""
+        `x-stainless-*` among them; credentials (cookies) never are.  A page of the internet that may call is told that
+        this network may be called, which browsers ask besides: https://wicg.github.io/private-network-access/"""
         return CORSMiddleware(
             app,
             allow_origin_regex=f"(?i){self._pattern.pattern}",
             allow_methods=_METHODS,
             allow_headers=["*"],
+            allow_private_network=True,
             expose_headers=_EXPOSED,
             max_age=12 * 3600,
         )

@@ -41,6 +41,8 @@ async def pass_on(exchange: Exchange, passage: Passage, edit: Edit | None = None
     else:
         data = passage.body if passage.body is not None else await server.whole(connection)
         passage.tap.feed(data)
+        if connection.status == 401:  # it is our key that is wrong, and its client would look at his own
+            raise server.refused(connection, data)
         if connection.status >= 400 and not data.lstrip().startswith(b"{"):
             raise server.refused(connection, data)  # a page for people, of somebody on the way
         if connection.status >= 400:

@@ -59,6 +59,7 @@ FORWARDING = frozenset(
 _FOR = re.compile(r"""(?:^|[;,\s])for\s*=\s*("(?:[^"\\]|\\.)*"|[^;,\s]*)""", re.IGNORECASE)
 _LONGEST = 64  # an address is shorter
 _MOST = 100  # more hops than that are somebody's joke
+_UNNAMED = "somebody whom the proxy does not name"
 
 
 def parse(text: str) -> Address | None:
@@ -87,9 +88,9 @@ def within(address: Address, networks: Iterable[Network]) -> bool:
 
 
 def named(forwarding: Mapping[bytes, bytes]) -> Iterator[str]:
-    """Everybody whom forwarding headers name, as they do."""
+    """Everybody whom forwarding headers name, as they do; "" for each header that names nobody."""
     for header, value in forwarding.items():
-        yield from _hops(header, value)
+        yield from _hops(header, value) or ("",)
 
 
 def stranger(scope: Scope, forwarding: Mapping[bytes, bytes]) -> str | None:
@@ -99,7 +100,7 @@ def stranger(scope: Scope, forwarding: Mapping[bytes, bytes]) -> str | None:
         return str(client[0])
     for name in named(forwarding) if forwarding else ():
         if len(name) > _LONGEST or not is_near(name):
-            return name[:_LONGEST]
+            return name[:_LONGEST] or _UNNAMED
     return None
 
 

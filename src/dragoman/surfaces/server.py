@@ -20,13 +20,13 @@ from uvicorn.server import HANDLED_SIGNALS
 
 from dragoman.config import ConfigError, Settings
 from dragoman.config.secrecy import learn, redactor_of
-from dragoman.config.tls import server_context, show
+from dragoman.config.tls import TLSError, server_context, show
 from dragoman.redaction import Redactor
 from dragoman.relay.relay import utc_today
 from dragoman.surfaces.app import Application, build_app
-from dragoman.surfaces.descriptors import with_room
+from dragoman.surfaces.descriptors import with_room, without_dumps
 from dragoman.surfaces.draining import Drain
-from dragoman.surfaces.listening import SETTLE, bind, close_door, url_of, waiting
+from dragoman.surfaces.listening import BACKLOG, SETTLE, bind, close_door, url_of, waiting
 from dragoman.surfaces.protocol import Protocol
 from dragoman.surfaces.supervising import Hold, Supervisor
 from dragoman.surfaces.turning import bounds_of, reset
@@ -50,6 +50,7 @@ def run(
     """
     redactor = redactor_of(settings)
     set_up_logging(settings, redactor.hide)
+    without_dumps()
     settings = with_room(settings)
     tell = started or (lambda _: None)
     if settings.workers > 1:
@@ -85,7 +86,8 @@ def _work(
 
     again = None if reload is None else lambda: hold.own(reload())
     own = hold.own(settings)
-    server, _ = make_server(own, serving, reload=again, listener=listener, redactor=redactor, peers=peers)
+    who = f"worker {hold.number + 1}: "
+    server, _ = make_server(own, serving, reload=again, listener=listener, redactor=redactor, peers=peers, who=who)
     server.run(sockets=[listener])
 
 
@@ -99,16 +101,22 @@ def make_server(
     listener: socket.socket | None = None,
     redactor: Redactor | None = None,
     peers: str = "",
+    who: str = "",
 ) -> tuple[uvicorn.Server, socket.socket]:
     """A server and the socket it is to listen on.  Without `signals` their handling is left to the caller.
 
     `redactor` is what keeps secrets out of the log, and learns those of settings that are read anew.  `peers` is a
-    directory that all workers of one gateway share: see `telemetry.peers`.
+    directory that all workers of one gateway share: see `telemetry.peers`.  `who` stands before what is logged of
+    a reload, which each worker does for itself.
     """
     tls = server_context(settings)
     listener = listener or bind(settings.host, settings.port)
     url = url_of(listener, tls=tls is not None)
-    application = build_app(settings, today, peers)
+    try:
+        application = build_app(settings, today, peers)
+    except BaseException:
+        listener.close()
+        raise
     bounds = bounds_of(settings)
     config = uvicorn.Config(
         application.asgi,
@@ -133,7 +141,7 @@ def make_server(
         application.apply(changed)
         reset(bounds, changed)
 
-    again = None if reload is None else _Reload(settings, reload, apply)
+    again = None if reload is None else _Reload(settings, reload, apply, who)
     return _Server(config, application, lambda: started(url), again, signals=signals), listener
 
 
@@ -143,26 +151,33 @@ _STORED = ("data_dir", "database", "response_ttl", "response_space")
 class _Reload:
     """The configuration read again, and applied if it is good.  Calls under way do not notice."""
 
-    def __init__(self, settings: Settings, read: Callable[[], Settings], apply: Callable[[Settings], None]) -> None:
+    def __init__(
+        self, settings: Settings, read: Callable[[], Settings], apply: Callable[[Settings], None], who: str
+    ) -> None:
         self._settings = settings
         self._read = read
         self._apply = apply
+        self._who = who
 
     def __call__(self) -> None:
         try:
             settings = with_room(self._read())
         except ConfigError as error:
-            log.error("the configuration is not read again, for it is wrong: %s", error)
+            log.error("%sthe configuration is not read again, for it is wrong: %s", self._who, error)
             return
         for name in ("host", "port", "demo", "workers", "log_format", "keep_alive", "store", *_STORED):
             if getattr(settings, name) != getattr(self._settings, name):
-                log.warning("a change of %s needs a restart", name)
+                log.warning("%sa change of %s needs a restart", self._who, name)
         if bool(settings.tls_cert) != bool(self._settings.tls_cert):
-            log.warning("to begin or end with TLS needs a restart")
+            log.warning("%sto begin or end with TLS needs a restart", self._who)
         set_levels(settings)
-        self._apply(settings)
+        try:
+            self._apply(settings)
+        except TLSError as error:  # the files were changed since they were read
+            log.error("%sthe configuration is not read again, for it is wrong: %s", self._who, error)
+            return
         self._settings = settings
-        log.info("the configuration was read again")
+        log.info("%sthe configuration was read again", self._who)
 
 
 # How long (seconds) what lives as long as the process may take to end with it.
@@ -206,7 +221,19 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        tls = self.config.ssl if sockets else None
+        await super().startup([] if tls else sockets)
+        if tls and sockets:
+            loop, patience = asyncio.get_running_loop(), self._application.settings.limits.head
+            for listener in sockets:  # who begins TLS and does not go on is no connection yet: nobody else minds him
+                server = await loop.create_server(
+                    self._protocol,
+                    sock=listener,
+                    ssl=tls,
+                    ssl_handshake_timeout=patience,
+                    backlog=BACKLOG,
+                )
+                self.servers.append(server)
         # What is there now stays: the collector need not look at it again, and may look less often at the rest.
         if self._signals:
             gc.collect()

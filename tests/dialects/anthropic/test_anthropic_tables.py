@@ -269,7 +269,6 @@ def test_old_and_short_spellings_are_understood() -> None:
     assert request.format == Format(kind="schema", schema={"type": "object"})
 
 
-NO_BASE64: Object = {"type": "image", "source": {"type": "base64", "data": "%"}}
 BAD: list[tuple[Object, str]] = [
     ({}, "model"),
     ({"model": "m"}, "messages"),
@@ -346,6 +345,12 @@ ERRORS: list[tuple[int, bytes, str, str]] = [
         _envelope("invalid_request_error", "Your credit balance is too low"),
         "billing",
         "Your credit balance is too low",
+    ),
+    (
+        400,
+        _envelope("invalid_request_error", "You have reached your specified API usage limits. You will regain access"),
+        "billing",
+        "You have reached your specified API usage limits. You will regain access",
     ),
     (401, _envelope("authentication_error"), "authentication", "m"),
     (402, _envelope("billing_error"), "billing", "m"),

@@ -24,6 +24,7 @@ from dragoman.conversation import (
     PartStart,
     Reasoning,
     Refusal,
+    Reply,
     Request,
     Seal,
     SealDelta,
@@ -34,10 +35,11 @@ from dragoman.conversation import (
     ToolCall,
     Usage,
 )
-from dragoman.dialects import ollama
+from dragoman.dialects import ollama, openai_chat
 from dragoman.dialects.contract import Stamp
 from dragoman.dialects.ollama.reply import REFUSED
-from dragoman.folding import Fold
+from dragoman.dialects.untold import Untold
+from dragoman.folding import Fold, unfold
 
 GOLDEN = Path(__file__).parent / "golden"
 REQUEST = Request(origin="ollama", model="m", messages=[])
@@ -139,6 +141,20 @@ def test_durations_are_what_was_measured() -> None:
     }
 
 
+def test_a_first_word_that_came_with_the_beginning_was_read_for_so_long() -> None:
+    """As Claude's do: a prompt read in no time would be billions of tokens a second."""
+    moments = iter([800, 9800])
+    stamp = Stamp(id="x", model="m", created=0, started=0, clock=lambda: next(moments))
+    encoder = ollama.Encoder(REQUEST, stamp)
+    encoder.feed([Start("", ""), PartStart(0, Text(text="")), TextDelta(0, "Hi")])
+    (last,) = judged(encoder.feed([PartEnd(0), Finish("stop", Usage(input=3, output=4))]))
+    times = {name: value for name, value in last.items() if name.endswith("_duration")}
+    assert times == {"load_duration": 1, "prompt_eval_duration": 800, "eval_duration": 9000, "total_duration": 9801}
+    answer = Reply(origin="anthropic", id="", model="", content=[Text(text="Hi")], began=800, spoke=800)
+    whole = ollama.encode_reply(answer, REQUEST, Stamp(id="", model="m", created=0, started=0, clock=lambda: 9800))
+    assert (whole["prompt_eval_duration"], whole["eval_duration"], whole["total_duration"]) == (800, 8999, 9800)
+
+
 def test_an_answer_that_came_all_at_once_was_not_generated_in_no_time() -> None:
     stamp = Stamp(id="x", model="m", created=0, started=0, clock=lambda: 2000)
     encoder = ollama.Encoder(REQUEST, stamp)
@@ -147,6 +163,54 @@ def test_an_answer_that_came_all_at_once_was_not_generated_in_no_time() -> None:
     )
     times = {name: value for name, value in lines[-1].items() if name.endswith("_duration")}
     assert times == {"load_duration": 1, "prompt_eval_duration": 1, "eval_duration": 2000, "total_duration": 2002}
+
+
+TOOK = {"total_duration": 900, "load_duration": 50, "prompt_eval_duration": 70, "eval_duration": 700}
+
+
+def metrics(line: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(name, value) for name, value in line.items() if name.endswith(("_duration", "_count"))]
+
+
+@pytest.mark.parametrize("took", [TOOK, {"total_duration": 900}], ids=["all", "some"])
+@pytest.mark.parametrize("form", ["stream", "fold", "reply"])
+def test_what_the_server_measured_itself_is_told(form: str, took: dict[str, int], stamp: Stamp) -> None:
+    """It knows what of the time was the loading of the model, and what the prompt; what it does not say took none."""
+    end = line({"content": "!"}, done=True, done_reason="stop", prompt_eval_count=9, eval_count=3, **took)
+    lines: list[dict[str, Any]]
+    if form == "reply":
+        lines = [ollama.encode_reply(ollama.decode_reply(json.loads(end)), REQUEST, stamp)]
+    else:
+        decoder, fold = ollama.Decoder(), Fold("ollama")
+        events = decoder.feed(HI + end)
+        fold.feed(events)
+        lines = judged(ollama.Encoder(REQUEST, stamp).feed(unfold(fold.reply) if form == "fold" else events))
+    told = metrics(lines[-1])
+    order = ("total_duration", "load_duration", "prompt_eval_count", "prompt_eval_duration")
+    both = took | {"prompt_eval_count": 9, "eval_count": 3}
+    assert told == [(name, both[name]) for name in (*order, "eval_count", "eval_duration") if name in both]
+    assert not any(metrics(line) for line in lines[:-1])
+
+
+@pytest.mark.parametrize("took", [{"total_duration": 0}, {"total_duration": "1s"}, {"eval_duration": 5}])
+def test_a_server_that_measured_nothing_is_measured(took: dict[str, Any], stamp: Stamp) -> None:
+    events = ollama.Decoder().feed(line({"content": "!"}, done=True, done_reason="stop", **took))
+    last = judged(ollama.Encoder(REQUEST, stamp).feed(events))[-1]
+    assert {name for name, _ in metrics(last)} == set(TOOK)
+    assert all(type(value) is int and value > 0 and value != 5 for _, value in metrics(last))
+
+
+def test_the_times_of_a_server_are_no_loss_elsewhere() -> None:
+    untold = Untold(openai_chat.SAYS)
+    for event in ollama.Decoder().feed(line({"content": "!"}, done=True, done_reason="stop", **TOOK)):
+        match event:
+            case Start():
+                untold.start(event)
+            case Finish():
+                untold.finish(event)
+            case _:
+                pass
+    assert not untold.names
 
 
 def test_a_fault_is_the_last_line(stamp: Stamp) -> None:

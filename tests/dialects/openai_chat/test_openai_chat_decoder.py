@@ -30,7 +30,8 @@ from dragoman.conversation import (
 from dragoman.dialects.contract import Stamp
 from dragoman.dialects.openai_chat import Decoder, Encoder, decode_reply, encode_reply
 from dragoman.folding import unfold
-from tests.dialects.openai_chat.streams import check_order, decode, fold
+from fuzz.order import check_order
+from tests.dialects.openai_chat.streams import decode, fold
 
 CITED: Object = {"type": "url_citation", "url_citation": {"url": "u", "title": "t"}}
 

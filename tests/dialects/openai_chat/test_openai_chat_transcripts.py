@@ -15,7 +15,8 @@ from dragoman.conversation import (
     Fault,
     Finish,
 )
-from tests.dialects.openai_chat.streams import check_order, decode
+from fuzz.order import check_order
+from tests.dialects.openai_chat.streams import decode
 
 UPSTREAM = Path(__file__).parent / "golden" / "upstream"
 TRANSCRIPTS = sorted(file.stem for file in UPSTREAM.glob("*.sse"))

@@ -13,7 +13,7 @@ from dragoman.conversation import Fault, Finish, Object
 from dragoman.dialects.openai_responses import Decoder, decode_error, decode_reply
 from dragoman.errors import GatewayError
 from dragoman.simulator.openai_responses_quirks import RESPONSES_QUIRKS
-from tests.dialects.openai_chat.streams import check_order
+from fuzz.order import check_order
 from tests.dialects.openai_responses.upstream import (
     added,
     arguments,

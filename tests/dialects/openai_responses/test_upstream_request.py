@@ -487,7 +487,11 @@ LOST: list[tuple[Request, dict[str, str], dict[str, str]]] = [
         {"messages[0].content[0]": "servers that made it"},
         {},
     ),
-    (other(assistant(Thinking(text="a"), Text(text="b"))), {"messages[0].content[0]": "servers that made it"}, {}),
+    (
+        other(assistant(Thinking(text="", redacted=True), Text(text="b"))),
+        {"messages[0].content[0]": "servers that made it"},
+        {},
+    ),
     (
         other(user(Foreign(origin="anthropic", extra={"type": "x"}), Text(text="a"))),
         {"messages[0].content[0]": "only the dialect"},

@@ -38,7 +38,7 @@ from dragoman.losses import Losses
 from dragoman.simulator import OpenAISimulator
 from dragoman.simulator.openai_responses_quirks import FRAMES, RESPONSES_QUIRKS
 from dragoman.simulator.server import run_in_thread
-from tests.dialects.openai_chat.streams import check_order
+from fuzz.order import check_order
 from tests.dialects.openai_responses.test_upstream_request import PNG
 from tests.dialects.openai_responses.upstream import decode, fold
 from tests.simulator.judge import extras

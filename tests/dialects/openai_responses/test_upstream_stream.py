@@ -32,7 +32,7 @@ from dragoman.dialects.openai_responses import Decoder, decode_reply
 from dragoman.dialects.openai_responses.sealed import kept_members, kept_seal
 from dragoman.dialects.openai_responses.vocabulary import ITEM
 from dragoman.framing import SSE
-from tests.dialects.openai_chat.streams import check_order
+from fuzz.order import check_order
 from tests.dialects.openai_responses.conftest import Golden
 from tests.dialects.openai_responses.upstream import (
     added,

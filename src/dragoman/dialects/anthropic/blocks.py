@@ -120,6 +120,7 @@ def decode_cache(block: Object) -> Literal["5m", "1h"] | None:
 
 
 def encode_cache(cache: str) -> Object:
+    """`cache_control` that keeps for "5m" or "1h".  https://platform.claude.com/docs/en/build-with-claude/prompt-caching"""
     return {"type": "ephemeral", "ttl": "1h"} if cache == "1h" else {"type": "ephemeral"}
 
 

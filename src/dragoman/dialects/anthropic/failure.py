@@ -85,6 +85,10 @@ def _wording(kind: Kind, message: str) -> str:
             return message
 
 
+# What is told as a wrong request, and is none: no money, and an organisation's own limit on what it spends.
+# https://platform.claude.com/docs/en/api/errors
+_UNPAID = ("credit balance is too low", "You have reached your specified API usage limits")
+
 # How servers say how much they hold, and how much of it was asked for as output: the wordings of OpenAI, OpenRouter,
 # vLLM, llama.cpp and LM Studio, November 2026.
 _NUMBER = r"(\d[\d,]*)"
@@ -148,7 +152,7 @@ def error_kind(name: str, message: str, default: Kind) -> Kind:
         return "context_length"
     if kind == "invalid_request" and any(phrase in message for phrase in _UNVERIFIED):
         return "unverified_thinking"
-    if kind == "invalid_request" and "credit balance is too low" in message:
+    if kind == "invalid_request" and any(phrase in message for phrase in _UNPAID):
         return "billing"
     if kind == "not_found" and message.startswith("model:"):
         return "model_not_found"

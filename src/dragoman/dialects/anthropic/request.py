@@ -7,9 +7,9 @@ come first in theirs.
 
 from __future__ import annotations
 
-from typing import Literal, cast
-
 from dragoman.conversation import (
+    ChoiceMode,
+    Effort,
     Format,
     Message,
     Object,
@@ -27,7 +27,7 @@ from dragoman.dialects.reading import check, choose, keep, laid_over, need, obje
 from dragoman.errors import GatewayError, invalid
 from dragoman.losses import Losses
 
-_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_EFFORTS: tuple[Effort, ...] = ("low", "medium", "high", "xhigh", "max")
 _NESTED = ("output_config", "metadata", "thinking", "tool_choice")
 """Members of `Request.extra` that are what we have no name for of an object whose rest we know."""
 _OPEN = ("output_config", "metadata")
@@ -80,11 +80,11 @@ def decode_request(body: Object) -> Request:
 
 
 def _decode_message(message: Object, at: str) -> Message:
-    role = choose(message, "role", ("user", "assistant", "system"), at)
+    role: Role | None = choose(message, "role", ("user", "assistant", "system"), at)
     if role is None:
         raise invalid(f"{at}.role is required", path(at, "role"))
     content = decode_content(message.pop("content", None), path(at, "content"))
-    return Message(role=cast(Role, role), content=content, extra=message)
+    return Message(role=role, content=content, extra=message)
 
 
 def _decode_tool(tool: Object, at: str) -> Tool:
@@ -105,10 +105,10 @@ def _decode_tool(tool: Object, at: str) -> Tool:
 def _decode_choice(choice: Object | None) -> ToolChoice | None:
     if choice is None:
         return None
-    mode = choose(choice, "type", ("auto", "any", "tool", "none"), "tool_choice") or "auto"
+    mode: ChoiceMode | None = choose(choice, "type", ("auto", "any", "tool", "none"), "tool_choice")
     serial = take(choice, "disable_parallel_tool_use", bool, "tool_choice")
     return ToolChoice(
-        mode=cast(Literal["auto", "any", "tool", "none"], mode),
+        mode=mode or "auto",
         name=take(choice, "name", str, "tool_choice") or "",
         parallel=None if serial is None else not serial,
     )
@@ -118,7 +118,7 @@ def _decode_reasoning(thinking: Object | None, config: Object) -> Reasoning | No
     effort = choose(config, "effort", _EFFORTS, "output_config")
     if thinking is None and effort is None:
         return None
-    reasoning = Reasoning(effort=effort)  # type: ignore[arg-type]
+    reasoning = Reasoning(effort=effort)
     if thinking is not None:
         mode = need(thinking, "type", str, "thinking")
         reasoning.mode = mode

@@ -5,6 +5,9 @@ https://docs.ollama.com/api/create
 
 from __future__ import annotations
 
+import json
+
+import msgspec
 from msgspec import Struct, field
 
 from dragoman.conversation import JSON, Object, Request
@@ -12,12 +15,15 @@ from dragoman.dialects.ollama.messages import decode_messages
 from dragoman.dialects.ollama.options import decode_options
 from dragoman.dialects.ollama.vocabulary import NAME
 from dragoman.dialects.reading import objects, strings, take
-from dragoman.errors import invalid
+from dragoman.errors import GatewayError, invalid
 
 ON_A_SERVER = ("files", "adapters", "draft_files", "quantize", "quantization", "draft_quantize")
 """What only a server that has the weights can do."""
 KEPT = ("renderer", "parser", "requires")
 """What is about how a server writes the prompt, besides the template: kept and shown."""
+_HELD = ("system", "template", "license", "parameters", "messages")
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Creation(Struct, kw_only=True):
@@ -37,8 +43,12 @@ class Creation(Struct, kw_only=True):
     rest: Object = field(default_factory=dict)
 
 
-def decode_create(body: Object) -> Creation:
-    """Take a create request apart.  Raises "invalid_request" with the member that is wrong."""
+def decode_create(body: Object, most: int | None = None) -> Creation:
+    """Take a create request apart.  Raises "invalid_request" with the member that is wrong, and "too_large" when what
+    is to be kept is more than `most` bytes as JSON: that much of it is not looked into.
+
+    What a server is to make of its own files is its business.
+    """
     stream = take(body, "stream", bool)
     model, name = take(body, "model", str), take(body, "name", str)
     creation = Creation(model=model or name or "", base=take(body, "from", str) or "", stream=stream is not False)
@@ -50,8 +60,19 @@ def decode_create(body: Object) -> Creation:
     creation.messages = [message for message, _ in objects(body.pop("messages", None) or [], "messages")]
     creation.kept = {name: text for name in KEPT if (text := take(body, name, str))}
     creation.rest = {name: value for name, value in body.items() if value not in _NOTHING}
-    decode_given(creation.parameters, creation.messages)
+    if not creation.server:
+        if most is not None and json_size([getattr(creation, name) for name in _HELD]) > most:
+            raise GatewayError("too_large", f"a derived model may be {most} bytes, and this one is more")
+        decode_given(creation.parameters, creation.messages)
     return creation
+
+
+def json_size(value: JSON) -> int:
+    """How many bytes it is as JSON."""
+    try:
+        return len(_encode(value))
+    except UnicodeEncodeError:  # half a character, which the store keeps escaped
+        return len(json.dumps(value))
 
 
 def decode_given(parameters: Object, messages: list[Object]) -> Request:

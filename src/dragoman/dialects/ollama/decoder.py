@@ -25,6 +25,7 @@ from dragoman.conversation import (
 from dragoman.dialects.logprobs import decode_logprobs
 from dragoman.dialects.ollama.failure import error_kind, error_message
 from dragoman.dialects.ollama.reply import CallIds, decode_answer, decode_reason, decode_usage
+from dragoman.dialects.ollama.timing import durations
 from dragoman.dialects.ollama.vocabulary import MEASURED, NAME
 from dragoman.dialects.tagged import Tagged
 from dragoman.dialects.untold import NOTHING, note
@@ -119,7 +120,8 @@ class Decoder:
             self._ended = True
             if self._older:
                 note(self.skipped, "logprobs")
-            events.append(Finish(reason, usage, skipped=self.skipped or None, extra=self._extra or None))
+            rest = self._extra | durations(body)
+            events.append(Finish(reason, usage, skipped=self.skipped or None, extra=rest or None))
 
     def _scores(self) -> list[Object] | None:
         """The log probabilities that belong to the next piece of text."""

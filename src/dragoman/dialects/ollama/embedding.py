@@ -26,6 +26,8 @@ _vectors = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def decode_request(body: Object) -> EmbedRequest:
     """Takes a request of /api/embed apart.  Raises "invalid_request" in Ollama's own words where it has any."""
+    if not (body.get("model") or body.get("name")):
+        raise GatewayError("model_not_found", "model '' not found", param="model")
     model, value = _model(body), body.pop("input", None)
     dimensions = take(body, "dimensions", int)
     request = _request(body, model, _texts(value))

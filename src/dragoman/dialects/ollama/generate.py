@@ -20,9 +20,9 @@ from dragoman.dialects.ollama.failure import encode_error, model_not_found
 from dragoman.dialects.ollama.loading import encode_generate_probe as encode_probe
 from dragoman.dialects.ollama.loading import probe_generate as probe
 from dragoman.dialects.ollama.messages import decode_images
-from dragoman.dialects.ollama.reply import answer_members, beside_members, final_members
+from dragoman.dialects.ollama.reply import answer_members, beside_members, closing_members, scores_member
 from dragoman.dialects.ollama.settings import check_top_logprobs, decode_settings
-from dragoman.dialects.ollama.timing import created_at, whole
+from dragoman.dialects.ollama.timing import created_at
 from dragoman.dialects.ollama.vocabulary import EMULATED, HANDLED, NAME, SPELLING, STREAM_TYPE
 from dragoman.dialects.ollama.vocabulary import SAYS as CHAT_SAYS
 from dragoman.dialects.reading import take
@@ -94,7 +94,8 @@ def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
     """The answer of an unstreamed generate."""
     members = answer_members(reply, request)
     text = members.pop("text")
-    beside = beside_members(reply, request)
+    calls = {name: members.pop(name) for name in ("tool_calls",) if name in members}
+    beside = beside_members(reply)
     beside.pop("message", None)  # there is none here
     return {
         "model": stamp.model,
@@ -103,8 +104,9 @@ def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
         **members,
         **beside,
         "done": True,
-        **final_members(reply.reason, reply.usage, whole(reply, stamp)),
-        **_closing(request, text),
+        **closing_members(reply, stamp, _closing(request, text)),
+        **calls,
+        **scores_member(reply, request),
     }
 
 

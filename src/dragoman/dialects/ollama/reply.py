@@ -28,8 +28,8 @@ from dragoman.dialects.contract import Stamp
 from dragoman.dialects.logprobs import decode_logprobs, give_out, without_blanks
 from dragoman.dialects.ollama.failure import error_kind, error_message
 from dragoman.dialects.ollama.messages import decode_calls, decode_images, encode_call
-from dragoman.dialects.ollama.timing import Durations, created_at, whole
-from dragoman.dialects.ollama.vocabulary import DONE_REASONS, MEASURED, NAME, REASONS
+from dragoman.dialects.ollama.timing import Durations, created_at, durations, whole
+from dragoman.dialects.ollama.vocabulary import DONE_REASONS, DURATIONS, MEASURED, NAME, REASONS
 from dragoman.dialects.reading import check, take
 from dragoman.dialects.tagged import untagged
 from dragoman.dialects.telling import retold
@@ -38,6 +38,11 @@ from dragoman.errors import GatewayError
 from dragoman.ids import mint
 
 REFUSED = "The model declined to answer this request."
+
+_METRICS = (
+    *("total_duration", "load_duration", "prompt_eval_count", "prompt_eval_duration"),
+    *("eval_count", "eval_duration"),
+)
 
 _decode = msgspec.json.Decoder().decode
 
@@ -48,7 +53,7 @@ _decode = msgspec.json.Decoder().decode
 def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
     """The answer of an unstreamed chat."""
     members = answer_members(reply, request)
-    beside = beside_members(reply, request)
+    beside = beside_members(reply)
     message = {"role": "assistant", "content": members.pop("text"), **members, **beside.pop("message", {})}
     return {
         "model": stamp.model,
@@ -56,8 +61,14 @@ def encode_reply(reply: Reply, request: Request, stamp: Stamp) -> Object:
         "message": message,
         **beside,
         "done": True,
-        **final_members(reply.reason, reply.usage, whole(reply, stamp)),
+        **closing_members(reply, stamp, scores_member(reply, request)),
     }
+
+
+def closing_members(reply: Reply, stamp: Stamp, between: Object) -> Object:
+    """`final_members` of an unstreamed answer, with `between` where Ollama has it."""
+    told = durations(reply.extra) if reply.origin == NAME else {}
+    return after_reason(final_members(reply.reason, reply.usage, whole(reply, stamp), told), between)
 
 
 def answer_members(reply: Reply, request: Request) -> Object:
@@ -80,12 +91,16 @@ def answer_members(reply: Reply, request: Request) -> Object:
     return members
 
 
-def beside_members(reply: Reply, request: Request) -> Object:
-    """`logprobs` where there are any, and what an Ollama server said that has no other place."""
+def beside_members(reply: Reply) -> Object:
+    """What an Ollama server said that has no other place."""
+    return {k: v for k, v in reply.extra.items() if k not in DURATIONS} if reply.origin == NAME else {}
+
+
+def scores_member(reply: Reply, request: Request) -> Object:
+    """`logprobs` where there are any."""
     kinds = (Text, Refusal, Thinking) if shows_thinking(request) else (Text, Refusal)
     tokens = [token for part in reply.content if isinstance(part, kinds) for token in part.logprobs]
-    members: Object = {"logprobs": without_blanks(tokens)} if tokens else {}
-    return members | reply.extra if reply.origin == NAME else members
+    return {"logprobs": without_blanks(tokens)} if tokens else {}
 
 
 def readable(part: Part) -> str:
@@ -128,20 +143,23 @@ def is_whole(call: ToolCall) -> bool:
         return False
 
 
-def final_members(reason: Reason, usage: Usage | None, durations: Durations) -> Object:
-    """`done_reason` and the metrics; as in Ollama, counts of 0 are left out."""
-    members: Object = {
-        "done_reason": DONE_REASONS[reason],
-        "total_duration": durations.total,
-        "load_duration": durations.load,
+def final_members(reason: Reason, usage: Usage | None, ours: Durations, told: Object) -> Object:
+    """`done_reason` and the metrics; as in Ollama, counts and times of 0 are left out.  `told`: the times in its
+    server's own words, which know what went on there better than we do (see `timing.durations`)."""
+    times = told or {
+        "total_duration": ours.total,
+        "load_duration": ours.load,
+        "prompt_eval_duration": ours.prompt,
+        "eval_duration": ours.eval,
     }
-    if usage is not None and usage.input:
-        members["prompt_eval_count"] = usage.input
-    members["prompt_eval_duration"] = durations.prompt
-    if usage is not None and usage.output:
-        members["eval_count"] = usage.output
-    members["eval_duration"] = durations.eval
-    return members
+    counts = {} if usage is None else {"prompt_eval_count": usage.input, "eval_count": usage.output}
+    metrics = {name: value for name in _METRICS if (value := times.get(name) or counts.get(name))}
+    return {"done_reason": DONE_REASONS[reason], **metrics}
+
+
+def after_reason(members: Object, more: Object) -> Object:
+    """The last members of an answer, with `more` in its place among them."""
+    return {"done_reason": members["done_reason"], **more, **members}
 
 
 # --- in: what an upstream says -----------------------------------------------------------------------
@@ -185,7 +203,7 @@ def _rest(body: Object, message: Object) -> Object:
     """What is left of an answer, and of the message in it."""
     message.pop("role", None)
     rest = {name: value for name, value in body.items() if name not in MEASURED and value is not None}
-    return rest | ({"message": message} if message else {})
+    return rest | durations(body) | ({"message": message} if message else {})
 
 
 def decode_answer(message: Object) -> list[Part]:

@@ -6,7 +6,7 @@ from dragoman.conversation import Object, Request
 from dragoman.dialects.ollama.messages import decode_messages, encode_messages
 from dragoman.dialects.ollama.settings import check_top_logprobs, decode_settings, encode_settings
 from dragoman.dialects.ollama.tools import decode_choice, decode_tools, encode_choice, encode_tools
-from dragoman.dialects.ollama.vocabulary import EMULATED, GENERATE_ONLY, NAME
+from dragoman.dialects.ollama.vocabulary import EMULATED, GENERATE_ONLY, NAME, PROMPT_ONLY
 from dragoman.dialects.reading import take
 from dragoman.errors import invalid
 from dragoman.losses import Losses
@@ -52,4 +52,6 @@ def _own_extra(request: Request, losses: Losses) -> Object:
             losses.emulate(name, EMULATED[name])
         elif name in request.extra:
             losses.drop(name, "only /api/generate knows it")
-    return {key: value for key, value in request.extra.items() if key not in GENERATE_ONLY}
+    if request.extra.get(PROMPT_ONLY):
+        losses.drop(PROMPT_ONLY, "a prompt is shown only of a call that goes through as it is")
+    return {key: value for key, value in request.extra.items() if key not in (*GENERATE_ONLY, PROMPT_ONLY)}

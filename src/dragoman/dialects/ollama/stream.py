@@ -32,6 +32,7 @@ from dragoman.dialects.contract import Stamp
 from dragoman.dialects.logprobs import without_blanks
 from dragoman.dialects.ollama.messages import encode_call
 from dragoman.dialects.ollama.reply import (
+    after_reason,
     cut_off,
     final_members,
     is_whole,
@@ -39,8 +40,8 @@ from dragoman.dialects.ollama.reply import (
     refusal_text,
     shows_thinking,
 )
-from dragoman.dialects.ollama.timing import SECOND, measured, to_the_second
-from dragoman.dialects.ollama.vocabulary import SAYS
+from dragoman.dialects.ollama.timing import SECOND, durations, measured, to_the_second
+from dragoman.dialects.ollama.vocabulary import DURATIONS, SAYS
 from dragoman.dialects.telling import Telling
 from dragoman.dialects.untold import Untold
 
@@ -84,6 +85,7 @@ class Encoder:
         self._model = stamp.model
         self._head = self._beginning({})
         self._extra: Object = {}
+        self._took: Object = {}
         self.untold = Untold(SAYS)
         self._second = -1
         self._prefix = b""
@@ -143,7 +145,7 @@ class Encoder:
         if self._line is self._text_line:
             self._say(event.text)
         shown = _encode(without_blanks(tokens))
-        after = b'%b,"logprobs":%b%b' % (after.removesuffix(_GOES_ON), shown, _GOES_ON)
+        after = b'%b,"logprobs":%b}\n' % (after.removesuffix(b"}\n"), shown)
         return [b"%b%b%b%b" % (head, before, _encode(event.text), after)]
 
     def _start(self, event: Start) -> None:
@@ -153,6 +155,8 @@ class Encoder:
         if event.extra and self.untold.own:
             self._extra = dict(event.extra)
             self._extra.pop("message", None)
+            self._took = durations(self._extra)
+            self._extra = {name: value for name, value in self._extra.items() if name not in DURATIONS}
             self._head = self._beginning(self._extra)
             self._second = -1
 
@@ -237,13 +241,13 @@ class Encoder:
             out.append(b"%b%b%b%b" % (head, before, _encode(text), after))
         first_event = now if self._first_event is None else self._first_event
         first_part = now if self._first_part is None else self._first_part
-        durations = measured(first_event - self._started, first_part - first_event, now - first_part)
-        members = final_members(finish.reason, finish.usage or self._usage, durations)
+        ours = measured(first_event - self._started, first_part - first_event, now - first_part)
+        rest: Object = finish.extra if finish.extra and self.untold.own else {}
+        members = final_members(finish.reason, finish.usage or self._usage, ours, durations(rest) or self._took)
         self.untold.finish(finish)
-        if finish.extra and self.untold.own:
-            members |= {name: value for name, value in finish.extra.items() if name not in self._extra}
+        members |= {name: value for name, value in rest.items() if name not in DURATIONS and name not in self._extra}
         if self._closing is not None:
-            members |= self._closing("".join(self._said))
+            members = after_reason(members, self._closing("".join(self._said)))
         tail = _encode(members)[1:]
         out.append(b'%b%b""%b,"done":true,%b\n' % (head, before, self._shape.after, tail))
         return out

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from dragoman.conversation import Reply
+from dragoman.conversation import Object, Reply
 from dragoman.dialects.contract import Stamp
+from dragoman.dialects.ollama.vocabulary import DURATIONS
 
 SECOND = 1_000_000_000
 
@@ -21,10 +22,19 @@ class Durations(NamedTuple):
     eval: int
 
 
+def durations(body: Object) -> Object:
+    """What a server says of the time its answer took; nothing where it does not say the whole of it."""
+    told = {name: value for name, value in body.items() if name in DURATIONS and type(value) is int and value > 0}
+    return told if "total_duration" in told else {}
+
+
 def measured(load: int, prompt: int, eval: int) -> Durations:
-    """Of an answer that came all at once nothing but the total is known; it counts as generation."""
+    """Of an answer that came all at once nothing but the total is known; it counts as generation.  One whose beginning
+    came with its first part took that long to read its prompt: no model was loaded that anybody knows of."""
     if eval <= 0:
         load, prompt, eval = 0, 0, load + prompt
+    elif prompt <= 0:
+        load, prompt = 0, load
     load, prompt, eval = max(load, 1), max(prompt, 1), max(eval, 1)
     return Durations(load + prompt + eval, load, prompt, eval)
 
@@ -32,9 +42,9 @@ def measured(load: int, prompt: int, eval: int) -> Durations:
 def whole(reply: Reply, stamp: Stamp) -> Durations:
     """Of an unstreamed answer.  Where it is not known when it began and spoke, all of the time counts as generation."""
     total = stamp.clock() - stamp.started
-    load = max((reply.began or stamp.started) - stamp.started, 1)
-    prompt = max((reply.spoke or reply.began) - reply.began, 1)
-    return measured(load, prompt, total - load - prompt)
+    load = max((reply.began or stamp.started) - stamp.started, 0)
+    prompt = max((reply.spoke or reply.began) - reply.began, 0)
+    return measured(load, prompt, total - max(load, 1) - max(prompt, 1))
 
 
 def created_at(stamp: Stamp) -> str:

@@ -30,11 +30,10 @@ DONE_REASONS: Mapping[Reason, str] = {
 }
 REASONS: Mapping[str, Reason] = {"stop": "stop", "length": "length", "": "stop"}
 
-MEASURED = frozenset(
-    {"created_at", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration"}
-    | {"prompt_eval_count", "eval_count"}
-)
-"""Members of an answer that the gateway counts and measures itself."""
+DURATIONS = frozenset({"total_duration", "load_duration", "prompt_eval_duration", "eval_duration"})
+"""How long an answer took, in nanoseconds: what a server of this dialect says of it stays as it is."""
+MEASURED = DURATIONS | {"created_at", "prompt_eval_count", "eval_count"}
+"""Members of an answer that have a meaning here, besides the answer itself."""
 
 SAYS = Says(
     origins=frozenset({NAME}),
@@ -65,6 +64,9 @@ LEVELS: Mapping[Effort, Effort] = {
     "max": "max",
 }
 THINK_LEVELS: tuple[Effort, ...] = ("low", "medium", "high", "max")
+
+PROMPT_ONLY = "_debug_render_only"
+"""Asks for the prompt as the model would read it, and for no answer."""
 
 # What /api/generate understands and /api/chat does not.
 GENERATE_ONLY = ("raw", "template", "suffix", "context", "width", "height", "steps")

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 
 from dragoman.conversation import Effort, Format, Message, Object, Reasoning, Request
 from dragoman.dialects.hosted import decode_web_search, encode_web_search
+from dragoman.dialects.kindred import retold
 from dragoman.dialects.openai_chat.messages import decode_messages, encode_messages
 from dragoman.dialects.openai_chat.parts import decode_content
 from dragoman.dialects.openai_chat.tools import decode_choice, decode_tools, encode_choice, encode_tools
@@ -85,14 +86,24 @@ def encode_request(request: Request, losses: Losses) -> Object:
     body |= encode_choice(request)
     if own:
         body = laid_over(body, _own_members(request, losses))
-    elif request.cache:
-        body["cache_control"] = {"type": "ephemeral"} | ({"ttl": "1h"} if request.cache == "1h" else {})
+    else:
+        body |= _kindred_members(request, losses)
     if request.stream:
         body["stream"] = True
         body["stream_options"] = (body.get("stream_options") or {}) | {"include_usage": True}
     body["tools"] = encode_tools(request, losses) or None
     body["messages"] = encode_messages(request, losses)
     return {key: value for key, value in body.items() if value is not None}
+
+
+def _kindred_members(request: Request, losses: Losses) -> Object:
+    """What a client of another dialect says that no other member stands for."""
+    members = retold(request, NAME, losses)
+    if "user" in members:  # beside the other name for the same
+        members["safety_identifier"] = request.user
+    if request.cache:
+        members["cache_control"] = {"type": "ephemeral"} | ({"ttl": "1h"} if request.cache == "1h" else {})
+    return members
 
 
 def _own_members(request: Request, losses: Losses) -> Object:

@@ -317,9 +317,13 @@ class _Writer:
     def _thought(self, thought: Thinking, at: str) -> Object | None:
         """Only with the proof of a server of this dialect, which refuses what it has not made.
 
-        One that tells its thoughts and seals nothing gets the same thoughts back.
+        One that tells its thoughts and seals nothing gets the same thoughts back.  Of another dialect's only what the
+        server reads is still here.
         """
         seal = thought.seal
+        if seal is None and thought.text and not self._own:
+            told = [{"type": "reasoning_text", "text": thought.text}]
+            return {"type": "reasoning", "id": mint("rs_", at, thought.text), "summary": [], "content": told}
         if seal is None or seal.origin != NAME:
             self._losses.drop(at, "reasoning goes back only to the servers that made it")
             return None

@@ -156,7 +156,7 @@ def encode_request(request: Request, losses: Losses) -> Object:
         for name in sorted(_left(request)):
             losses.drop(name, "what it is in is said anew")
     else:
-        for place, value in retold(request).items():
+        for place, value in retold(request, NAME, losses).items():
             put(body, place, value)
         if "user" in request.extra:  # beside the other name for the same
             body["safety_identifier"] = request.user

@@ -24,6 +24,7 @@ SPELLING: Mapping[str, str] = MappingProxyType(
         "format.description": "text.format.description",
         "format.strict": "text.format.strict",
         "tool_choice.parallel": "parallel_tool_calls",
+        "verbosity": "text.verbosity",
         "web_search": "tools.web_search",
         "web_search.size": "tools.web_search.search_context_size",
     }

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dragoman.conversation import Object
+from dragoman.conversation import Effort, Object
 from dragoman.models.bounds import Bounds
 from dragoman.models.cards import Card, EffortCard, ThinkingCard, bundled
 from dragoman.models.servers import server_of
@@ -36,7 +36,7 @@ class _Wire(Struct, frozen=True):
     prefill: bool
     choice: bool
     thinking: ThinkingCard
-    levels: tuple[str, ...]
+    levels: tuple[Effort, ...]
     images: tuple[str, ...] = ()
     media: Bounds | None = None
 
@@ -68,7 +68,7 @@ def generic(
     context_window: int = CONTEXT,
     max_output_tokens: int | None = None,
     thinking: ThinkingCard | None = None,
-    levels: Sequence[str] | None = None,
+    levels: Sequence[Effort] | None = None,
     native: Object | None = None,
 ) -> Card:
     """A card of the model `id` on `upstream`, with the habits of its dialect.

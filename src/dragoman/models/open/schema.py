@@ -137,12 +137,9 @@ def is_closed(schema: Object) -> bool:
 
 def _has_only_its_own(node: Object) -> bool:
     properties, required = node.get("properties"), node.get("required")
-    return (
-        node.get("additionalProperties") is False
-        and isinstance(properties, dict)
-        and isinstance(required, list)
-        and all(name in required for name in properties)
-    )
+    if node.get("additionalProperties") is not False or not isinstance(properties, dict):
+        return False
+    return isinstance(required, list) and properties.keys() <= {name for name in required if isinstance(name, str)}
 
 
 def _schemas(node: JSON, depth: int) -> Iterator[Object]:

@@ -7,6 +7,7 @@ these servers read again whatever has changed, and all that follows it.
 from __future__ import annotations
 
 import re
+from itertools import groupby, pairwise
 
 from msgspec.structs import replace
 
@@ -76,11 +77,13 @@ def joined(messages: list[Message], *, spoken: bool) -> list[Message]:
 def texts_joined(parts: list[Part]) -> list[Part]:
     """Neighbouring texts as one: not every server takes a list of them.  Text that was cut for citations is whole."""
     out: list[Part] = []
-    for part in parts:
-        last = out[-1] if out else None
-        if isinstance(part, Text) and isinstance(last, Text):
-            glue = "" if part.citations or last.citations else "\n\n"
-            out[-1] = Text(text=last.text + glue + part.text, citations=part.citations)
-        else:
-            out.append(part)
+    for is_text, run in groupby(parts, lambda part: isinstance(part, Text)):
+        if not is_text:
+            out += run
+            continue
+        texts = [part for part in run if isinstance(part, Text)]
+        words = [texts[0].text]
+        for last, part in pairwise(texts):
+            words.append(part.text if part.citations or last.citations else f"\n\n{part.text}")
+        out.append(texts[0] if len(texts) == 1 else Text(text="".join(words), citations=texts[-1].citations))
     return out

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from msgspec.structs import replace
 
-from dragoman.conversation import Effort, Reasoning, Request
+from dragoman.conversation import Reasoning, Request
 from dragoman.losses import Losses
 from dragoman.models.cards import Card
 from dragoman.models.thinking import ROOM, effort_for, nearest_level, wants_thinking
@@ -50,7 +48,7 @@ def _off(card: Card, losses: Losses) -> Reasoning | None:
         return Reasoning(enabled=False)
     losses.drop("reasoning", f"{card.id} always thinks; it is asked for the least effort")
     lowest = card.effort.levels[0] if card.effort.levels else None
-    return Reasoning(effort=cast(Effort, lowest)) if lowest else None
+    return Reasoning(effort=lowest) if lowest else None
 
 
 def _unasked(limit: int | None, asked: Reasoning, card: Card, losses: Losses) -> Reasoning | None:

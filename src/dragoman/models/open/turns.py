@@ -169,10 +169,10 @@ def _clean_thought(part: Thinking, card: Card, losses: Losses) -> Thinking | Non
         if part.seal is not None:
             losses.drop("thinking", "earlier reasoning is sealed, and only the server that sealed it can read it")
         return None
-    if card.dialect == "openai_responses":
+    if card.dialect == "openai_responses" and not server_of(card.flavor).reads_thoughts:
         losses.drop("thinking", "earlier reasoning goes back only to the server that made it")
         return None
-    if card.dialect == "openai_chat" and not card.thinking.types:
+    if card.dialect != "ollama" and not card.thinking.types:
         losses.drop("thinking", f"{card.id} does not think, and does not read earlier reasoning")
         return None
     if part.seal is None:
