@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
 import sys
+from pathlib import Path
 from typing import Any
 
 import atheris
 
 with atheris.instrument_imports(include=["dragoman"]):
-    from fuzz.targets import TARGETS
+    from fuzz.targets import TARGETS, Check
 
+_PLACE = "-artifact_prefix="
 _ODD: tuple[Any, ...] = (None, True, 0, -1, 1.5, 10**30, "", "x", "\x00", [], {}, [[]], {"type": []}, [None], "a" * 300)
 
 
@@ -63,10 +66,24 @@ def _is_there(owner: Any, key: Any) -> bool:
     return key in owner if isinstance(owner, dict) else key < len(owner)
 
 
+def _kept(check: Check, place: str) -> Check:
+    """`check`, which writes down what it breaks at: the fuzzer loses what its own mutations did not make."""
+
+    def watched(data: bytes) -> None:
+        try:
+            check(data)
+        except BaseException:
+            Path(f"{place}crash-{hashlib.sha1(data).hexdigest()}").write_bytes(data)
+            raise
+
+    return watched
+
+
 def main() -> None:
     name = sys.argv.pop(1)
     sys.argv[0] = os.environ.get("FUZZ_AGAIN", sys.argv[0])
-    check = TARGETS[name].check
+    places = [each.removeprefix(_PLACE) for each in sys.argv if each.startswith(_PLACE)]
+    check = _kept(TARGETS[name].check, places[0]) if places else TARGETS[name].check
     more = {} if TARGETS[name].cut else {"custom_mutator": _mutated}
     atheris.Setup(sys.argv, check, **more)
     atheris.Fuzz()

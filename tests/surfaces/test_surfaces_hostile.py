@@ -337,6 +337,8 @@ VERSION = {"anthropic-version": "2026-10-21"}
         ("/v1/files/a%3Fb%23c", "/v1/files/a%3Fb%23c"),
         ("/v1/files/%C3%A9?x=%0a", "/v1/files/%C3%A9?x=%0a"),
         ("/v1/v1/messages/batches/a:cancel", "/v1/messages/batches/a:cancel"),
+        ("/messages/batches", "/v1/messages/batches"),
+        ("/files/v1", "/v1/files/v1"),
     ],
 )
 def test_a_path_goes_on_as_one_path(asked: str, sent: str) -> None:

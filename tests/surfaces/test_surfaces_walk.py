@@ -44,6 +44,10 @@ class Door(NamedTuple):
         return OPENAI if self.path.startswith("/v1") else OLLAMA
 
 
+def _nothing(document: Any) -> None:
+    assert document == {"recommendations": []}
+
+
 def _said(text: str) -> Judge:
     def judge(document: Any) -> None:
         assert document == {"status": text}
@@ -61,6 +65,7 @@ DOORS = (
     Door("GET", "/api/ps", None, judging.ps),
     Door("GET", "/api/status", None, judging.status),
     Door("GET", "/health", None, _said("ok")),
+    Door("GET", "/api/experimental/model-recommendations", None, _nothing),
     Door("POST", "/api/show", {"model": MODEL}, judging.show),
     Door("POST", "/api/show", {"name": MODEL + ":latest"}, judging.show),
     Door("POST", "/api/show", {"model": "CLAUDE-OPUS", "verbose": True, "name": None}, judging.show),
@@ -279,6 +284,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 THERE = [*((door.method, door.path) for door in DOORS), *((r.method, r.path) for r in REFUSALS if r.status != 404)]
 TAKEN = {path: {method for method, same in THERE if same == path} for _, path in THERE}
 TAKEN["/api/blobs/sha256:00"].add("HEAD")  # whose refusals have no words
+TAKEN["/api/experimental/model-recommendations"].add("POST")  # as for all names there
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -137,7 +137,7 @@ class Attempts:
         """The client's own bytes, sent.  The answer has begun as one, or is a refusal that nobody could take over."""
         connection = await server.forward("POST", way.path, way.headers, sent.body)
         refused: bytes | None = None
-        if connection.status == 400 and way.instead is not None:
+        if connection.status in (400, 422) and way.instead is not None:
             connection, refused = await _forwarded_again(server, connection, way, sent)
         streamed = _is_streamed(connection, way, sent.body)
         passage = Passage(server, connection, tap_for(way.dialect, streamed), streamed, body=refused, wire=way.dialect)

@@ -47,7 +47,8 @@ _OURS = (PREFIX, anthropic.without_markers)
 
 
 class AnthropicSurface:
-    """`/v1/messages` and what belongs to it; also below `/v1/v1`, where a base URL already ends in `/v1`."""
+    """`/v1/messages` and what belongs to it; also below `/v1/v1`, where a base URL already ends in `/v1`, and without
+    either, where a program leaves it out."""
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
@@ -63,7 +64,7 @@ class AnthropicSurface:
         ]
         routes: list[BaseRoute] = [
             Route(prefix + path, Endpoint(anthropic, handle), methods=methods)
-            for prefix in ("/v1", "/v1/v1")
+            for prefix in ("/v1", "/v1/v1", "")
             for path, methods, handle in table
         ]
         # Claude Code warms its connection up, and sends telemetry that is for nobody here.
@@ -168,7 +169,7 @@ def _target(scope: Scope) -> str:
     The path comes decoded: spaces and line ends in it would make another request of ours, under our key, and dots
     would lead out of what is passed on.
     """
-    path = scope["path"].replace("/v1/v1/", "/v1/", 1)
+    path = f"/v1/{scope['path'].removeprefix('/v1/').removeprefix('v1/').removeprefix('/')}"
     if not scope["query_string"] and _PLAIN(path):
         return str(path)
     if not {".", ".."}.isdisjoint(path.split("/")):

@@ -30,7 +30,7 @@ _ABOUT_SENDER = frozenset({b"host", b"origin", b"sec-fetch-site", b"sec-fetch-mo
 
 def dialect_of(path: str) -> ClientDialect:
     """The dialect in which a path's errors are told."""
-    if path.startswith(("/v1/messages", "/v1/files", "/v1/v1/")):
+    if path.startswith(("/v1/messages", "/messages", "/v1/files", "/files", "/v1/v1/")):
         return anthropic
     return openai_chat if path.startswith(_OPENAI) else ollama
 

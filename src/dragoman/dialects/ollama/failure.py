@@ -61,6 +61,8 @@ def error_message(body: JSON) -> str:
     match body:
         case {"error": str(text), "signin_url": str(url)}:
             return f"{text}; sign in at {url}"
+        case {"error": {"message": ""}}:
+            return "the server reported an error, and did not say which"
         case {"error": str(text)} | {"error": {"message": str(text)}}:
             return _unwrapped(text)
         case {"error": error} if error:
