@@ -127,11 +127,13 @@ class _Direct:
 
 def _wrong_ways(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
     """The same paths for every other method.  A route that fits in full is taken before one whose path alone fits."""
+    served = [route for route in routes if isinstance(route, Route)]
+    patterns = [route for route in served if "{" in route.path]
     allowed: dict[str, set[str]] = {}
-    for route in routes:
-        if isinstance(route, Route):
-            allowed.setdefault(route.path, set()).update(route.methods or ())
+    for route in served:
+        allowed.setdefault(route.path, set()).update(route.methods or ())
     for path, methods in allowed.items():
+        methods.update(*(route.methods or () for route in patterns if route.path_regex.match(path)))
         yield Route(path, Endpoint(dialect_of(path), partial(_wrong_way, ", ".join(sorted(methods)))))
 
 
