@@ -155,8 +155,15 @@ def test_a_client_that_has_closed_its_sending_side_still_gets_its_answer(patient
 
 def test_however_long_it_takes_once_it_has_begun(patient: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "_HALF", 0.7)
-    patient.upstream.play([SAID, 1.5, chunk(ending()), END_CHUNK])
+    said = threading.Event()
+
+    async def begin(_: asyncio.StreamWriter) -> None:
+        await asyncio.to_thread(said.wait, 20)
+
+    # The gateway must know that its client sends no more before it has an answer: after that, most such have left.
+    patient.upstream.play([begin, 0.2, SAID, 1.5, chunk(ending()), END_CHUNK])
     with said_all(patient, called(CLIENTS[2], stream=True)) as connection, connection.makefile("rb") as told:
+        said.set()
         assert told.read().endswith(b"0\r\n\r\n")
 
 
