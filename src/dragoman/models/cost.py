@@ -29,11 +29,8 @@ def cost(usage: Usage, card: Card) -> float | None:
         return None
     if prices.above_100k_prompt is not None and usage.input > _LONG_PROMPT:
         prices = convert(to_builtins(prices) | prices.above_100k_prompt, Prices)
-    read, written, long = usage.cache_read, usage.cache_write, usage.cache_write_1h
-    if not (read or written or long):
-        return (usage.input * prices.input + usage.output * prices.output) / _MILLION
-    short = written - long
-    total = max(usage.input - read - written, 0) * prices.input + usage.output * prices.output
+    read, short, long = usage.cache_read, usage.cache_write - usage.cache_write_1h, usage.cache_write_1h
+    total = max(usage.input - read - usage.cache_write, 0) * prices.input + usage.output * prices.output
     for tokens, price in ((read, prices.cache_read), (short, prices.cache_write_5m), (long, prices.cache_write_1h)):
         if tokens > 0:
             if price is None:

@@ -169,7 +169,7 @@ def _target(scope: Scope) -> str:
     The path comes decoded: spaces and line ends in it would make another request of ours, under our key, and dots
     would lead out of what is passed on.
     """
-    path = f"/v1/{scope['path'].removeprefix('/v1/').removeprefix('v1/').removeprefix('/')}"
+    path = "/v1" + scope["path"].removeprefix("/v1").removeprefix("/v1")
     if not scope["query_string"] and _PLAIN(path):
         return str(path)
     if not {".", ".."}.isdisjoint(path.split("/")):

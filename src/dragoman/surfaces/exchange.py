@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from bisect import bisect_left
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
-from time import perf_counter_ns as clock
 from typing import Any
 
 import msgspec
@@ -35,7 +34,7 @@ from dragoman.surfaces.direct import (
 from dragoman.surfaces.draining import NAME, told
 from dragoman.surfaces.unpacking import Unpacking, check_depth, too_deep
 from dragoman.telemetry import lines
-from dragoman.telemetry.metrics import GAPS, Metrics
+from dragoman.telemetry.metrics import Metrics
 from dragoman.telemetry.visit import VISIT, Visit
 
 log = logging.getLogger("dragoman.surfaces")
@@ -220,25 +219,12 @@ class Exchange:
 
         Until that is done a further write does not begin; it waits its turn in what it returns itself.
         """
-        push = self._push
-        if push is None or self._behind or not push(data):
-            return self._written_slowly(data)
-        # As `_count`: another call or two would cost a token as much again.
-        self.written += 1
-        visit, now = self.visit, clock()
-        if not self.first:
-            self.first = visit.first = visit.last = now
-        elif (gaps := visit.gaps) is not None:
-            gaps[bisect_left(GAPS, now - visit.last)] += 1
-            visit.last = now
-        return None
-
-    def _written_slowly(self, data: bytes) -> Coroutine[Any, Any, None] | None:
-        """The same through ASGI's `send`."""
         if self._behind:
             rest = self.write(data)
         else:
             self._count()
+            if self._push is not None and self._push(data):
+                return None
             step = self._send({"type": "http.response.body", "body": data, "more_body": True}).__await__()
             try:
                 waiting = step.send(None)
@@ -250,7 +236,7 @@ class Exchange:
 
     def _count(self) -> None:
         self.written += 1
-        now = clock()
+        now = time.perf_counter_ns()
         if not self.first:
             self.first = self.visit.first = self.visit.last = now
         elif (gaps := self.visit.gaps) is not None:
